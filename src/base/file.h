@@ -1,0 +1,39 @@
+/* base/file.h: whole files, atomically */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct err;
+
+struct bytes {
+	const uint8_t *p;
+	size_t n;
+};
+
+/* Reads all of path into the arena (a NUL follows the last byte, not counted). Refuses files over limit bytes (0: 8 GiB). "-" is standard input. */
+bool file_read(struct arena *a, const char *path, size_t limit, struct bytes *out, struct err *e);
+
+/* Maps a regular file read-only and privately. file_unmap with the same bytes. An empty file maps to {NULL,0}. */
+bool file_map(const char *path, struct bytes *out, struct err *e);
+void file_unmap(struct bytes b);
+
+/* Writes path.tmp.<pid>, fsyncs, renames: path is never half-written. "-" writes to standard output. */
+bool file_write(const char *path, const void *p, size_t n, struct err *e);
+
+bool file_exists(const char *path);
+bool file_is_dir(const char *path);
+/* mkdir -p */
+bool file_mkdirs(const char *path, struct err *e);
+
+/* Regular files directly in dir, sorted by name (byte order), without "." files; names only. */
+bool file_list(struct arena *a, const char *dir, char ***names, size_t *n, struct err *e);
+
+const char *file_base(const char *path);                                /* after the last '/' */
+char *file_join(struct arena *a, const char *dir, const char *name);    /* dir/name */
+char *file_stem(struct arena *a, const char *path);                     /* base name without the last suffix */
+char *file_dir(struct arena *a, const char *path);                      /* "." when there is none */
+
+/* $XDG_CACHE_HOME/mutatenn or ~/.cache/mutatenn or /tmp/mutatenn-<uid>; made when absent. */
+bool file_cache_dir(struct arena *a, const char *sub, char **out, struct err *e);

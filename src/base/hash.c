@@ -1,0 +1,90 @@
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+struct hash hash_bytes(const void *p, size_t n)
+{
+	XXH128_hash_t h = XXH3_128bits(p, n);
+
+	return (struct hash){h.high64, h.low64};
+}
+
+struct hash hash_text(const char *s)
+{
+	return hash_bytes(s, strlen(s));
+}
+
+struct hasher *hasher_new(void)
+{
+	XXH3_state_t *s = XXH3_createState();
+
+	if (!s)
+		abort();
+	XXH3_128bits_reset(s);
+	return (struct hasher *)s;
+}
+
+void hash_put_raw(struct hasher *h, const void *p, size_t n)
+{
+	XXH3_128bits_update((XXH3_state_t *)h, p, n);
+}
+
+void hash_put_u64(struct hasher *h, uint64_t v)
+{
+	uint8_t b[8]; /* little-endian whatever the host, so that keys agree between machines */
+
+	for (int i = 0; i < 8; i++)
+		b[i] = (uint8_t)(v >> (8 * i));
+	hash_put_raw(h, b, sizeof b);
+}
+
+void hash_put_bytes(struct hasher *h, const void *p, size_t n)
+{
+	hash_put_u64(h, n);
+	hash_put_raw(h, p, n);
+}
+
+void hash_put_text(struct hasher *h, const char *s)
+{
+	hash_put_bytes(h, s, strlen(s));
+}
+
+void hash_put_hash(struct hasher *h, struct hash v)
+{
+	hash_put_u64(h, v.hi);
+	hash_put_u64(h, v.lo);
+}
+
+struct hash hasher_end(struct hasher *h)
+{
+	XXH128_hash_t v = XXH3_128bits_digest((XXH3_state_t *)h);
+
+	XXH3_freeState((XXH3_state_t *)h);
+	return (struct hash){v.high64, v.low64};
+}
+
+const char *hash_hex(struct hash h, char out[static HASH_HEX])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int i = 0; i < 32; i++)
+		out[i] = digits[((i < 16 ? h.hi : h.lo) >> (60 - 4 * (i & 15))) & 15];
+	out[32] = 0;
+	return out;
+}
+
+bool hash_parse(const char *hex, struct hash *out)
+{
+	*out = (struct hash){0};
+	for (int i = 0; i < 32; i++) {
+		char c = hex[i];
+		uint64_t *half = i < 16 ? &out->hi : &out->lo;
+
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return false;
+		*half = *half << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+	}
+	return !hex[32];
+}

@@ -1,0 +1,77 @@
+#include "base/str.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void reserve(struct str *s, size_t more)
+{
+	size_t need = s->n + more + 1;
+
+	if (need <= s->cap)
+		return;
+	s->cap = s->cap * 2 > need ? s->cap * 2 : need < 64 ? 64 : need;
+	if (need < more || !(s->s = realloc(s->s, s->cap)))
+		abort();
+}
+
+void str_addn(struct str *s, const char *bytes, size_t n)
+{
+	reserve(s, n);
+	if (n)
+		memcpy(s->s + s->n, bytes, n);
+	s->n += n;
+	s->s[s->n] = 0;
+}
+
+void str_add(struct str *s, const char *text)
+{
+	str_addn(s, text, strlen(text));
+}
+
+void str_addc(struct str *s, char c)
+{
+	str_addn(s, &c, 1);
+}
+
+void str_vaddf(struct str *s, const char *fmt, va_list ap)
+{
+	va_list again;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	if (n < 0)
+		abort();
+	reserve(s, (size_t)n);
+	vsnprintf(s->s + s->n, (size_t)n + 1, fmt, ap);
+	s->n += (size_t)n;
+}
+
+void str_addf(struct str *s, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	str_vaddf(s, fmt, ap);
+	va_end(ap);
+}
+
+const char *str_text(const struct str *s)
+{
+	return s->s ? s->s : "";
+}
+
+void str_clear(struct str *s)
+{
+	s->n = 0;
+	if (s->s)
+		s->s[0] = 0;
+}
+
+void str_free(struct str *s)
+{
+	free(s->s);
+	*s = (struct str){0};
+}

@@ -1,0 +1,18 @@
+/* base/str.h: a string that grows; on the heap, always NUL-terminated once something was added */
+#pragma once
+#include <stdarg.h>
+#include <stddef.h>
+
+struct str {
+	char *s; /* NULL while empty; use str_text for a C string */
+	size_t n, cap;
+};
+
+void str_add(struct str *s, const char *text);
+void str_addn(struct str *s, const char *bytes, size_t n);
+void str_addc(struct str *s, char c);
+void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void str_vaddf(struct str *s, const char *fmt, va_list ap);
+const char *str_text(const struct str *s); /* "" while empty */
+void str_clear(struct str *s);             /* keeps the memory */
+void str_free(struct str *s);

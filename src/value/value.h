@@ -1,0 +1,166 @@
+/* value/value.h: data that crosses rooms - element types, tensors, distances and rankings, device capabilities, bundles
+ *
+ * Nothing here knows an IR, a device or a file format other than NumPy's .npy.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+
+struct arena;
+struct err;
+
+/* ---- element types -------------------------------------------------------------------------------------- */
+
+enum dtype {
+#define DT(id, name, bytes, kind) DT_##id,
+#include "value/dtypes.def"
+#undef DT
+	DT_COUNT
+};
+
+const char *dtype_name(enum dtype t); /* "f32" */
+bool dtype_parse(const char *name, enum dtype *out);
+size_t dtype_size(enum dtype t);
+bool dtype_is_float(enum dtype t);  /* f16 bf16 f32 f64 */
+bool dtype_is_int(enum dtype t);    /* signed or unsigned; not bool */
+bool dtype_is_signed(enum dtype t); /* signed integers and floats */
+
+/* IEEE binary16 and bfloat16, round to nearest even, denormals kept, NaN stays NaN (quiet). */
+uint16_t f16_from_f32(float x);
+float f16_to_f32(uint16_t h);
+uint16_t f16_from_f64(double x); /* one rounding */
+uint16_t bf16_from_f32(float x);
+float bf16_to_f32(uint16_t h);
+
+/* ---- tensors -------------------------------------------------------------------------------------------- */
+
+#define MAX_DIMS 8
+/* No tensor has more elements than this: products of dimensions stay far from overflow. */
+#define MAX_ELEMENTS ((int64_t)1 << 40)
+
+/* Dense, row-major. nd 0 is a scalar. Whoever made data owns it (usually an arena). */
+struct tensor {
+	enum dtype dtype;
+	int nd;
+	int64_t dim[MAX_DIMS];
+	void *data;
+};
+
+/* Product of dims; false when a dim is negative or the product exceeds MAX_ELEMENTS. */
+bool dims_elements(const int64_t *dim, int nd, int64_t *out);
+int64_t tensor_elements(const struct tensor *t); /* of a checked tensor */
+size_t tensor_bytes(const struct tensor *t);
+/* Zeroed data in the arena; the caller has checked the dims. */
+struct tensor *tensor_new(struct arena *a, enum dtype t, int nd, const int64_t *dim);
+/* Element i as a number; integers beyond 2^53 lose bits in the double form. */
+double tensor_get_f64(const struct tensor *t, int64_t i);
+int64_t tensor_get_i64(const struct tensor *t, int64_t i);
+void tensor_set_f64(struct tensor *t, int64_t i, double v);
+void tensor_set_i64(struct tensor *t, int64_t i, int64_t v);
+struct hash tensor_hash(const struct tensor *t); /* type, shape and bytes */
+const char *dims_text(struct arena *a, const int64_t *dim, int nd); /* "1x3x224x224", "scalar" */
+
+/* NumPy .npy, versions 1 to 3, C or Fortran order (converted), little or big endian, types with a dtype above. */
+bool npy_parse(struct arena *a, const void *bytes, size_t n, struct tensor **out, struct err *e);
+bool npy_read(struct arena *a, const char *path, struct tensor **out, struct err *e);
+bool npy_write(const char *path, const struct tensor *t, struct err *e);
+
+/* ---- comparing results ---------------------------------------------------------------------------------- */
+
+/* Distances between a reference and a mutated vector of logits (or any tensor), element by element.
+ * Elements where either side is NaN or Inf are counted, not measured; identical NaN or Inf count as equal. */
+struct distance {
+	int64_t n;
+	bool identical;         /* bitwise */
+	double max_abs;         /* max |a_i - b_i| */
+	double max_rel;         /* max |a_i - b_i| / max(|a_i|, |b_i|), 0 where both are 0 */
+	double l2;              /* sqrt(sum (a_i - b_i)^2) */
+	double cosine;          /* a.b / (|a||b|); 1 when both are zero vectors, 0 when one is */
+	double nmse;            /* sum (a_i-b_i)^2 / sum a_i^2; 0 when both are zero */
+	double max_ulp;         /* units in the last place of the element type; f32 ordering of bit patterns */
+	int64_t nan_a, nan_b, inf_a, inf_b;
+	bool special_differs;   /* a NaN or Inf (with sign) on one side only */
+};
+void distance_f32(const float *a, const float *b, int64_t n, struct distance *out);
+
+/* Ranking: indices of the k largest scores, largest first; ties by lower index; NaN after every number.
+ * Returns min(k, n). */
+int topk_f32(const float *score, int64_t n, int k, int32_t *index);
+/* Softmax of a row, in double, shifted by the maximum. */
+void softmax_f32(const float *logit, int64_t n, double *probability);
+
+/* The prior tool's per-image metrics, defined properly, over two rankings a and b of k distinct class indices each. */
+struct rank_metrics {
+	bool top1_equal;
+	double jaccard;         /* |A and B| / |A or B| */
+	double rbo;             /* rank-biased overlap, extrapolated, p = 0.8 (Webber, Moffat, Zobel 2010, eq. 32) */
+	double kendall;         /* tau-b over ranks; an item missing from one list has rank k there */
+	double displacement;    /* mean of 1 - |rank_a - rank_b| / k over the items of a; missing counts as k: 1 is equal */
+	double euclidean, manhattan, minkowski; /* between rank vectors of the union of items (missing: rank k); minkowski p = 1.5 */
+};
+void rank_compare(const int32_t *a, const int32_t *b, int k, struct rank_metrics *out);
+
+/* Wilson score interval for successes of n at 95 %. n = 0 gives [0, 1]. */
+void wilson(int64_t successes, int64_t n, double *low, double *high);
+/* Sample size of a finite population for error e at 95 % (Leveugle et al., DATE 2009, p = 0.5). */
+int64_t leveugle(int64_t population, double error);
+/* One-way ANOVA of g groups: F and its p-value (upper tail of the F distribution). False with fewer than two groups or
+ * no degrees of freedom. */
+bool anova(const double *const *group, const int64_t *n, int groups, double *f, double *p);
+
+/* ---- devices and bundles -------------------------------------------------------------------------------- */
+
+/* What a device can do; measured by the worker, told to the parent in its first message. */
+struct device_caps {
+	const char *backend;   /* "cpu" */
+	const char *dialect;   /* "c" */
+	const char *describe;  /* for people: "gcc 12.2.0, AMD EPYC, avx512" */
+	const char *identity;  /* whatever may change the bits a kernel computes: compiler version, flags, CPU model */
+	int lanes;             /* preferred f32 vector width: 4, 8 or 16 */
+	int threads;           /* most threads a kernel may be split over */
+	bool isolates;         /* runs mutants in children with resource limits */
+};
+
+enum buffer_role { BUF_CONST, BUF_INPUT, BUF_TEMP, BUF_OUTPUT };
+
+/* One tensor of a program, as it lies on the device: dense in its stored (possibly blocked) layout. */
+struct bundle_buffer {
+	const char *name;      /* ONNX name, or NODE:temporary */
+	enum buffer_role role;
+	enum dtype dtype;
+	int nd;
+	int64_t dim[MAX_DIMS]; /* physical */
+	const void *data;      /* BUF_CONST: its bytes; not owned */
+	struct hash hash;      /* BUF_CONST: of data */
+};
+
+/* One distinct kernel text. Its entry point is always `mutatenn_kernel`, so equal code is equal text.
+ * C: void mutatenn_kernel(void *const *buffer, int64_t part, int64_t parts), buffers in parameter order;
+ * calls with part = 0..parts-1 may run at the same time in any order and together do the kernel once. */
+struct bundle_kernel {
+	const char *source;
+	bool contract;         /* may the compiler fuse a*b+c (the text writes fma on vectors that way)? */
+	struct hash hash;      /* of source and contract */
+};
+
+struct bundle_launch {
+	const char *name;      /* the lowered function: NODE or NODE.part */
+	uint32_t kernel;       /* index into kernels */
+	uint32_t nargs;
+	uint32_t *arg;         /* buffer indices, in parameter order */
+	uint32_t nout;         /* the last nout arguments are written, the others only read */
+	bool parallel;         /* false: part 0 of 1 */
+};
+
+/* A whole program for one device. Launches are in an order in which every buffer is written before it is read. */
+struct bundle {
+	struct bundle_buffer *buffer;
+	struct bundle_kernel *kernel;
+	struct bundle_launch *launch;
+	uint32_t nbuffers, nkernels, nlaunches;
+	uint32_t ninputs, noutputs;
+	uint32_t *input, *output; /* buffer indices */
+};

@@ -1,0 +1,15 @@
+/* test_support.c: each test ends with a leak check when built with ASan (Criterion's processes leave by _exit) */
+#include "test_support.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/lsan_interface.h>
+
+void test_leak_check(void)
+{
+	cr_assert(!__lsan_do_recoverable_leak_check(), "memory leaked");
+}
+#else
+void test_leak_check(void)
+{
+}
+#endif
