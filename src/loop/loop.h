@@ -1,0 +1,277 @@
+/* loop/loop.h: the loop IR - what a kernel is before it becomes C, OpenCL C, CUDA C or GLSL
+ *
+ * The words follow TVM's TIR. One lir_func is one kernel: loops over buffers. Everything that decides which element is
+ * touched (bounds, guards, tails, padding) is a node of the tree, because nodes are mutation sites.
+ *
+ * Types. A value has an element type and 1 or more lanes. Loop variables, loop bounds and indices are i64 scalars.
+ * Binary operators need equal types on both sides; nothing is converted silently. Comparisons give bool of the same lanes.
+ *
+ * Memory. A function's nodes live in its arena; nobody frees nodes. Expressions may be shared between statements until a
+ * mutation is applied: lir_func_clone copies every node exactly once per use, so that a clone is a tree.
+ *
+ * Device-defined operations (no one answer is right): integer division by zero and INT_MIN / -1, shifts by the width or
+ * more, a float converted to an integer type that cannot hold its truncated value, NaN converted to an integer.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/vec.h"
+#include "value/value.h"
+
+struct arena;
+struct err;
+struct str;
+
+#define LIR_MAX_LANES 16
+
+struct lir_type {
+	enum dtype dtype;
+	int lanes;
+};
+
+enum lir_op {
+#define BIN(id, name, kind) LIR_##id,
+#include "loop/ops.def"
+#undef BIN
+	LIR_OP_COUNT
+};
+
+enum lir_call {
+#define CALL(id, name, args, kind) LIR_CALL_##id,
+#include "loop/calls.def"
+#undef CALL
+	LIR_CALL_COUNT
+};
+
+struct lir_var { /* a loop variable or a let; printed by name, unique within a function after lir_finish */
+	const char *name;
+	struct lir_type type;
+	uint32_t id; /* for printers, interpreters and clones: unique in the function */
+};
+
+enum lir_scope { LIR_GLOBAL, LIR_LOCAL }; /* parameters; per-thread scratch (registers or stack) */
+
+struct lir_buffer {
+	const char *name;
+	enum dtype dtype;
+	int nd;
+	int64_t dim[MAX_DIMS];
+	int64_t stride[MAX_DIMS]; /* in elements; row-major unless it is a view */
+	int64_t offset;           /* in elements; where index 0,0,.. lies */
+	int64_t elements;         /* of the memory behind it: offset + every reachable index < elements, originally */
+	enum lir_scope scope;
+	uint32_t id;              /* position among the parameters, then in order of allocation */
+};
+
+enum lir_expr_kind {
+	LIR_INT,       /* i: integer or bool immediate of `type` */
+	LIR_FLOAT,     /* f: immediate of a float type; exactly representable in it */
+	LIR_VAR,       /* var */
+	LIR_BINARY,    /* op, arg[0], arg[1] */
+	LIR_NOT,       /* arg[0], bool */
+	LIR_SELECT,    /* arg[0] ? arg[1] : arg[2]; both sides may be evaluated only if scalar selection needs them: loads in the
+	                  side not taken must not be performed (so a guarded load is Select(guard, load, 0)) */
+	LIR_CAST,      /* arg[0] to `type`: numeric conversion; float to int truncates; to bool is != 0 */
+	LIR_BITCAST,   /* arg[0] reinterpreted, same size */
+	LIR_LOAD,      /* buffer[arg...]; with lanes > 1 the last index is a Ramp */
+	LIR_CALL,      /* call, arg... */
+	LIR_RAMP,      /* arg[0] + lane * i (the stride), i64 */
+	LIR_BROADCAST, /* arg[0] in every lane */
+	LIR_LANE,      /* lane number i of the vector arg[0] */
+};
+
+struct lir_expr {
+	enum lir_expr_kind kind;
+	struct lir_type type;
+	enum lir_op op;
+	enum lir_call call;
+	int64_t i;
+	double f;
+	struct lir_var *var;
+	struct lir_buffer *buffer;
+	uint32_t nargs;
+	struct lir_expr **arg;
+};
+
+enum lir_loop_kind {
+	LIR_SERIAL,
+	LIR_PARALLEL, /* iterations are independent; at most one per function, not inside another loop */
+	LIR_UNROLLED, /* emitted once per iteration when the bounds are constants */
+};
+
+enum lir_stmt_kind {
+	LIR_FOR,   /* for var in min .. min+extent: body[0]; both evaluated once, an extent <= 0 runs nothing; var cannot be assigned */
+	LIR_STORE, /* buffer[index...] = value, written as `access` (normally the buffer's type; a narrower access writes its
+	              bytes at `element number * sizeof(access)` from the buffer's start: the narrow store at the narrow stride) */
+	LIR_IF,    /* value is the condition; body[0], and body[1] when nbody is 2 */
+	LIR_LET,   /* var = value, visible in body[0] */
+	LIR_ALLOC, /* buffer (scope local), visible in body[0]; contents start unwritten */
+	LIR_SEQ,   /* body[0..nbody) in order */
+};
+
+struct lir_stmt {
+	enum lir_stmt_kind kind;
+	enum lir_loop_kind loop;
+	struct lir_var *var;
+	struct lir_buffer *buffer;
+	struct lir_expr *min, *extent;
+	struct lir_expr *value;
+	enum dtype access;
+	uint32_t nindex;
+	struct lir_expr **index;
+	uint32_t nbody;
+	struct lir_stmt **body;
+};
+
+struct lir_func {
+	struct arena *arena;
+	const char *name;          /* of this lowered function: NODE or NODE.part; not part of the emitted text */
+	uint32_t nparams, nout;    /* the last nout parameters are outputs; parameters never overlap in memory */
+	struct lir_buffer **param;
+	struct lir_stmt *body;
+	bool contract;             /* uses vector fma */
+	uint32_t nvars, nbuffers;  /* ids given out so far */
+};
+
+/* ---- lir_build.c ----------------------------------------------------------------------------------------
+ * A builder has an insertion point: statements go into the innermost open block. Expression constructors check types by
+ * assert and simplify integer constants (x+0, x*1, 2+3, comparison of constants), so that lowerings may be written
+ * naively; they never drop a comparison that is not constant. Float arithmetic is never simplified. */
+struct lir_builder {
+	struct arena *a;
+	struct lir_func *f;
+	struct lir_block *block; /* private */
+};
+
+void lir_begin(struct lir_builder *b, struct arena *a, const char *name);
+/* Row-major parameter. Outputs must come last: add inputs first. dims with nd 0 make a scalar buffer (no index). */
+struct lir_buffer *lir_param(struct lir_builder *b, const char *name, enum dtype t, int nd, const int64_t *dim, bool out);
+/* Closes the function: names made unique, verified by assert in debug builds. */
+struct lir_func *lir_finish(struct lir_builder *b);
+
+struct lir_expr *lir_int(struct lir_builder *b, int64_t v);                      /* i64 */
+struct lir_expr *lir_imm(struct lir_builder *b, enum dtype t, double v);         /* scalar of any type, rounded to it */
+struct lir_expr *lir_imm_i64(struct lir_builder *b, enum dtype t, int64_t v);    /* wrapped to an integer type; exact for 64 bits */
+struct lir_expr *lir_var_expr(struct lir_builder *b, struct lir_var *v);
+struct lir_expr *lir_binary(struct lir_builder *b, enum lir_op op, struct lir_expr *x, struct lir_expr *y);
+/* A scalar beside a vector is broadcast by lir_binary, lir_select and lir_call_n. */
+struct lir_expr *lir_not(struct lir_builder *b, struct lir_expr *x);
+struct lir_expr *lir_select(struct lir_builder *b, struct lir_expr *cond, struct lir_expr *x, struct lir_expr *y);
+struct lir_expr *lir_cast(struct lir_builder *b, enum dtype t, struct lir_expr *x); /* x itself when the type is the same */
+struct lir_expr *lir_bitcast(struct lir_builder *b, enum dtype t, struct lir_expr *x);
+struct lir_expr *lir_load(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index);
+struct lir_expr *lir_load_lanes(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, int lanes); /* last index is the first lane's */
+struct lir_expr *lir_call_n(struct lir_builder *b, enum lir_call c, int n, struct lir_expr *const *arg);
+struct lir_expr *lir_call1(struct lir_builder *b, enum lir_call c, struct lir_expr *x);
+struct lir_expr *lir_call2(struct lir_builder *b, enum lir_call c, struct lir_expr *x, struct lir_expr *y);
+struct lir_expr *lir_fma(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y, struct lir_expr *z); /* x*y+z */
+struct lir_expr *lir_broadcast(struct lir_builder *b, struct lir_expr *x, int lanes);
+struct lir_expr *lir_lane(struct lir_builder *b, struct lir_expr *x, int lane);
+
+static inline struct lir_expr *lir_add(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_ADD, x, y); }
+static inline struct lir_expr *lir_sub(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_SUB, x, y); }
+static inline struct lir_expr *lir_mul(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_MUL, x, y); }
+static inline struct lir_expr *lir_div(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_DIV, x, y); }
+static inline struct lir_expr *lir_mod(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_MOD, x, y); }
+static inline struct lir_expr *lir_min(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_MIN, x, y); }
+static inline struct lir_expr *lir_max(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_MAX, x, y); }
+static inline struct lir_expr *lir_lt(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_LT, x, y); }
+static inline struct lir_expr *lir_ge(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_GE, x, y); }
+static inline struct lir_expr *lir_eq(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_EQ, x, y); }
+static inline struct lir_expr *lir_and(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_AND, x, y); }
+static inline struct lir_expr *lir_or(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_OR, x, y); }
+
+/* Opens a loop 0..extent and returns its variable as an expression; lir_end closes it. */
+struct lir_expr *lir_for(struct lir_builder *b, const char *name, int64_t extent, enum lir_loop_kind kind);
+struct lir_expr *lir_for_expr(struct lir_builder *b, const char *name, struct lir_expr *min, struct lir_expr *extent, enum lir_loop_kind kind);
+void lir_if(struct lir_builder *b, struct lir_expr *cond);
+void lir_else(struct lir_builder *b); /* inside an open lir_if */
+void lir_end(struct lir_builder *b);  /* closes the innermost lir_for, lir_if or lir_scope */
+void lir_scope(struct lir_builder *b); /* a plain block: lets and allocs made in it end with it */
+/* Evaluated once here; visible until the enclosing block ends. */
+struct lir_expr *lir_let(struct lir_builder *b, const char *name, struct lir_expr *value);
+struct lir_buffer *lir_alloc(struct lir_builder *b, const char *name, enum dtype t, int nd, const int64_t *dim);
+/* The value's type must be the buffer's; its lanes decide the access (last index is the first lane's). */
+void lir_store(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, struct lir_expr *value);
+
+/* A loop over every element of a shape: opens nd loops, the outermost parallel when it has more than one iteration (or,
+ * if dim[0] is 1, the first dim that is larger), and gives index[0..nd). lir_nest_end closes them. */
+struct lir_nest {
+	int nd;
+	struct lir_expr *index[MAX_DIMS];
+};
+struct lir_nest lir_nest_over(struct lir_builder *b, int nd, const int64_t *dim);
+void lir_nest_end(struct lir_builder *b, const struct lir_nest *n);
+
+/* ---- lir_clone.c, lir_walk.c ---------------------------------------------------------------------------- */
+struct lir_func *lir_func_clone(struct arena *a, const struct lir_func *f);
+struct lir_expr *lir_expr_clone(struct arena *a, const struct lir_expr *x);
+
+/* Visits every statement and expression in print order: a statement before its children; of a statement first index, then
+ * min, extent, value, then body. `slot` is where the visited pointer is stored, so a visitor may replace it (by a node that
+ * it has made; the replacement is not entered). parents is a stack of enclosing statements, outermost first. */
+struct lir_visit {
+	struct lir_stmt **stmt_slot;    /* set when a statement is visited */
+	struct lir_expr **expr_slot;    /* set when an expression is visited */
+	struct lir_stmt *const *parent; /* enclosing statements; for an expression the last is the statement it belongs to */
+	uint32_t nparents;
+	uint32_t depth;                 /* of the expression below its statement: 0 is the root */
+};
+/* Stops when visit returns false. */
+bool lir_walk(struct lir_func *f, bool (*visit)(const struct lir_visit *v, void *user), void *user);
+
+/* ---- lir_print.c, lir_parse.c ---------------------------------------------------------------------------
+ * The text form; docs/loop-ir.md has the grammar. print(parse(text)) == text for any printed text. */
+void lir_print(struct str *out, const struct lir_func *f);
+void lir_print_expr(struct str *out, const struct lir_expr *x);
+/* One function. `name` is for messages ("kernel.lir:3:7: ..."). Nesting and sizes are limited; hostile text is an error. */
+bool lir_parse(struct arena *a, const char *name, const char *text, size_t n, struct lir_func **out, struct err *e);
+struct hash lir_hash(const struct lir_func *f); /* of the printed text without the function's name */
+
+/* ---- lir_verify.c ----------------------------------------------------------------------------------------
+ * Form, not sense: types, scopes, arities, single parallel loop. Reading out of bounds is legal. Collects up to 20 errors
+ * into e, each with the printed statement. */
+bool lir_verify(const struct lir_func *f, struct err *e);
+
+/* ---- lir_pass.c -------------------------------------------------------------------------------------------- */
+struct lir_pass {
+	const char *name, *summary;
+	bool (*run)(struct lir_func *f, bool *changed, struct err *e);
+};
+extern const struct lir_pass *const lir_passes[]; /* NULL-terminated: simplify, unroll */
+const struct lir_pass *lir_pass_find(const char *name);
+/* Runs one pass and verifies; a pass that misreports progress is an error. */
+bool lir_run_pass(struct lir_func *f, const struct lir_pass *p, struct err *e);
+
+/* ---- lir_interp.c ------------------------------------------------------------------------------------------
+ * The reference: exact bounds per dimension, uninitialised reads found byte by byte in local and output buffers. Floating
+ * point as written (f32 rounds after every operation, fma once). Compiles the tree once, then runs; about 10^8 simple
+ * operations a second at least. */
+enum lir_fault { LIR_OK, LIR_FAULT_BOUNDS_READ, LIR_FAULT_BOUNDS_WRITE, LIR_FAULT_UNINITIALISED, LIR_FAULT_DIVIDE, LIR_FAULT_STEPS };
+struct lir_interp_result {
+	enum lir_fault fault;         /* the first; the run stops there unless run on with keep_going */
+	const struct lir_buffer *buffer;
+	int dim;                      /* which index was out of range */
+	int64_t index;
+	uint64_t device_defined;      /* how many device-defined operations were met (they get x86's answer) */
+	uint64_t steps;
+	char text[256];               /* the fault in words */
+};
+struct lir_interp_options {
+	uint64_t max_steps;           /* loop iterations; 0: no limit */
+	bool outputs_initialised;     /* outputs hold values already (in-place reads are fine) */
+};
+/* param[i] points to the dense data of parameter i. False only for IR that does not verify. */
+bool lir_interp(const struct lir_func *f, void *const *param, const struct lir_interp_options *o, struct lir_interp_result *r, struct err *e);
+
+/* ---- lir_info.c -------------------------------------------------------------------------------------------- */
+bool lir_expr_const_i64(const struct lir_expr *x, int64_t *out);
+bool lir_has_parallel(const struct lir_func *f);
+const char *lir_op_name(enum lir_op op);
+const char *lir_call_name(enum lir_call c);
+bool lir_op_is_compare(enum lir_op op);
+const char *lir_loop_name(enum lir_loop_kind k);
+/* Static worst-case floating-point operations (fma counts 2), for reports; constant bounds only, else 0 for that loop. */
+double lir_flops(const struct lir_func *f);
