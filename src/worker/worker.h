@@ -1,0 +1,147 @@
+/* worker/worker.h: run bundles in worker processes; parent side, one thread
+ *
+ * A pool owns the worker processes of every device of a campaign: builders compile kernels, runners run programs. The
+ * parent never executes generated code. The death of a worker at any point is an outcome, never an error: the mutant that
+ * was running is blamed, the worker replaced, the rest goes on. No call waits without limit.
+ *
+ * A job is a bundle and the inputs (images) to run it on. The pool compiles what kernels are not yet built for that device
+ * (each distinct kernel once, in parallel, cached on disk), then hands the program to a runner of the device.
+ *
+ * Content-addressed execution. Every tensor has a key: constants and inputs the hash of their bytes, the output of a launch
+ * the hash of (code of the kernel, the keys of its inputs, output number). A runner that has run a baseline keeps its
+ * tensors by key, per input. For a later job with that baseline, a launch whose output key is known is not run; after a
+ * launch that had to run, its output is compared bitwise with the baseline tensor of the same name, type and shape: if equal
+ * it takes the baseline's key, and everything downstream is found again. Launches fed only by constants run once per runner.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "value/value.h"
+
+struct arena;
+struct err;
+struct pool;
+
+/* How to reach a device. Strings are copied by pool_open. */
+struct pool_device {
+	const char *name;                 /* "host-gcc" */
+	const char *backend;              /* "cpu" */
+	const char *const *worker;        /* argv of the worker command; NULL: mutatenn-worker beside this executable, or $MUTATENN_WORKER */
+	size_t nworker;
+	const char *cc;                   /* compiler; NULL: the backend's default */
+	const char *const *cflags;        /* replaces the default optimisation flags; NULL: default */
+	size_t ncflags;
+	int threads;                      /* per run; 0: number of cores */
+	int builders, runners;            /* processes; 0: number of cores builders, 1 runner */
+	const char *cache_dir;            /* compiled kernels; NULL: the user's cache */
+	uint64_t memory_limit;            /* bytes a child may allocate beyond its buffers; 0: 1 GiB */
+};
+
+/* Starts one worker per device and waits for its first message (10 s at most, longer over ssh: 60 s). A device that cannot
+ * be opened does not fail the call: see pool_device_error. False only when there is nothing to run on or no memory. */
+bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struct err *e);
+/* Ends all workers: asks, waits a second, kills. */
+void pool_close(struct pool *p);
+
+/* NULL when device d works; else why it does not (owned by the pool). */
+const char *pool_device_error(const struct pool *p, size_t d);
+const struct device_caps *pool_caps(const struct pool *p, size_t d); /* of a working device */
+
+/* One image, preprocessed: ninputs tensors in the order of bundle.input. Not copied; must outlive the job. */
+struct pool_input {
+	const char *name;
+	const struct tensor *const *tensor;
+	size_t ntensors;
+};
+
+struct pool_job {
+	uint64_t id;                      /* the caller's */
+	size_t device;
+	const struct bundle *bundle;      /* must outlive the job */
+	/* The original: cut-off and equivalence refer to it; it is run first on a runner that has not run it on these inputs
+	 * (that run belongs to no job's result). NULL: this job is judged on its own (an original, or --no-reuse). */
+	const struct bundle *baseline;
+	/* Inputs of the baseline when they differ (an input mutant); NULL: the same. */
+	const struct pool_input *baseline_input;
+	const struct pool_input *input;
+	size_t ninputs;
+	bool build_only;                  /* compile, say code and stop */
+	bool run_equivalent;              /* run even when the code equals the baseline's */
+	bool dump;                        /* return every tensor of every input, not only the outputs */
+	int warmup, repeat;               /* timing: whole program, all launches, warmup + repeat times per input; 0, 0: once with reuse */
+	int threads;                      /* 0: the device's */
+	double time_limit_s;              /* per input and repetition; 0: 600 */
+	int priority;                     /* lower first; equal: in order of submission */
+};
+
+enum pool_stage { POOL_START, POOL_BUILD, POOL_LOAD, POOL_RUN, POOL_END };
+
+enum pool_status {
+	POOL_DONE,         /* see the images */
+	POOL_EQUIVALENT,   /* same code and same inputs as the baseline: not run */
+	POOL_BUILD_FAILED, /* the device's compiler said no (log), ran out of time or memory */
+	POOL_CRASHED,      /* the child died: signal, stage, launch */
+	POOL_HUNG,         /* time limit */
+	POOL_OVERRUN,      /* wrote outside its buffers: launch, buffer; all images were still run when it could go on */
+	POOL_LOST,         /* worker lost twice through no fault of the mutant: a tool error */
+};
+
+struct pool_tensor { /* dense, in the stored layout */
+	const char *name;
+	struct tensor value;
+	struct hash key;
+	bool cut_off;      /* was run and found equal to the baseline's */
+	bool reused;       /* was not run */
+};
+
+struct pool_image {
+	bool ran;                         /* false: not reached (crash, hang before it) */
+	enum pool_status status;          /* of this image: DONE, CRASHED, HUNG or OVERRUN */
+	const struct tensor *output;      /* noutputs of the bundle; NULL unless there are results */
+	uint32_t launches_run, launches_saved;
+	double time_s;                    /* of all launches run; with repeat: median */
+	const double *times_s;            /* repeat values, or NULL */
+	const struct pool_tensor *dump;   /* with pool_job.dump */
+	size_t ndump;
+};
+
+struct pool_result {
+	uint64_t job;
+	size_t device;
+	enum pool_status status;          /* the worst over the images */
+	enum pool_stage stage;            /* where it ended */
+	int signal;                       /* of a crash */
+	const char *launch;               /* that was running or that overran; NULL if none */
+	const char *buffer;               /* that was overrun */
+	const char *text;                 /* one line for people; never NULL */
+	const char *log;                  /* the compiler's, NULL if none */
+	struct hash code;                 /* identity of the built program on this device: artefacts, launches, wiring, constants */
+	struct hash *kernel_code;         /* per kernel of the bundle: hash of its artefact; NULL unless built */
+	size_t nkernels;
+	struct pool_image *image;         /* ninputs */
+	size_t nimages;
+	double build_s, run_s;            /* processor-independent wall times of the stages; 0 when cached */
+	uint32_t kernels_built, kernels_cached;
+};
+
+/* Queues a job. Never blocks. */
+bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e);
+/* Blocks until a job ends, or timeout_s (negative: until one ends) passed: then *got is false. The result lives in `a`.
+ * False only when the pool has no working device left for the queued jobs; their results are then delivered as POOL_LOST. */
+bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, struct pool_result *out, struct err *e);
+size_t pool_pending(const struct pool *p); /* submitted and not yet returned */
+/* Forgets the baselines' tensors on all runners (a new batch of images begins). */
+void pool_forget(struct pool *p);
+
+/* What the pool has done so far: shown in reports. */
+struct pool_stats {
+	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, workers_started, workers_lost;
+	double build_s, run_s; /* summed over workers */
+};
+struct pool_stats pool_stats(const struct pool *p);
+
+/* The worker program's main: speaks the wire on standard input and output until end-of-file. */
+int worker_main(int argc, char **argv);
