@@ -1,0 +1,124 @@
+/* config/config.h: campaigns, devices and facts about a model, as people write them in YAML
+ *
+ * Errors name file, line and key: "campaign.yaml:7: 'opt-levle' is not a key here (did you mean 'opt-level'?)". Files over
+ * 1 MiB, nested deeper than 16, with aliases or with more than one document are refused. Everything lives in the arena.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+struct err;
+
+/* ---- devices -------------------------------------------------------------------------------------------- */
+
+struct config_device {
+	char *name;
+	char *backend; /* "cpu" when not given */
+	char **worker; /* argv; NULL: the one beside this program */
+	size_t nworker;
+	char *cc;      /* NULL: the backend's default */
+	char **cflags; /* given, possibly empty: replaces the default; NULL: default */
+	size_t ncflags;
+	char **env; /* "NAME=value", for the worker */
+	size_t nenv;
+	int threads;           /* 0: number of cores */
+	int builders, runners; /* processes; 0: default */
+};
+
+/* ---- mutations ------------------------------------------------------------------------------------------ */
+
+enum config_sites { SITES_EACH, SITES_ALL, SITES_RANGE, SITES_SAMPLE };
+
+/* Either preset or op is set. */
+struct config_mutation {
+	char *preset;
+	char *op;         /* glob over operator names */
+	char *sites_text; /* as written; NULL when not given: a preset's own choice, `each` for an operator */
+	enum config_sites sites;
+	int64_t first, last; /* RANGE: 1-based, inclusive */
+	int64_t sample;      /* SAMPLE: how many at most */
+};
+
+/* "each", "all", "3", "1-5", "sample 50". */
+bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e);
+
+/* ---- a campaign ----------------------------------------------------------------------------------------- */
+
+enum config_scores { SCORES_AUTO, SCORES_LOGITS, SCORES_PROBABILITIES };
+enum config_fill { FILL_NAN, FILL_ZERO, FILL_RANDOM };
+
+/* Criteria, as bits; the same values as the store's. */
+#define CONFIG_LABEL 1u
+#define CONFIG_TOPK 2u
+#define CONFIG_NUMERIC 4u
+
+/* Start from config_campaign_default when no file is read (the command line fills it). Paths are as written: resolve them
+ * with config_path. Keys of the file in comments where the name differs. */
+struct config_campaign {
+	char *file;     /* the YAML file; NULL: none */
+	char *model;    /* required */
+	char *images;   /* required: a folder, an image or a .npy */
+	char *labels;   /* CSV; NULL: labels.csv beside the images, if any */
+	char **devices; /* required, at least one, all distinct */
+	size_t ndevices;
+	struct config_device *definitions; /* device-definitions */
+	size_t ndefinitions;
+	int opt_level;       /* opt-level: 0..3; default 2 */
+	char **disable_pass; /* disable-pass */
+	size_t ndisable_pass;
+	struct config_mutation *mutations; /* required, at least one */
+	size_t nmutations;
+	unsigned criteria; /* default: all three */
+	int batch;         /* default 1 */
+	int threads;       /* default 0: number of cores */
+	uint64_t seed;     /* default 1 */
+	int top_k;         /* top-k: default 5 */
+	char *preprocess;  /* preset name or resize=...,crop=...; NULL: the side-car's */
+	char *output;      /* name of the model's output; NULL: the side-car's, else the only one */
+	bool scores_given;
+	enum config_scores scores;
+	char *store;                /* NULL: the caller's choice */
+	double time_limit_factor;   /* time-limit-factor: times the original's time; default 10 */
+	double time_limit_min;      /* time-limit-min: seconds; default 2 */
+	double fail_under;          /* fail-under: per cent killed by the first criterion; negative: not given */
+	char *fail_under_criterion; /* the criterion that fail-under is about: the first that `criteria` lists */
+	uint64_t memory;            /* bytes a mutant may allocate beyond its buffers; "512M" "1G"; default 0: the pool's */
+	int64_t image_sample;       /* sample: use only so many images, seeded; 0: all */
+	enum config_fill fill;      /* default nan */
+	double tolerance;           /* absolute, on logits: used where noise cannot be measured; default 0 */
+	int controls;               /* run the original again after every so many mutants; default 100; 0: never */
+	int repeat;                 /* runs of the original that measure the noise; default 3 */
+	bool keep_logits;           /* logits: keep those of mutants that changed; default true */
+};
+
+void config_campaign_default(struct config_campaign *c);
+bool config_campaign_read(struct arena *a, const char *path, struct config_campaign *out, struct err *e);
+/* What both ways of making a campaign must satisfy (ranges, names, duplicates). The reader has called it. */
+bool config_campaign_check(const struct config_campaign *c, struct err *e);
+/* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads,
+ * fail-under, memory, a device's threads, builders and runners. */
+char *config_text(struct arena *a, const struct config_campaign *c);
+/* Relative paths are relative to the campaign file's folder. NULL gives NULL. */
+char *config_path(struct arena *a, const struct config_campaign *c, const char *path);
+/* The definition of that name, else NULL (then it may be built in). */
+const struct config_device *config_device_find(const struct config_campaign *c, const char *name);
+
+/* A file of definitions alone: {device-definitions: [...]}. */
+bool config_devices_read(struct arena *a, const char *path, struct config_device **out, size_t *n, struct err *e);
+
+/* ---- facts about a model -------------------------------------------------------------------------------- */
+
+/* MODEL.yaml beside MODEL.onnx. NULL or zero: not given. */
+struct config_sidecar {
+	char *preprocess;     /* a preset, or resize=256,crop=224,mean=R:G:B,std=R:G:B,... */
+	int64_t label_offset; /* label-offset: class index = label in labels.csv + this */
+	char *labels;         /* file with one class name per line; relative to the side-car's folder, already resolved */
+	char *output;
+	bool scores_given;
+	enum config_scores scores;
+};
+bool config_sidecar_read(struct arena *a, const char *path, struct config_sidecar *out, struct err *e);
+/* The side-car of a model file, NULL when there is none: net.onnx -> net.yaml. */
+char *config_sidecar_path(struct arena *a, const char *model);

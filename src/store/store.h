@@ -1,0 +1,213 @@
+/* store/store.h: everything a campaign knows, in one SQLite file
+ *
+ * One process writes, any number read while it does. Every store_put_* is one transaction (inside store_begin/store_commit:
+ * part of that one): after a kill at any moment the file opens again and holds everything that was committed. After an error
+ * the store stays usable; what failed was rolled back. A power cut may lose the last transactions, never the file
+ * (WAL, synchronous=NORMAL).
+ * Strings handed in are copied; strings and arrays handed out by an iterator are valid until its next step.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+
+struct arena;
+struct err;
+struct store;
+
+/* ---- outcomes ------------------------------------------------------------------------------------------- */
+
+/* Kill criteria, kept side by side: as bits, and in the order of their names. */
+#define STORE_KILL_LABEL 1u
+#define STORE_KILL_TOPK 2u
+#define STORE_KILL_NUMERIC 4u
+#define STORE_CRITERIA 3 /* criterion c has bit 1 << c: 0 label, 1 topk, 2 numeric */
+
+enum outcome {
+#define OUTCOME(id, ...) OUTCOME_##id,
+#include "store/outcomes.def"
+#undef OUTCOME
+	OUTCOME_COUNT
+};
+
+enum outcome_class { OUTCOME_CLASS_NONE, OUTCOME_CLASS_COUNTED, OUTCOME_CLASS_APART };
+
+const char *outcome_name(enum outcome o); /* "no-site"; "?" outside the table */
+const char *outcome_help(enum outcome o);
+bool outcome_parse(const char *name, enum outcome *out);
+enum outcome_class outcome_class(enum outcome o);
+unsigned outcome_kills(enum outcome o);  /* STORE_KILL_* */
+const char *store_criterion_name(int c); /* "label" "topk" "numeric" */
+bool store_criterion_parse(const char *name, unsigned *bit);
+
+/* ---- the file ------------------------------------------------------------------------------------------- */
+
+/* WRITE makes the file when it is absent; a second writer is refused. READ works while somebody writes and needs no write
+ * permission. A file that is no store, or one of another schema version, is an error and is not touched. */
+enum store_mode { STORE_READ, STORE_WRITE };
+bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e);
+void store_close(struct store *s); /* NULL is allowed; rolls back an open transaction */
+const char *store_path(const struct store *s);
+
+/* The campaign's configuration as canonical text: lines "key: value" (config_text). The first call keeps it; later
+ * calls (a resumed campaign) fail with ERR_USAGE naming the first key that differs and both values. */
+bool store_configure(struct store *s, const char *text, struct err *e);
+bool store_configuration(struct store *s, struct arena *a, char **out, struct err *e); /* NULL when none was kept */
+
+/* Small facts by name ("tool-version" and "created" are there from the start; "launches-run" ...). */
+bool store_set(struct store *s, const char *name, const char *value, struct err *e);
+bool store_get(struct store *s, struct arena *a, const char *name, char **out, struct err *e); /* NULL when absent */
+
+/* Several puts as one transaction. Not nested. */
+bool store_begin(struct store *s, struct err *e);
+bool store_commit(struct store *s, struct err *e);
+void store_rollback(struct store *s);
+
+/* ---- what is written ------------------------------------------------------------------------------------ */
+
+/* Putting a model, image or device again (a resumed campaign) is fine when it is the same, else ERR_USAGE says what differs. */
+struct store_model {
+	const char *name; /* "resnet20_cifar10" */
+	const char *file;
+	struct hash hash; /* of the file's bytes */
+};
+bool store_put_model(struct store *s, const struct store_model *m, struct err *e);
+
+struct store_image {
+	int64_t index;    /* 0.. in the campaign's order */
+	const char *name; /* "zebra.jpg": what images of several stores are paired by */
+	struct hash hash; /* of the preprocessed input */
+	int64_t label;    /* the true class, -1 when unknown */
+};
+bool store_put_image(struct store *s, const struct store_image *i, struct err *e);
+
+struct store_device {
+	const char *name, *backend;
+	const char *identity; /* whatever may change the bits a kernel computes */
+	const char *describe; /* for people */
+	const char *error;    /* why it cannot be used; NULL: it works */
+};
+bool store_put_device(struct store *s, const struct store_device *d, struct err *e);
+
+/* Put once each; a second put of an id must have the same operator and target (ERR_USAGE otherwise) and replaces the rest. */
+struct store_mutant {
+	const char *id;       /* OPERATOR/TARGET/ORDINAL or all/VARIANT */
+	const char *op;       /* "loop.cond.lt-le" */
+	const char *category; /* one of the six, or "" */
+	const char *target;   /* lowered function, node, or "input" */
+	const char *ordinal;  /* "12" or "all" */
+	const char *variant;  /* "" when the operator has only one */
+	int64_t sites;        /* how many places are changed at once; 0: no-site */
+	const char *diff;     /* of the graph or the loop IR; NULL when there is none */
+};
+bool store_put_mutant(struct store *s, const struct store_mutant *m, struct err *e);
+
+/* What one program answered on one image. */
+struct store_answer {
+	struct hash digest;   /* of the logits' bytes */
+	int k;                /* how many of label and probability; 0: no answer */
+	const int32_t *label; /* best first */
+	const float *probability;
+	/* NULL, 0: not kept. A mutant's logits need not be kept where its digest is the baseline's. */
+	const float *logits;
+	int64_t nlogits;
+};
+#define STORE_MAX_TOP 1000
+#define STORE_MAX_LOGITS ((int64_t)1 << 24)
+
+/* The original on one device and image. */
+struct store_baseline {
+	const char *device;
+	int64_t image;
+	struct store_answer answer;
+	double noise_max_abs; /* the noise floor that `tolerated` is judged by */
+	double time_s;
+};
+bool store_put_baseline(struct store *s, const struct store_baseline *b, struct err *e); /* replaces */
+
+/* One mutant on one device and image. The metrics are those of value/value.h, against the baseline on the same device. */
+struct store_image_result {
+	int64_t image;
+	enum outcome outcome;
+	struct store_answer answer;
+	double max_abs, max_rel, l2, cosine, nmse, max_ulp;
+	int64_t nan_count, inf_count; /* in the mutant's logits */
+	bool top1_equal;
+	double jaccard, rbo, kendall, displacement, euclidean, manhattan, minkowski;
+	double time_s;
+	int64_t launches_run, launches_saved;
+};
+
+/* One mutant on one device: one finished job. */
+struct store_result {
+	const char *mutant; /* id */
+	const char *device; /* name */
+	/* The least it can be; what is stored is the highest of this and the images'. */
+	enum outcome outcome;
+	bool degenerate;     /* the same answer for every image */
+	struct hash code;    /* identity of what ran; zero when nothing was built */
+	const char *message; /* one line for people: NULL when there is nothing to say */
+	const char *stage;   /* evidence of a crash or hang: "build" "load" "run"; NULL otherwise */
+	const char *kernel;  /* launch that was running; NULL when unknown */
+	int signal;
+	const char *log; /* the compiler's; NULL */
+	int64_t launches_run, launches_saved;
+	double build_s, run_s;
+	struct store_image_result *image;
+	size_t nimages;
+	/* Filled by the store, ignored by store_put_result. */
+	unsigned killed;        /* STORE_KILL_*: by the outcome or any image; 0 when the outcome is not COUNTED */
+	int64_t images;         /* images that gave an answer */
+	int64_t images_changed; /* ... with another first label than the original's */
+};
+/* Replaces an earlier result of the same mutant and device. The mutant, device and images must have been put. */
+bool store_put_result(struct store *s, const struct store_result *r, struct err *e);
+bool store_has_result(struct store *s, const char *mutant, const char *device, bool *has, struct err *e);
+/* Takes a result back (the original no longer gave what it gave). */
+bool store_withdraw(struct store *s, const char *mutant, const char *device, struct err *e);
+
+/* ---- what is read --------------------------------------------------------------------------------------- */
+
+/* Rows one at a time, in bounded memory:
+ *
+ *     struct store_iter *it = store_mutants(s, NULL);
+ *     while (store_next_mutant(it, &m)) ...
+ *     if (!store_iter_end(it, e)) return false;
+ *
+ * An iterator is never NULL; errors appear at its end. End every iterator before closing the store. */
+struct store_iter;
+bool store_iter_end(struct store_iter *it, struct err *e);
+
+struct store_iter *store_models(struct store *s);
+bool store_next_model(struct store_iter *it, struct store_model *out);
+struct store_iter *store_images(struct store *s); /* by index */
+bool store_next_image(struct store_iter *it, struct store_image *out);
+struct store_iter *store_devices(struct store *s); /* in the order they were put */
+bool store_next_device(struct store_iter *it, struct store_device *out);
+/* In the order they were put; op NULL: all. */
+struct store_iter *store_mutants(struct store *s, const char *op);
+bool store_next_mutant(struct store_iter *it, struct store_mutant *out);
+bool store_get_mutant(struct store *s, struct arena *a, const char *id, struct store_mutant *out, bool *found, struct err *e);
+/* device NULL: all; by device, then image. */
+struct store_iter *store_baselines(struct store *s, const char *device);
+bool store_next_baseline(struct store_iter *it, struct store_baseline *out);
+/* Every mutant x device of the campaign, by mutant, then device: without a result the outcome is `not-run`. image is NULL.
+ * mutant or device NULL: all. */
+struct store_iter *store_results(struct store *s, const char *mutant, const char *device);
+bool store_next_result(struct store_iter *it, struct store_result *out);
+struct store_iter *store_image_results(struct store *s, const char *mutant, const char *device); /* by image */
+bool store_next_image_result(struct store_iter *it, struct store_image_result *out);
+
+/* Counts of mutants by outcome: whole, or of one device, operator, category (NULL: any); and how many are killed. */
+struct store_counts {
+	int64_t outcome[OUTCOME_COUNT];
+	int64_t rows;                   /* all of them */
+	int64_t counted;                /* with a COUNTED outcome: what rates are of */
+	int64_t killed[STORE_CRITERIA]; /* of the counted */
+	int64_t degenerate;
+	int64_t launches_run, launches_saved;
+};
+bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out,
+		 struct err *e);
