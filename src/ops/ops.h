@@ -75,7 +75,8 @@ struct op_lower {
 	struct op_open *open;       /* private: arguments of the open kernel */
 };
 
-/* Opens a kernel named NODE, or NODE.suffix. A node may make several, run in order. */
+/* Opens a kernel named NODE, or NODE.suffix. A node may make several, run in order; every tensor is written, whole, by
+ * exactly one kernel (its content has one key). */
 void op_begin(struct op_lower *c, const char *suffix);
 void op_end(struct op_lower *c);
 /* Parameters of the open kernel, added on first use; stored dims (blocked values have nd + 1). Outputs are those of the node
