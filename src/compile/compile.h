@@ -1,0 +1,84 @@
+/* compile/compile.h: from an imported graph to a program - inference, passes, lowering, emission
+ *
+ * The mutation points lie on both sides of this room: graph mutants change the imported graph before comp_program, loop mutants
+ * change a kernel of the finished program (comp_replace). Everything here is deterministic: same graph, same options, same text.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "graph/graph.h"
+#include "loop/loop.h"
+#include "value/value.h"
+
+struct arena;
+struct err;
+
+#define COMP_FOLD_ELEMENTS 65536 /* larger constants are computed once on the device, by launches fed only by constants */
+
+struct comp_options {
+	int opt_level;                    /* 0..3 */
+	const char *const *disabled;      /* passes left out, by name */
+	size_t ndisabled;
+	int lanes;                        /* f32 vector width of the target class at level 3; ignored below */
+	struct gir_plan *plan;            /* records, or replays for mutants; may be NULL */
+};
+
+struct comp_buffer {
+	const char *name;
+	struct gir_value *value;          /* NULL: a temporary of a node */
+	enum buffer_role role;
+	enum dtype dtype;
+	int nd;
+	int64_t dim[MAX_DIMS];            /* as stored */
+	const void *data;                 /* constants */
+	struct hash hash;                 /* of data */
+};
+
+struct comp_kernel {
+	struct lir_func *func;
+	const struct gir_node *node;      /* it was lowered from */
+	uint32_t *arg;                    /* func->nparams buffer indices */
+	const char *dialect, *source;     /* emitted text, once emitted; private */
+};
+
+struct comp_program {
+	struct arena *arena;
+	struct gir_graph *graph;          /* after the passes */
+	struct comp_kernel *kernel;       /* in launch order */
+	uint32_t nkernels;
+	struct comp_buffer *buffer;
+	uint32_t nbuffers;
+	uint32_t *input, *output;         /* buffer indices, in the order of the graph's */
+	uint32_t ninputs, noutputs;
+	struct map *kernel_by_name;       /* function name -> index + 1 */
+};
+
+/* Infers all types of g; finds values known at compile time (gir_value.known). Errors name the node. */
+bool comp_infer(struct gir_graph *g, struct err *e);
+
+/* The names of passes that run with these options, in order. */
+size_t comp_passes(const struct comp_options *o, const char **name, size_t max);
+
+/* g is not changed. The program lives in `a`; constants point into g's data or into `a`. */
+bool comp_program(struct arena *a, const struct gir_graph *g, const struct comp_options *o, struct comp_program **out, struct err *e);
+
+/* A program that differs from p in some kernels: func[k] (nkernels long) replaces kernel k's function, NULL keeps it. Shares
+ * everything else with p, so p must outlive it. */
+struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struct lir_func *const *func);
+
+/* Emits every kernel that is not emitted yet. Equal texts become one kernel of the bundle. */
+bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, struct bundle **out, struct err *e);
+/* The text of one kernel. */
+bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const char **out, struct err *e);
+
+/* Runs the whole program in the reference interpreter. input: dense tensors for p->input. output: noutputs tensors in `a`.
+ * A fault is an error that names the kernel. */
+bool comp_interpret(struct arena *a, const struct comp_program *p, const struct tensor *const *input, struct tensor **output, struct err *e);
+/* One kernel, with the contents of all its arguments given (those it writes are overwritten). */
+bool comp_interpret_kernel(const struct comp_program *p, uint32_t kernel, void *const *arg, struct lir_interp_result *r, struct err *e);
+
+/* Multiply-accumulates of convolutions and matrix products of an inferred graph without fused or blocked nodes. */
+double comp_macs(const struct gir_graph *g);
+int64_t comp_parameters(const struct gir_graph *g); /* elements of initializers of float type */
