@@ -95,6 +95,11 @@ bool comp_infer(struct gir_graph *g, struct err *e)
 		struct gir_node *n = g->nodes.v[i];
 		struct op_infer c = {.a = g->arena, .graph = g, .node = n, .opset = g->opset, .value = value_of};
 
+		for (uint32_t k = 0; k < n->nout; k++)
+			if (n->out[k]) { /* a mutated clone carries what was true of the original */
+				n->out[k]->typed = false;
+				n->out[k]->known = NULL;
+			}
 		if (!op_infer_node(&c, e))
 			return false;
 		if (can_know(n) && !comp_evaluate_node(g, n, e))
