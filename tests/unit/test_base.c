@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/diff.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -133,4 +134,22 @@ TEST(vec, grows_and_keeps_its_items)
 	for (int i = 0; i < 1000; i++)
 		cr_assert_eq(v.v[i], i);
 	arena_free(a);
+}
+
+static void expect_diff(const char *a, const char *b, const char *want)
+{
+	struct str s = {0};
+
+	text_diff(&s, "a", a, "b", b, 1);
+	cr_expect_str_eq(str_text(&s), want, "got:\n%s", str_text(&s));
+	str_free(&s);
+}
+
+TEST(diff, shows_what_changed_with_context)
+{
+	expect_diff("x\n", "x\n", "");
+	expect_diff("a\nb\nc\nd\ne\n", "a\nb\nX\nd\ne\n", "--- a\n+++ b\n@@ -2,3 +2,3 @@\n b\n-c\n+X\n d\n");
+	expect_diff("", "n\n", "--- a\n+++ b\n@@ -1,0 +1,1 @@\n+n\n");
+	expect_diff("a\nb\nc\nd\ne\nf\ng\nh\n", "b\nc\nd\ne\nf\ng\nh\ni\n",
+	            "--- a\n+++ b\n@@ -1,2 +1,1 @@\n-a\n b\n@@ -8,1 +7,2 @@\n h\n+i\n");
 }
