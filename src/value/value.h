@@ -79,7 +79,7 @@ struct distance {
 	double max_rel;         /* max |a_i - b_i| / max(|a_i|, |b_i|), 0 where both are 0 */
 	double l2;              /* sqrt(sum (a_i - b_i)^2) */
 	double cosine;          /* a.b / (|a||b|); 1 when both are zero vectors, 0 when one is */
-	double nmse;            /* sum (a_i-b_i)^2 / sum a_i^2; 0 when both are zero */
+	double nmse;            /* sum (a_i-b_i)^2 / sum a_i^2; 0 when both are zero, infinite when only a is */
 	double max_ulp;         /* units in the last place of the element type; f32 ordering of bit patterns */
 	int64_t nan_a, nan_b, inf_a, inf_b;
 	bool special_differs;   /* a NaN or Inf (with sign) on one side only */
@@ -89,26 +89,30 @@ void distance_f32(const float *a, const float *b, int64_t n, struct distance *ou
 /* Ranking: indices of the k largest scores, largest first; ties by lower index; NaN after every number.
  * Returns min(k, n). */
 int topk_f32(const float *score, int64_t n, int k, int32_t *index);
-/* Softmax of a row, in double, shifted by the maximum. */
+/* Softmax of a row, in double, shifted by the maximum. A NaN makes all NaN; infinite maxima share everything. */
 void softmax_f32(const float *logit, int64_t n, double *probability);
 
-/* The prior tool's per-image metrics, defined properly, over two rankings a and b of k distinct class indices each. */
+/* The prior tool's per-image metrics, defined properly, over two rankings a and b of k distinct class indices each.
+ * Ranks count from 0; an item missing from a list has rank k there. k = 0 gives the values of equal lists. */
 struct rank_metrics {
 	bool top1_equal;
 	double jaccard;         /* |A and B| / |A or B| */
-	double rbo;             /* rank-biased overlap, extrapolated, p = 0.8 (Webber, Moffat, Zobel 2010, eq. 32) */
-	double kendall;         /* tau-b over ranks; an item missing from one list has rank k there */
-	double displacement;    /* mean of 1 - |rank_a - rank_b| / k over the items of a; missing counts as k: 1 is equal */
-	double euclidean, manhattan, minkowski; /* between rank vectors of the union of items (missing: rank k); minkowski p = 1.5 */
+	/* Rank-biased overlap, extrapolated (RBO_ext; Webber, Moffat, Zobel, TOIS 2010, eq. 32; lists are of equal length, so it
+	 * is |A and B|/k p^k + (1-p)/p sum over d of p^d |A[:d] and B[:d]|/d) with p = 0.8. Ranks 1 and 2 of 5 swapped: 0.8. */
+	double rbo;
+	double kendall;         /* tau-b of the two rank vectors of the union (Kendall 1945); ranks 1, 2 of 5 swapped: 0.8 */
+	double displacement;    /* mean of 1 - |rank_a - rank_b| / k over the items of a; an item missing from b gives 0: 1 is equal */
+	double euclidean, manhattan, minkowski; /* between the rank vectors of the union; minkowski p = 1.5 */
 };
 void rank_compare(const int32_t *a, const int32_t *b, int k, struct rank_metrics *out);
 
 /* Wilson score interval for successes of n at 95 %. n = 0 gives [0, 1]. */
 void wilson(int64_t successes, int64_t n, double *low, double *high);
-/* Sample size of a finite population for error e at 95 % (Leveugle et al., DATE 2009, p = 0.5). */
+/* Sample size of a finite population N for error e at 95 % (Leveugle et al., DATE 2009): N / (1 + e^2 (N-1) / (t^2 p (1-p))),
+ * t = 1.96, p = 0.5, rounded up. */
 int64_t leveugle(int64_t population, double error);
-/* One-way ANOVA of g groups: F and its p-value (upper tail of the F distribution). False with fewer than two groups or
- * no degrees of freedom. */
+/* One-way ANOVA of g groups: F and its p-value (upper tail of the F distribution). Equal means: 0 and 1. False with
+ * fewer than two groups, an empty group or no degrees of freedom. */
 bool anova(const double *const *group, const int64_t *n, int groups, double *f, double *p);
 
 /* ---- devices and bundles -------------------------------------------------------------------------------- */
