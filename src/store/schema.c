@@ -1,0 +1,48 @@
+/* schema.c: the tables and views; a change of meaning raises STORE_VERSION
+ *
+ * Outcomes are kept by name, so that the table in outcomes.def may grow. The rows of image_results are many: what is big
+ * (logits) lies beside them.
+ */
+#include "store/store_internal.h"
+
+const char store_schema[] =
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE outcomes(name TEXT PRIMARY KEY, place INTEGER NOT NULL, counted INTEGER NOT NULL, kills INTEGER NOT NULL,"
+    " help TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE models(model INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, file TEXT NOT NULL, hash TEXT);"
+    "CREATE TABLE images(image INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, hash TEXT, label INTEGER NOT NULL);"
+    "CREATE TABLE devices(device INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, backend TEXT NOT NULL,"
+    " identity TEXT NOT NULL, describe TEXT NOT NULL, error TEXT);"
+    "CREATE TABLE mutants(mutant INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, op TEXT NOT NULL, category TEXT NOT NULL,"
+    " target TEXT NOT NULL, ordinal TEXT NOT NULL, variant TEXT NOT NULL, sites INTEGER NOT NULL, diff TEXT);"
+    "CREATE INDEX mutants_op ON mutants(op);"
+    "CREATE TABLE baselines(device INTEGER NOT NULL REFERENCES devices, image INTEGER NOT NULL REFERENCES images,"
+    " digest TEXT, top1 INTEGER, top BLOB, logits BLOB, noise_max_abs REAL, time_s REAL, UNIQUE(device, image));"
+    "CREATE TABLE results(mutant INTEGER NOT NULL REFERENCES mutants, device INTEGER NOT NULL REFERENCES devices,"
+    " outcome TEXT NOT NULL REFERENCES outcomes, killed INTEGER NOT NULL, degenerate INTEGER NOT NULL, code TEXT,"
+    " message TEXT, stage TEXT, kernel TEXT, signal INTEGER NOT NULL, log TEXT,"
+    " launches_run INTEGER NOT NULL, launches_saved INTEGER NOT NULL, build_s REAL, run_s REAL,"
+    " images INTEGER NOT NULL, images_changed INTEGER NOT NULL, PRIMARY KEY(mutant, device)) WITHOUT ROWID;"
+    "CREATE TABLE image_results(mutant INTEGER NOT NULL, device INTEGER NOT NULL, image INTEGER NOT NULL REFERENCES images,"
+    " outcome TEXT NOT NULL REFERENCES outcomes, digest TEXT, top1 INTEGER, top BLOB,"
+    " max_abs REAL, max_rel REAL, l2 REAL, cosine REAL, nmse REAL, max_ulp REAL, nan_count INTEGER, inf_count INTEGER,"
+    " top1_equal INTEGER, jaccard REAL, rbo REAL, kendall REAL, displacement REAL, euclidean REAL, manhattan REAL,"
+    " minkowski REAL, time_s REAL, launches_run INTEGER, launches_saved INTEGER, PRIMARY KEY(mutant, device, image),"
+    " FOREIGN KEY(mutant, device) REFERENCES results ON DELETE CASCADE) WITHOUT ROWID;"
+    "CREATE TABLE logits(mutant INTEGER NOT NULL, device INTEGER NOT NULL, image INTEGER NOT NULL, logits BLOB NOT NULL,"
+    " UNIQUE(mutant, device, image),"
+    " FOREIGN KEY(mutant, device) REFERENCES results ON DELETE CASCADE);"
+    /* Every mutant on every device, whatever is known of it. */
+    "CREATE VIEW verdicts AS SELECT m.mutant, m.id, m.op, m.category, m.sites, d.device, d.name AS device_name,"
+    " coalesce(r.outcome, iif(m.sites = 0, 'no-site', 'not-run')) AS outcome,"
+    " coalesce(r.killed, 0) AS killed, coalesce(r.killed, 0) & 1 AS killed_label,"
+    " (coalesce(r.killed, 0) & 2) <> 0 AS killed_topk, (coalesce(r.killed, 0) & 4) <> 0 AS killed_numeric,"
+    " coalesce(r.degenerate, 0) AS degenerate, r.code, r.message, r.stage, r.kernel, coalesce(r.signal, 0) AS signal, r.log,"
+    " coalesce(r.launches_run, 0) AS launches_run, coalesce(r.launches_saved, 0) AS launches_saved,"
+    " coalesce(r.build_s, 0) AS build_s, coalesce(r.run_s, 0) AS run_s, coalesce(r.images, 0) AS images,"
+    " coalesce(r.images_changed, 0) AS images_changed"
+    " FROM mutants m CROSS JOIN devices d LEFT JOIN results r ON r.mutant = m.mutant AND r.device = d.device;"
+    "CREATE VIEW kill_rates AS SELECT v.device_name AS device, v.op, v.category, count(*) AS rows,"
+    " sum(o.counted) AS counted, sum(v.killed_label) AS killed_label, sum(v.killed_topk) AS killed_topk,"
+    " sum(v.killed_numeric) AS killed_numeric"
+    " FROM verdicts v JOIN outcomes o ON o.name = v.outcome GROUP BY v.device, v.op, v.category;";

@@ -1,0 +1,318 @@
+/* store_file.c: opening and closing the file, one writer at a time, the facts about the whole campaign */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/str.h"
+
+#define BUSY_MS 10000 /* how long to wait for a reader that is just opening or closing */
+
+/* SQLite's own locks end with a transaction; a campaign is one writer from its first to its last. The lock is a file beside
+ * the store, removed by its owner: so a lock on a file that is no longer there is no lock, and is tried again. */
+static bool lock(struct store *s, struct err *e)
+{
+	struct str path = {0};
+	struct stat mine, there;
+	bool again = true, ok = false;
+
+	str_addf(&path, "%s.lock", s->path);
+	while (again && !ok) {
+		again = false;
+		s->lock_fd = open(path.s, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+		if (s->lock_fd < 0) {
+			err_set(e, ERR_STORE, "cannot write to store '%s': '%s': %s", s->path, path.s, strerror(errno));
+		} else if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
+			err_set(e, ERR_STORE, "store '%s' is being written by another process", s->path);
+		} else {
+			ok = !fstat(s->lock_fd, &mine) && !stat(path.s, &there) && mine.st_ino == there.st_ino &&
+			     mine.st_dev == there.st_dev;
+			again = !ok;
+		}
+		if (!ok && s->lock_fd >= 0) {
+			close(s->lock_fd);
+			s->lock_fd = -1;
+		}
+	}
+	str_free(&path);
+	return ok;
+}
+
+static void unlock(struct store *s)
+{
+	struct str path = {0};
+
+	if (s->lock_fd < 0)
+		return;
+	str_addf(&path, "%s.lock", s->path);
+	unlink(path.s);
+	close(s->lock_fd);
+	str_free(&path);
+}
+
+static bool pragma_number(struct store *s, const char *sql, int64_t *out, struct err *e)
+{
+	sqlite3_stmt *st = NULL;
+	int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*out = sqlite3_column_int64(st, 0);
+	else
+		store_fail(s, "open it", e);
+	sqlite3_finalize(st);
+	return rc == SQLITE_ROW;
+}
+
+/* What lies there: nothing yet, or a store of this version; anything else is an error. */
+static bool recognise(struct store *s, bool *empty, struct err *e)
+{
+	int64_t application, version, tables;
+
+	if (!pragma_number(s, "PRAGMA application_id", &application, e) || !pragma_number(s, "PRAGMA user_version", &version, e) ||
+	    !pragma_number(s, "SELECT count(*) FROM sqlite_schema", &tables, e))
+		return false;
+	*empty = !application && !version && !tables;
+	if (*empty && s->mode == STORE_WRITE)
+		return true;
+	if (application != STORE_APPLICATION)
+		return err_set(e, ERR_STORE, "'%s' is not a store", s->path);
+	if (version != STORE_VERSION)
+		return err_set(e, ERR_STORE, "store '%s' has version %lld, this program reads version %d", s->path,
+			       (long long)version, STORE_VERSION);
+	return true;
+}
+
+static bool put_outcomes(struct store *s, struct err *e)
+{
+	for (int o = 0; o < OUTCOME_COUNT; o++)
+		if (!store_run(s, e, "INSERT OR REPLACE INTO outcomes VALUES(?, ?, ?, ?, ?)", "tiiit", outcome_name(o), (int64_t)o,
+			       (int64_t)(outcome_class(o) == OUTCOME_CLASS_COUNTED), (int64_t)outcome_kills(o), outcome_help(o)))
+			return false;
+	return true;
+}
+
+static bool create(struct store *s, struct err *e)
+{
+	char now[32], pragma[96];
+	time_t t = time(NULL);
+	struct tm tm;
+	bool ok;
+
+	gmtime_r(&t, &tm);
+	strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	snprintf(pragma, sizeof pragma, "PRAGMA application_id = %d; PRAGMA user_version = %d", STORE_APPLICATION, STORE_VERSION);
+	if (!store_begin(s, e))
+		return false;
+	ok = store_exec(s, store_schema, e) && store_exec(s, pragma, e) && put_outcomes(s, e) &&
+	     store_set(s, "tool-version", MUTATENN_VERSION, e) && store_set(s, "created", now, e);
+	if (ok)
+		return store_commit(s, e);
+	store_rollback(s);
+	return false;
+}
+
+static bool prepare_writing(struct store *s, bool empty, struct err *e)
+{
+	struct stat st;
+
+	if (stat(s->path, &st))
+		return err_set(e, ERR_STORE, "store '%s': %s", s->path, strerror(errno));
+	s->dev = st.st_dev;
+	s->ino = st.st_ino;
+	return store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", e) &&
+	       (!empty || create(s, e));
+}
+
+/* A name that SQLite takes for a file, whatever it looks like. */
+static void file_name(struct store *s, struct str *out, bool uri)
+{
+	const char *p = s->path;
+
+	if (uri)
+		str_add(out, "file:");
+	if (*p != '/')
+		str_add(out, "./");
+	for (; *p; p++) {
+		if (uri && strchr("%?#", *p))
+			str_addf(out, "%%%02X", (unsigned char)*p);
+		else
+			str_addc(out, *p);
+	}
+	if (uri)
+		str_add(out, "?immutable=1");
+}
+
+static int connect(struct store *s, int flags)
+{
+	struct str name = {0};
+	int rc;
+
+	sqlite3_close(s->db);
+	s->db = NULL;
+	file_name(s, &name, flags & SQLITE_OPEN_URI);
+	rc = sqlite3_open_v2(name.s, &s->db, flags, NULL);
+	str_free(&name);
+	if (rc != SQLITE_OK)
+		return rc;
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	return SQLITE_OK;
+}
+
+/* A finished store in a folder that may not be written has no shared-memory file and none can be made; nobody can be writing
+ * it either, when there is no journal. */
+static bool only_readable(struct store *s)
+{
+	struct str wal = {0};
+	bool yes;
+
+	str_addf(&wal, "%s-wal", s->path);
+	yes = access(wal.s, F_OK) != 0;
+	str_free(&wal);
+	return yes;
+}
+
+static bool open_file(struct store *s, struct err *e)
+{
+	int flags = s->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+	struct err first = {0};
+	bool empty = false;
+
+	if (connect(s, flags) != SQLITE_OK)
+		return store_fail(s, "open it", e);
+	if (s->mode == STORE_WRITE)
+		return recognise(s, &empty, e) && prepare_writing(s, empty, e);
+	if (recognise(s, &empty, &first)) {
+		err_free(&first);
+		return true;
+	}
+	if ((sqlite3_errcode(s->db) & 0xff) == SQLITE_CANTOPEN && only_readable(s) &&
+	    connect(s, flags | SQLITE_OPEN_URI) == SQLITE_OK) {
+		err_free(&first);
+		return recognise(s, &empty, e);
+	}
+	err_set(e, first.code, "%s", err_text(&first));
+	err_free(&first);
+	return false;
+}
+
+bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e)
+{
+	struct store *s;
+	struct stat st;
+
+	if (!*path)
+		return err_set(e, ERR_USAGE, "a store needs a file name");
+	if (stat(path, &st) ? mode == STORE_READ : !S_ISREG(st.st_mode))
+		return err_set(e, ERR_STORE, "cannot open store '%s': %s", path,
+			       file_exists(path) ? "not a regular file" : strerror(errno));
+	if (!(s = calloc(1, sizeof *s)) || !(s->path = strdup(path)))
+		abort();
+	s->mode = mode;
+	s->lock_fd = -1;
+	if ((mode == STORE_WRITE && !lock(s, e)) || !open_file(s, e)) {
+		store_close(s);
+		return false;
+	}
+	*out = s;
+	return true;
+}
+
+void store_close(struct store *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < STORE_STATEMENTS; i++)
+		sqlite3_finalize(s->cache[i].st);
+	if (s->db && s->in_transaction)
+		store_rollback(s);
+	sqlite3_close(s->db);
+	unlock(s);
+	free(s->path);
+	free(s);
+}
+
+const char *store_path(const struct store *s)
+{
+	return s->path;
+}
+
+bool store_set(struct store *s, const char *name, const char *value, struct err *e)
+{
+	return store_put_begin(s, e) &&
+	       store_put_end(s, store_run(s, e, "INSERT OR REPLACE INTO meta VALUES(?, ?)", "tt", name, value), e);
+}
+
+bool store_get(struct store *s, struct arena *a, const char *name, char **out, struct err *e)
+{
+	sqlite3_stmt *st = store_statement(s, "SELECT value FROM meta WHERE name = ?", e);
+	int rc;
+
+	*out = NULL;
+	if (!st)
+		return false;
+	rc = store_bind(st, "t", name) ? sqlite3_step(st) : SQLITE_NOMEM;
+	if (rc == SQLITE_ROW)
+		*out = arena_strdup(a, store_text(st, 0));
+	else if (rc != SQLITE_DONE)
+		store_fail(s, "read it", e);
+	sqlite3_reset(st);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+bool store_configuration(struct store *s, struct arena *a, char **out, struct err *e)
+{
+	return store_get(s, a, "configuration", out, e);
+}
+
+static size_t line_length(const char *s)
+{
+	return strcspn(s, "\n");
+}
+
+/* Names the first line in which two configurations differ. */
+static bool differs(struct store *s, const char *old, const char *new, struct err *e)
+{
+	int no, nn, key;
+
+	for (;;) {
+		no = (int)line_length(old);
+		nn = (int)line_length(new);
+		if (no != nn || strncmp(old, new, (size_t)no) || !*old || !*new)
+			break;
+		old += no + (old[no] != 0);
+		new += nn + (new[nn] != 0);
+	}
+	key = (int)strcspn(*new ? new : old, ":\n");
+	return err_set(e, ERR_USAGE,
+		       "store '%s' was made with another configuration: '%.*s' differs: '%.*s' in the store, '%.*s' now; use "
+		       "another store",
+		       s->path, key, *new ? new : old, no, old, nn, new);
+}
+
+bool store_configure(struct store *s, const char *text, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	char *old;
+	bool ok = store_configuration(s, a, &old, e);
+
+	if (ok && !old)
+		ok = store_set(s, "configuration", text, e);
+	else if (ok && strcmp(old, text))
+		ok = differs(s, old, text, e);
+	arena_free(a);
+	return ok;
+}

@@ -1,0 +1,310 @@
+/* store_read.c: rows one at a time; a file is not trusted to hold what we wrote */
+#include "store/store_internal.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+struct store_iter {
+	struct store *s;
+	sqlite3_stmt *st;
+	bool failed;
+	struct err err;
+	int32_t label[STORE_MAX_TOP];
+	float probability[STORE_MAX_TOP];
+	float *logits; /* grown as needed */
+	size_t room;
+};
+
+static struct store_iter *iterate(struct store *s, const char *sql, const char *types, const char *p1, const char *p2)
+{
+	struct store_iter *it = calloc(1, sizeof *it);
+
+	if (!it)
+		abort();
+	it->s = s;
+	if (sqlite3_prepare_v2(s->db, sql, -1, &it->st, NULL) != SQLITE_OK || !store_bind(it->st, types, p1, p2))
+		it->failed = !store_fail(s, "read it", &it->err);
+	return it;
+}
+
+static bool step(struct store_iter *it)
+{
+	int rc = it->failed ? SQLITE_DONE : sqlite3_step(it->st);
+
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		it->failed = !store_fail(it->s, "read it", &it->err);
+	return rc == SQLITE_ROW;
+}
+
+static bool damaged(struct store_iter *it, const char *what)
+{
+	it->failed = true;
+	return err_set(&it->err, ERR_STORE, "store '%s' is damaged: %s", it->s->path, what);
+}
+
+bool store_iter_end(struct store_iter *it, struct err *e)
+{
+	bool ok = !it->failed;
+
+	if (!ok)
+		err_set(e, it->err.code, "%s", err_text(&it->err));
+	err_free(&it->err);
+	sqlite3_finalize(it->st);
+	free(it->logits);
+	free(it);
+	return ok;
+}
+
+struct store_iter *store_models(struct store *s)
+{
+	return iterate(s, "SELECT name, file, hash FROM models ORDER BY model", "", NULL, NULL);
+}
+
+bool store_next_model(struct store_iter *it, struct store_model *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_model){store_text(it->st, 0), store_text(it->st, 1), store_hash(it->st, 2)};
+	return true;
+}
+
+struct store_iter *store_images(struct store *s)
+{
+	return iterate(s, "SELECT image, name, hash, label FROM images ORDER BY image", "", NULL, NULL);
+}
+
+bool store_next_image(struct store_iter *it, struct store_image *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_image){sqlite3_column_int64(it->st, 0), store_text(it->st, 1), store_hash(it->st, 2),
+				    sqlite3_column_int64(it->st, 3)};
+	return true;
+}
+
+struct store_iter *store_devices(struct store *s)
+{
+	return iterate(s, "SELECT name, backend, identity, describe, error FROM devices ORDER BY device", "", NULL, NULL);
+}
+
+bool store_next_device(struct store_iter *it, struct store_device *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_device){store_text(it->st, 0), store_text(it->st, 1), store_text(it->st, 2), store_text(it->st, 3),
+				     store_text_or_null(it->st, 4)};
+	return true;
+}
+
+#define MUTANT_COLUMNS "SELECT id, op, category, target, ordinal, variant, sites, diff FROM mutants "
+
+static void read_mutant(sqlite3_stmt *st, struct store_mutant *out)
+{
+	*out = (struct store_mutant){store_text(st, 0), store_text(st, 1), store_text(st, 2),           store_text(st, 3),
+				     store_text(st, 4), store_text(st, 5), sqlite3_column_int64(st, 6), store_text_or_null(st, 7)};
+}
+
+struct store_iter *store_mutants(struct store *s, const char *op)
+{
+	if (op)
+		return iterate(s, MUTANT_COLUMNS "WHERE op = ?1 ORDER BY mutant", "t", op, NULL);
+	return iterate(s, MUTANT_COLUMNS "ORDER BY mutant", "", NULL, NULL);
+}
+
+bool store_next_mutant(struct store_iter *it, struct store_mutant *out)
+{
+	if (!step(it))
+		return false;
+	read_mutant(it->st, out);
+	return true;
+}
+
+bool store_get_mutant(struct store *s, struct arena *a, const char *id, struct store_mutant *out, bool *found, struct err *e)
+{
+	struct store_iter *it = iterate(s, MUTANT_COLUMNS "WHERE id = ?", "t", id, NULL);
+	struct store_mutant m;
+
+	*found = store_next_mutant(it, &m);
+	if (*found)
+		*out = (struct store_mutant){arena_strdup(a, m.id),
+					     arena_strdup(a, m.op),
+					     arena_strdup(a, m.category),
+					     arena_strdup(a, m.target),
+					     arena_strdup(a, m.ordinal),
+					     arena_strdup(a, m.variant),
+					     m.sites,
+					     arena_strdup(a, m.diff)};
+	return store_iter_end(it, e);
+}
+
+/* Columns c: digest, top, logits. */
+static bool read_answer(struct store_iter *it, int c, struct store_answer *out)
+{
+	const void *top = sqlite3_column_blob(it->st, c + 1);
+	size_t ntop = (size_t)sqlite3_column_bytes(it->st, c + 1);
+	const void *logits = sqlite3_column_blob(it->st, c + 2);
+	size_t nlogits = (size_t)sqlite3_column_bytes(it->st, c + 2);
+
+	if (ntop % 8 || ntop / 8 > STORE_MAX_TOP)
+		return damaged(it, "labels of the wrong size");
+	if (nlogits % 4 || nlogits / 4 > STORE_MAX_LOGITS)
+		return damaged(it, "logits of the wrong size");
+	*out = (struct store_answer){
+	    .digest = store_hash(it->st, c), .k = (int)(ntop / 8), .label = it->label, .probability = it->probability};
+	for (size_t i = 0; i < ntop / 8; i++) {
+		uint32_t pair[2];
+
+		memcpy(pair, (const char *)top + 8 * i, 8);
+		pair[0] = le32toh(pair[0]);
+		pair[1] = le32toh(pair[1]);
+		memcpy(&it->label[i], &pair[0], 4);
+		memcpy(&it->probability[i], &pair[1], 4);
+	}
+	if (!nlogits)
+		return true;
+	if (nlogits > it->room) {
+		it->room = nlogits;
+		if (!(it->logits = realloc(it->logits, nlogits)))
+			abort();
+	}
+	memcpy(it->logits, logits, nlogits);
+	out->logits = it->logits;
+	out->nlogits = (int64_t)(nlogits / 4);
+	return true;
+}
+
+struct store_iter *store_baselines(struct store *s, const char *device)
+{
+	return iterate(s,
+		       "SELECT d.name, b.image, b.digest, b.top, b.logits, b.noise_max_abs, b.time_s"
+		       " FROM devices d JOIN baselines b ON b.device = d.device"
+		       " WHERE ?1 IS NULL OR d.name = ?1 ORDER BY d.device, b.image",
+		       "t", device, NULL);
+}
+
+bool store_next_baseline(struct store_iter *it, struct store_baseline *out)
+{
+	if (!step(it))
+		return false;
+	out->device = store_text(it->st, 0);
+	out->image = sqlite3_column_int64(it->st, 1);
+	out->noise_max_abs = sqlite3_column_double(it->st, 5);
+	out->time_s = sqlite3_column_double(it->st, 6);
+	return read_answer(it, 2, &out->answer);
+}
+
+struct store_iter *store_results(struct store *s, const char *mutant, const char *device)
+{
+	static const char all[] = "SELECT id, device_name, outcome, killed, degenerate, code, message, stage, kernel, signal, log,"
+				  " launches_run, launches_saved, build_s, run_s, images, images_changed FROM verdicts"
+				  " WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR device_name = ?2) ORDER BY mutant, device";
+	static const char one[] = "SELECT id, device_name, outcome, killed, degenerate, code, message, stage, kernel, signal, log,"
+				  " launches_run, launches_saved, build_s, run_s, images, images_changed FROM verdicts"
+				  " WHERE id = ?1 AND (?2 IS NULL OR device_name = ?2) ORDER BY device";
+
+	return iterate(s, mutant ? one : all, "tt", mutant, device);
+}
+
+bool store_next_result(struct store_iter *it, struct store_result *out)
+{
+	sqlite3_stmt *st = it->st;
+
+	if (!step(it))
+		return false;
+	memset(out, 0, sizeof *out);
+	out->mutant = store_text(st, 0);
+	out->device = store_text(st, 1);
+	if (!outcome_parse(store_text(st, 2), &out->outcome))
+		return damaged(it, "an unknown outcome");
+	out->killed = (unsigned)sqlite3_column_int(st, 3) & (STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC);
+	out->degenerate = sqlite3_column_int(st, 4) != 0;
+	out->code = store_hash(st, 5);
+	out->message = store_text_or_null(st, 6);
+	out->stage = store_text_or_null(st, 7);
+	out->kernel = store_text_or_null(st, 8);
+	out->signal = sqlite3_column_int(st, 9);
+	out->log = store_text_or_null(st, 10);
+	out->launches_run = sqlite3_column_int64(st, 11);
+	out->launches_saved = sqlite3_column_int64(st, 12);
+	out->build_s = sqlite3_column_double(st, 13);
+	out->run_s = sqlite3_column_double(st, 14);
+	out->images = sqlite3_column_int64(st, 15);
+	out->images_changed = sqlite3_column_int64(st, 16);
+	return true;
+}
+
+struct store_iter *store_image_results(struct store *s, const char *mutant, const char *device)
+{
+	return iterate(
+	    s,
+	    "SELECT r.image, r.outcome, r.digest, r.top, l.logits, r.max_abs, r.max_rel, r.l2, r.cosine, r.nmse,"
+	    " r.max_ulp, r.nan_count, r.inf_count, r.top1_equal, r.jaccard, r.rbo, r.kendall, r.displacement,"
+	    " r.euclidean, r.manhattan, r.minkowski, r.time_s, r.launches_run, r.launches_saved"
+	    " FROM image_results r LEFT JOIN logits l ON l.mutant = r.mutant AND l.device = r.device AND l.image = r.image"
+	    " WHERE r.mutant = (SELECT mutant FROM mutants WHERE id = ?1)"
+	    " AND r.device = (SELECT device FROM devices WHERE name = ?2) ORDER BY r.image",
+	    "tt", mutant, device);
+}
+
+bool store_next_image_result(struct store_iter *it, struct store_image_result *out)
+{
+	sqlite3_stmt *st = it->st;
+	double *const number[] = {&out->max_abs,   &out->max_rel,   &out->l2,        &out->cosine,  &out->nmse,
+				  &out->max_ulp,   &out->jaccard,   &out->rbo,       &out->kendall, &out->displacement,
+				  &out->euclidean, &out->manhattan, &out->minkowski, &out->time_s};
+
+	if (!step(it))
+		return false;
+	memset(out, 0, sizeof *out);
+	out->image = sqlite3_column_int64(st, 0);
+	if (!outcome_parse(store_text(st, 1), &out->outcome))
+		return damaged(it, "an unknown outcome");
+	for (int i = 0; i < 14; i++)
+		*number[i] = sqlite3_column_double(st, i < 6 ? 5 + i : 8 + i);
+	out->nan_count = sqlite3_column_int64(st, 11);
+	out->inf_count = sqlite3_column_int64(st, 12);
+	out->top1_equal = sqlite3_column_int(st, 13) != 0;
+	out->launches_run = sqlite3_column_int64(st, 22);
+	out->launches_saved = sqlite3_column_int64(st, 23);
+	return read_answer(it, 2, &out->answer);
+}
+
+bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out, struct err *e)
+{
+	static const char sql[] = "SELECT outcome, count(*), sum(killed & 1), sum((killed & 2) <> 0), sum((killed & 4) <> 0),"
+				  " sum(degenerate), sum(launches_run), sum(launches_saved) FROM verdicts"
+				  " WHERE (?1 IS NULL OR device_name = ?1) AND (?2 IS NULL OR op = ?2)"
+				  " AND (?3 IS NULL OR category = ?3) GROUP BY outcome";
+	sqlite3_stmt *st = store_statement(s, sql, e);
+	int rc = SQLITE_NOMEM;
+
+	memset(out, 0, sizeof *out);
+	if (!st)
+		return false;
+	if (store_bind(st, "ttt", device, op, category))
+		rc = sqlite3_step(st);
+	for (; rc == SQLITE_ROW; rc = sqlite3_step(st)) {
+		enum outcome o;
+		int64_t n = sqlite3_column_int64(st, 1);
+
+		if (!outcome_parse(store_text(st, 0), &o))
+			continue;
+		out->outcome[o] = n;
+		out->rows += n;
+		if (outcome_class(o) == OUTCOME_CLASS_COUNTED) {
+			out->counted += n;
+			for (int c = 0; c < STORE_CRITERIA; c++)
+				out->killed[c] += sqlite3_column_int64(st, 2 + c);
+		}
+		out->degenerate += sqlite3_column_int64(st, 5);
+		out->launches_run += sqlite3_column_int64(st, 6);
+		out->launches_saved += sqlite3_column_int64(st, 7);
+	}
+	if (rc != SQLITE_DONE)
+		store_fail(s, "read it", e);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE;
+}

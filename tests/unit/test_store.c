@@ -1,0 +1,558 @@
+/* test_store.c: what is put is what is read; refusals; what survives a kill, a full disk, a foreign file */
+#include "test_support.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "store/store.h"
+
+static char dir[64], path[128];
+
+static void enter(void)
+{
+	strcpy(dir, "/tmp/mutatenn-store-XXXXXX");
+	cr_assert(mkdtemp(dir) != NULL);
+	snprintf(path, sizeof path, "%s/campaign.db", dir);
+}
+
+static void leave(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *ent;
+
+	while (d && (ent = readdir(d)))
+		if (ent->d_name[0] != '.')
+			unlinkat(dirfd(d), ent->d_name, 0);
+	if (d)
+		closedir(d);
+	rmdir(dir);
+}
+
+static struct store *must_open(enum store_mode mode)
+{
+	struct store *s = NULL;
+	struct err e = {0};
+
+	cr_assert(store_open(path, mode, &s, &e), "%s", err_text(&e));
+	return s;
+}
+
+#define OK(call) cr_assert((call), "%s", err_text(&e))
+
+static void fill(struct store *s)
+{
+	struct err e = {0};
+
+	OK(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 2}}, &e));
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "%d.png", i);
+		OK(store_put_image(s, &(struct store_image){i, name, {3, (uint64_t)i + 1}, i - 1}, &e));
+	}
+	OK(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 12", "gcc 12 here", NULL}, &e));
+	OK(store_put_device(s, &(struct store_device){"board", "cpu", NULL, NULL, "no route to host"}, &e));
+	OK(store_put_mutant(
+	    s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.lt", "Conditional", "conv1", "3", "le", 1, "-a\n+b"}, &e));
+	OK(store_put_mutant(s, &(struct store_mutant){"graph.add/all/all", "graph.add", "Arithmetic", "", "all", "", 0, NULL}, &e));
+	OK(store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/4/le", "loop.lt", "Conditional", "conv1", "4", "le", 1, NULL},
+			    &e));
+}
+
+static const int32_t labels[] = {7, 2, 9};
+static const float probabilities[] = {0.5f, 0.25f, 0.125f}, logits[] = {1, -2, 3.5f, 1e-30f};
+
+static struct store_answer answer(void)
+{
+	return (struct store_answer){{11, 12}, 3, labels, probabilities, logits, 4};
+}
+
+static struct store_result result(struct store_image_result im[static 3])
+{
+	for (int i = 0; i < 3; i++)
+		im[i] = (struct store_image_result){.image = i,
+						    .outcome = OUTCOME_IDENTICAL,
+						    .answer = answer(),
+						    .top1_equal = true,
+						    .cosine = 1,
+						    .rbo = 0.25,
+						    .minkowski = 2.5,
+						    .max_abs = 1e-300,
+						    .nan_count = 4,
+						    .launches_run = 5,
+						    .launches_saved = 6,
+						    .time_s = 0.125};
+	im[1].outcome = OUTCOME_MISCLASSIFIED;
+	im[1].top1_equal = false;
+	im[1].answer.logits = NULL;
+	im[1].answer.nlogits = 0;
+	im[2].outcome = OUTCOME_CRASH;
+	im[2].answer = (struct store_answer){0};
+	return (struct store_result){.mutant = "loop.lt/conv1/3/le",
+				     .device = "host-gcc",
+				     .outcome = OUTCOME_TOLERATED,
+				     .code = {21, 22},
+				     .message = "signal 11 while running conv1",
+				     .stage = "run",
+				     .kernel = "conv1",
+				     .signal = 11,
+				     .launches_run = 30,
+				     .launches_saved = 60,
+				     .build_s = 1.5,
+				     .image = im,
+				     .nimages = 3};
+}
+
+TEST(store, gives_back_what_was_put)
+{
+	struct store_image_result im[3], got;
+	struct store_result r = result(im), row;
+	struct store_mutant m;
+	struct store_device d;
+	struct store_iter *it;
+	struct err e = {0};
+	struct store *s;
+	int n = 0;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_result(s, &r, &e));
+	store_close(s);
+	s = must_open(STORE_READ);
+	it = store_results(s, r.mutant, NULL);
+	cr_assert(store_next_result(it, &row));
+	cr_expect_eq(row.outcome, OUTCOME_CRASH, "the highest over the images");
+	cr_expect_eq(row.killed, STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC);
+	cr_expect(row.images == 2 && row.images_changed == 1 && row.signal == 11 && row.code.lo == 22 && row.build_s == 1.5);
+	cr_expect_str_eq(row.stage, "run");
+	cr_assert(store_next_result(it, &row));
+	cr_expect_str_eq(row.device, "board");
+	cr_expect_eq(row.outcome, OUTCOME_NOT_RUN);
+	cr_expect_not(store_next_result(it, &row));
+	OK(store_iter_end(it, &e));
+	it = store_image_results(s, r.mutant, "host-gcc");
+	cr_assert(store_next_image_result(it, &got));
+	cr_expect(got.answer.k == 3 && !memcmp(got.answer.label, labels, sizeof labels));
+	cr_expect(!memcmp(got.answer.probability, probabilities, sizeof probabilities));
+	cr_expect(got.answer.nlogits == 4 && !memcmp(got.answer.logits, logits, sizeof logits));
+	cr_expect(got.cosine == 1 && got.rbo == 0.25 && got.minkowski == 2.5 && got.max_abs == 1e-300 && got.nan_count == 4);
+	cr_expect(got.launches_run == 5 && got.launches_saved == 6 && got.time_s == 0.125 && got.top1_equal);
+	cr_assert(store_next_image_result(it, &got));
+	cr_expect(got.answer.logits == NULL && got.outcome == OUTCOME_MISCLASSIFIED);
+	cr_assert(store_next_image_result(it, &got));
+	cr_expect(got.answer.k == 0 && got.outcome == OUTCOME_CRASH);
+	OK(store_iter_end(it, &e));
+	it = store_mutants(s, "loop.lt");
+	for (; store_next_mutant(it, &m); n++)
+		cr_expect_str_eq(m.target, "conv1");
+	OK(store_iter_end(it, &e));
+	cr_expect_eq(n, 2);
+	it = store_devices(s);
+	cr_assert(store_next_device(it, &d) && !d.error && store_next_device(it, &d));
+	cr_expect_str_eq(d.error, "no route to host");
+	OK(store_iter_end(it, &e));
+	store_close(s);
+	leave();
+}
+
+TEST(store, counts_every_mutant_on_every_device_whatever_happened)
+{
+	struct store_image_result im[3];
+	struct store_result r = result(im);
+	struct store_counts c;
+	struct err e = {0};
+	struct store *s;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_result(s, &r, &e));
+	r = (struct store_result){.mutant = "loop.lt/conv1/4/le", .device = "host-gcc", .outcome = OUTCOME_TOOL_ERROR};
+	OK(store_put_result(s, &r, &e));
+	OK(store_count(s, NULL, NULL, NULL, &c, &e));
+	cr_expect(c.rows == 6 && c.outcome[OUTCOME_CRASH] == 1 && c.outcome[OUTCOME_NO_SITE] == 2 &&
+		  c.outcome[OUTCOME_NOT_RUN] == 2);
+	cr_expect(c.counted == 1 && c.killed[0] == 1, "a tool error is neither killed nor counted");
+	OK(store_count(s, "board", NULL, NULL, &c, &e));
+	cr_expect(c.rows == 3 && c.counted == 0);
+	OK(store_count(s, NULL, "loop.lt", "Conditional", &c, &e));
+	cr_expect(c.rows == 4 && c.launches_saved == 60);
+	store_close(s);
+	leave();
+}
+
+TEST(store, replaces_and_withdraws_results_with_their_images)
+{
+	struct store_image_result im[3];
+	struct store_result r = result(im);
+	struct err e = {0};
+	struct store *s;
+	struct store_iter *it;
+	bool has;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_result(s, &r, &e));
+	r.nimages = 1;
+	OK(store_put_result(s, &r, &e));
+	it = store_image_results(s, r.mutant, r.device);
+	cr_expect(store_next_image_result(it, im) && !store_next_image_result(it, im));
+	OK(store_iter_end(it, &e));
+	OK(store_has_result(s, r.mutant, r.device, &has, &e));
+	cr_expect(has);
+	OK(store_withdraw(s, r.mutant, r.device, &e));
+	OK(store_has_result(s, r.mutant, r.device, &has, &e));
+	cr_expect_not(has);
+	it = store_image_results(s, r.mutant, r.device);
+	cr_expect_not(store_next_image_result(it, im));
+	OK(store_iter_end(it, &e));
+	store_close(s);
+	leave();
+}
+
+TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
+{
+	struct err e = {0};
+	struct store *s;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	OK(store_configure(s, "model: a\nopt-level: 2\nseed: 1\n", &e));
+	OK(store_configure(s, "model: a\nopt-level: 2\nseed: 1\n", &e));
+	cr_expect_not(store_configure(s, "model: a\nopt-level: 3\nseed: 1\n", &e));
+	cr_expect(strstr(err_text(&e), "'opt-level' differs: 'opt-level: 2' in the store, 'opt-level: 3' now"), "%s", err_text(&e));
+	cr_expect_eq(err_exit_status(&e), 2);
+	cr_expect_not(store_configure(s, "model: a\nopt-level: 2\nseed: 1\nzeal: 1\n", &e));
+	cr_expect(strstr(err_text(&e), "'zeal'"), "%s", err_text(&e));
+	fill(s);
+	cr_expect_not(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 13", "", NULL}, &e));
+	cr_expect(strstr(err_text(&e), "'gcc 12'") && strstr(err_text(&e), "'gcc 13'"), "%s", err_text(&e));
+	OK(store_put_device(s, &(struct store_device){"board", "cpu", "gcc 9", "works now", NULL}, &e));
+	cr_expect_not(store_put_image(s, &(struct store_image){0, "other.png", {1, 1}, 0}, &e));
+	cr_expect_not(store_put_image(s, &(struct store_image){0, "0.png", {1, 1}, 0}, &e));
+	cr_expect_not(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 3}}, &e));
+	cr_expect_not(
+	    store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.gt", "", "conv1", "3", "", 1, NULL}, &e));
+	fill(s);
+	err_free(&e);
+	store_close(s);
+	leave();
+}
+
+TEST(store, refuses_results_of_strangers_and_keeps_nothing_of_them)
+{
+	struct store_image_result im[3];
+	struct store_result r = result(im);
+	struct err e = {0};
+	struct store *s;
+	bool has;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	im[2].image = 99;
+	cr_expect_not(store_put_result(s, &r, &e), "there is no image 99");
+	OK(store_has_result(s, r.mutant, r.device, &has, &e));
+	cr_expect_not(has, "the rows before the bad one were rolled back");
+	im[2].image = 2;
+	OK(store_put_result(s, &r, &e));
+	r.device = "nowhere";
+	cr_expect_not(store_put_result(s, &r, &e));
+	cr_expect(strstr(err_text(&e), "knows no device 'nowhere'"), "%s", err_text(&e));
+	err_free(&e);
+	store_close(s);
+	leave();
+}
+
+TEST(store, has_one_writer_and_many_readers)
+{
+	struct store *s, *second = NULL, *reader;
+	struct store_counts c;
+	struct err e = {0};
+
+	enter();
+	s = must_open(STORE_WRITE);
+	cr_expect_not(store_open(path, STORE_WRITE, &second, &e));
+	cr_expect(strstr(err_text(&e), "being written by another process"), "%s", err_text(&e));
+	reader = must_open(STORE_READ);
+	fill(s);
+	OK(store_count(reader, NULL, NULL, NULL, &c, &e));
+	cr_expect_eq(c.rows, 6);
+	store_close(reader);
+	store_close(s);
+	s = must_open(STORE_WRITE);
+	store_close(s);
+	err_free(&e);
+	leave();
+}
+
+static void write_text(const char *to, const char *text)
+{
+	cr_assert(file_write(to, text, strlen(text), NULL));
+}
+
+TEST(store, refuses_what_is_no_store_and_leaves_it_alone)
+{
+	struct arena *a = arena_new(NULL);
+	struct store *s = NULL;
+	struct err e = {0};
+	struct bytes b;
+	sqlite3 *db;
+
+	enter();
+	cr_expect_not(store_open(path, STORE_READ, &s, &e));
+	cr_expect(strstr(err_text(&e), "No such file"), "%s", err_text(&e));
+	write_text(path, "this is a letter to my aunt, and it is long enough to be looked at as a database header, or so I hope\n");
+	for (int mode = STORE_READ; mode <= STORE_WRITE; mode++) {
+		cr_expect_not(store_open(path, (enum store_mode)mode, &s, &e));
+		cr_expect(strstr(err_text(&e), "is not a store"), "%s", err_text(&e));
+	}
+	cr_assert(file_read(a, path, 0, &b, NULL));
+	cr_expect(b.n > 50 && !memcmp(b.p, "this is a letter", 16));
+	unlink(path);
+	cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+	sqlite3_exec(db, "CREATE TABLE recipes(x)", NULL, NULL, NULL);
+	cr_expect_not(store_open(path, STORE_WRITE, &s, &e));
+	cr_expect(strstr(err_text(&e), "is not a store"), "%s", err_text(&e));
+	sqlite3_exec(db, "DROP TABLE recipes; PRAGMA application_id=1297372238; PRAGMA user_version=77", NULL, NULL, NULL);
+	sqlite3_close(db);
+	cr_expect_not(store_open(path, STORE_WRITE, &s, &e));
+	cr_expect(strstr(err_text(&e), "version 77"), "%s", err_text(&e));
+	cr_expect_not(store_open("/nowhere/at/all.db", STORE_WRITE, &s, &e));
+	cr_expect_not(store_open(dir, STORE_WRITE, &s, &e));
+	cr_expect_not(store_open("", STORE_WRITE, &s, &e));
+	err_free(&e);
+	arena_free(a);
+	leave();
+}
+
+TEST(store, that_is_damaged_is_an_error_not_a_crash)
+{
+	struct store_image_result im[3], got;
+	struct store_result r = result(im), row;
+	struct err e = {0};
+	struct store *s;
+	struct bytes b;
+	struct arena *a = arena_new(NULL);
+	unsigned seed = 5;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_result(s, &r, &e));
+	store_close(s);
+	cr_assert(file_read(a, path, 0, &b, NULL));
+	for (int round = 0; round < 60; round++) {
+		uint8_t *bad = arena_memdup(a, b.p, b.n);
+		struct store_iter *it;
+
+		for (int i = 0; i < 1 + round * 3; i++)
+			bad[100 + (size_t)rand_r(&seed) % (b.n - 100)] = (uint8_t)rand_r(&seed);
+		cr_assert(file_write(path, bad, round % 5 ? b.n : b.n / 2, NULL));
+		s = NULL;
+		if (!store_open(path, STORE_READ, &s, &e))
+			continue;
+		it = store_results(s, NULL, NULL);
+		while (store_next_result(it, &row))
+			;
+		store_iter_end(it, &e);
+		it = store_image_results(s, r.mutant, r.device);
+		while (store_next_image_result(it, &got))
+			;
+		store_iter_end(it, &e);
+		store_close(s);
+	}
+	err_free(&e);
+	arena_free(a);
+	leave();
+}
+
+/* Puts results for ever, telling through fd which one is committed. */
+static void write_for_ever(int fd)
+{
+	struct store *s = NULL;
+	struct err e = {0};
+	struct store_image_result im[3];
+	struct store_result r = result(im);
+
+	if (!store_open(path, STORE_WRITE, &s, &e))
+		_exit(3);
+	for (int i = 0; i < 100000; i++) {
+		char id[32];
+
+		snprintf(id, sizeof id, "m%d", i);
+		r.mutant = id;
+		if (!store_put_mutant(s, &(struct store_mutant){id, "m", "", "", "", "", 1, NULL}, &e) ||
+		    !store_put_result(s, &r, &e))
+			_exit(4);
+		if (write(fd, &i, sizeof i) != sizeof i)
+			_exit(5);
+	}
+	_exit(0);
+}
+
+static void kill_once(unsigned *seed)
+{
+	int fd[2], last = -1, i;
+	struct err e = {0};
+	struct store *s;
+	bool has;
+	pid_t pid;
+
+	cr_assert(!pipe(fd));
+	pid = fork();
+	if (!pid)
+		write_for_ever(fd[1]);
+	close(fd[1]);
+	cr_assert_eq(read(fd[0], &last, sizeof last), (ssize_t)sizeof last);
+	nanosleep(&(struct timespec){0, rand_r(seed) % 40000000}, NULL);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	while (read(fd[0], &i, sizeof i) == sizeof i)
+		last = i;
+	close(fd[0]);
+	s = must_open(STORE_WRITE);
+	for (i = 0; i <= last; i++) {
+		char id[32];
+
+		snprintf(id, sizeof id, "m%d", i);
+		OK(store_has_result(s, id, "host-gcc", &has, &e));
+		cr_assert(has, "result %d of %d was committed and is lost", i, last);
+	}
+	store_close(s);
+}
+
+TEST(store, keeps_everything_committed_when_the_writer_is_killed)
+{
+	unsigned seed = 1;
+
+	for (int round = 0; round < 10; round++) {
+		enter();
+		struct store *s = must_open(STORE_WRITE);
+
+		fill(s);
+		store_close(s);
+		kill_once(&seed);
+		kill_once(&seed); /* resumed and killed again */
+		leave();
+	}
+}
+
+TEST(store, says_that_there_is_no_space_and_opens_afterwards)
+{
+	struct store_counts c;
+	struct err e = {0};
+	struct store *s;
+	int status = 0;
+	pid_t pid;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	store_close(s);
+	pid = fork();
+	if (!pid) {
+		struct store_image_result im[3];
+		struct store_result r = result(im);
+		bool failed = false;
+
+		signal(SIGXFSZ, SIG_IGN);
+		setrlimit(RLIMIT_FSIZE, &(struct rlimit){300000, 300000});
+		if (!store_open(path, STORE_WRITE, &s, &e))
+			_exit(2);
+		for (int i = 0; i < 3000 && !failed; i++) {
+			char id[32];
+
+			snprintf(id, sizeof id, "m%d", i);
+			r.mutant = id;
+			failed = !store_put_mutant(s, &(struct store_mutant){id, "m", "", "", "", "", 1, NULL}, &e) ||
+				 !store_put_result(s, &r, &e);
+		}
+		_exit(failed && strstr(err_text(&e), "store '") ? 0 : 1);
+	}
+	waitpid(pid, &status, 0);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+	s = must_open(STORE_WRITE);
+	OK(store_count(s, NULL, NULL, NULL, &c, &e));
+	cr_expect_gt(c.rows, 20);
+	fill(s);
+	store_close(s);
+	leave();
+}
+
+TEST(store, notices_that_its_file_was_removed)
+{
+	struct err e = {0};
+	struct store *s;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	unlink(path);
+	cr_expect_not(store_set(s, "a", "b", &e));
+	cr_expect(strstr(err_text(&e), "was removed"), "%s", err_text(&e));
+	err_free(&e);
+	store_close(s);
+	leave();
+}
+
+TEST(store, commits_several_puts_together_or_not_at_all)
+{
+	struct arena *a = arena_new(NULL);
+	struct err e = {0};
+	struct store *s;
+	char *v;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	OK(store_begin(s, &e));
+	OK(store_set(s, "x", "1", &e));
+	store_rollback(s);
+	OK(store_get(s, a, "x", &v, &e));
+	cr_expect_null(v);
+	OK(store_begin(s, &e));
+	OK(store_set(s, "x", "1", &e));
+	cr_expect_not(store_put_result(s, &(struct store_result){.mutant = "no", .device = "no"}, &e));
+	OK(store_set(s, "y", "2", &e));
+	OK(store_commit(s, &e));
+	OK(store_get(s, a, "y", &v, &e));
+	cr_expect_str_eq(v, "2");
+	OK(store_get(s, a, "tool-version", &v, &e));
+	cr_expect_str_eq(v, MUTATENN_VERSION);
+	err_free(&e);
+	store_close(s);
+	arena_free(a);
+	leave();
+}
+
+TEST(outcome, table_is_in_order_and_kills_only_grow)
+{
+	unsigned kills = 0;
+
+	for (int o = 0; o < OUTCOME_COUNT; o++) {
+		enum outcome back;
+
+		cr_expect(outcome_parse(outcome_name((enum outcome)o), &back) && (int)back == o);
+		if (outcome_class((enum outcome)o) != OUTCOME_CLASS_COUNTED)
+			continue;
+		cr_expect_eq(outcome_kills((enum outcome)o) & kills, kills, "%s kills less than the one before",
+			     outcome_name((enum outcome)o));
+		kills = outcome_kills((enum outcome)o);
+	}
+	cr_expect_eq(outcome_kills(OUTCOME_TOOL_ERROR), 0u);
+	cr_expect_eq(outcome_class(OUTCOME_TOOL_ERROR), OUTCOME_CLASS_NONE);
+	cr_expect_str_eq(outcome_name((enum outcome)99), "?");
+}
