@@ -71,8 +71,9 @@ enum lir_expr_kind {
 	LIR_VAR,       /* var */
 	LIR_BINARY,    /* op, arg[0], arg[1] */
 	LIR_NOT,       /* arg[0], bool */
-	LIR_SELECT,    /* arg[0] ? arg[1] : arg[2]; both sides may be evaluated only if scalar selection needs them: loads in the
-	                  side not taken must not be performed (so a guarded load is Select(guard, load, 0)) */
+	LIR_SELECT,    /* arg[0] ? arg[1] : arg[2]. A scalar condition (the sides may be vectors) evaluates one side only: loads in
+	                  the side not taken must not be performed (so a guarded load is Select(guard, load, 0)). A vector condition
+	                  chooses lane by lane, after both sides */
 	LIR_CAST,      /* arg[0] to `type`: numeric conversion; float to int truncates; to bool is != 0 */
 	LIR_BITCAST,   /* arg[0] reinterpreted, same size */
 	LIR_LOAD,      /* buffer[arg...]; with lanes > 1 the last index is a Ramp */
@@ -103,7 +104,7 @@ enum lir_loop_kind {
 
 enum lir_stmt_kind {
 	LIR_FOR,   /* for var in min .. min+extent: body[0]; both evaluated once, an extent <= 0 runs nothing; var cannot be assigned */
-	LIR_STORE, /* buffer[index...] = value, written as `access` (normally the buffer's type; a narrower access writes its
+	LIR_STORE, /* buffer[index...] = value (of the type `access`), written as `access` (normally the buffer's type; a narrower access writes its
 	              bytes at `element number * sizeof(access)` from the buffer's start: the narrow store at the narrow stride) */
 	LIR_IF,    /* value is the condition; body[0], and body[1] when nbody is 2 */
 	LIR_LET,   /* var = value, visible in body[0] */
@@ -148,7 +149,8 @@ struct lir_builder {
 void lir_begin(struct lir_builder *b, struct arena *a, const char *name);
 /* Row-major parameter. Outputs must come last: add inputs first. dims with nd 0 make a scalar buffer (no index). */
 struct lir_buffer *lir_param(struct lir_builder *b, const char *name, enum dtype t, int nd, const int64_t *dim, bool out);
-/* Closes the function: names made unique, verified by assert in debug builds. */
+/* Closes the function: names made unique, verified by assert in debug builds. The parallel loop becomes serial when the
+ * parts would not do the kernel together once: two parallel loops, one inside a loop, or a store to a parameter outside. */
 struct lir_func *lir_finish(struct lir_builder *b);
 
 struct lir_expr *lir_int(struct lir_builder *b, int64_t v);                      /* i64 */
@@ -169,6 +171,17 @@ struct lir_expr *lir_call2(struct lir_builder *b, enum lir_call c, struct lir_ex
 struct lir_expr *lir_fma(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y, struct lir_expr *z); /* x*y+z */
 struct lir_expr *lir_broadcast(struct lir_builder *b, struct lir_expr *x, int lanes);
 struct lir_expr *lir_lane(struct lir_builder *b, struct lir_expr *x, int lane);
+struct lir_expr *lir_ramp(struct lir_builder *b, struct lir_expr *base, int64_t stride, int lanes);
+/* A builder for a finished function's nodes (mutations, passes): only the expression constructors may be used. */
+void lir_edit(struct lir_builder *b, struct lir_func *f);
+
+/* Below the builder: bare nodes and definitions, nothing checked or simplified. Names are cleaned, not made unique. */
+struct lir_expr *lir_expr_new(struct arena *a, enum lir_expr_kind k, struct lir_type t, uint32_t nargs);
+struct lir_stmt *lir_stmt_new(struct arena *a, enum lir_stmt_kind k, uint32_t nindex, uint32_t nbody);
+struct lir_var *lir_var_new(struct lir_func *f, const char *name, struct lir_type t);
+struct lir_buffer *lir_buffer_new(struct lir_func *f, const char *name, enum dtype t, enum lir_scope scope, int nd, const int64_t *dim);
+/* Renames variables and buffers so that each name is used once; the first in print order keeps its name. */
+void lir_unique_names(struct lir_func *f);
 
 static inline struct lir_expr *lir_add(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_ADD, x, y); }
 static inline struct lir_expr *lir_sub(struct lir_builder *b, struct lir_expr *x, struct lir_expr *y) { return lir_binary(b, LIR_SUB, x, y); }
@@ -196,8 +209,8 @@ struct lir_buffer *lir_alloc(struct lir_builder *b, const char *name, enum dtype
 /* The value's type must be the buffer's; its lanes decide the access (last index is the first lane's). */
 void lir_store(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, struct lir_expr *value);
 
-/* A loop over every element of a shape: opens nd loops, the outermost parallel when it has more than one iteration (or,
- * if dim[0] is 1, the first dim that is larger), and gives index[0..nd). lir_nest_end closes them. */
+/* A loop over every element of a shape: gives index[0..nd). Outside any loop the first dim larger than 1 is the parallel
+ * loop; dims of 1 before it get no loop, their index is the constant 0. lir_nest_end closes what was opened. */
 struct lir_nest {
 	int nd;
 	struct lir_expr *index[MAX_DIMS];
@@ -207,7 +220,9 @@ void lir_nest_end(struct lir_builder *b, const struct lir_nest *n);
 
 /* ---- lir_clone.c, lir_walk.c ---------------------------------------------------------------------------- */
 struct lir_func *lir_func_clone(struct arena *a, const struct lir_func *f);
-struct lir_expr *lir_expr_clone(struct arena *a, const struct lir_expr *x);
+struct lir_expr *lir_expr_clone(struct arena *a, const struct lir_expr *x); /* of the same function: variables and buffers are shared */
+/* For duplicating code inside a function: definitions in s become new ones. lir_unique_names is due afterwards. */
+struct lir_stmt *lir_stmt_clone(struct lir_func *f, const struct lir_stmt *s);
 
 /* Visits every statement and expression in print order: a statement before its children; of a statement first index, then
  * min, extent, value, then body. `slot` is where the visited pointer is stored, so a visitor may replace it (by a node that
@@ -226,6 +241,7 @@ bool lir_walk(struct lir_func *f, bool (*visit)(const struct lir_visit *v, void 
  * The text form; docs/loop-ir.md has the grammar. print(parse(text)) == text for any printed text. */
 void lir_print(struct str *out, const struct lir_func *f);
 void lir_print_expr(struct str *out, const struct lir_expr *x);
+void lir_print_stmt(struct str *out, const struct lir_stmt *s); /* with its body, unindented */
 /* One function. `name` is for messages ("kernel.lir:3:7: ..."). Nesting and sizes are limited; hostile text is an error. */
 bool lir_parse(struct arena *a, const char *name, const char *text, size_t n, struct lir_func **out, struct err *e);
 struct hash lir_hash(const struct lir_func *f); /* of the printed text without the function's name */
