@@ -1,6 +1,7 @@
 /* lir_build.c: writing a function from top to bottom */
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -108,10 +109,16 @@ struct lir_buffer *lir_param(struct lir_builder *b, const char *name, enum dtype
 	struct lir_buffer *buf = lir_buffer_new(f, name, t, LIR_GLOBAL, nd, dim);
 	struct lir_buffer **param = ARENA_ARRAY(b->a, struct lir_buffer *, f->nparams + 1);
 
-	assert((out || !f->nout) && "inputs come first");
-	assert(buf->id == f->nparams && "parameters come before allocs");
 	for (uint32_t i = 0; i < f->nparams; i++)
 		param[i] = f->param[i];
+	if (f->nparams % 16 == 0) {
+		bool *grown = ARENA_ARRAY(b->a, bool, f->nparams + 16);
+
+		if (f->nparams)
+			memcpy(grown, b->out, f->nparams * sizeof *grown);
+		b->out = grown;
+	}
+	b->out[f->nparams] = out;
 	param[f->nparams++] = buf;
 	f->param = param;
 	f->nout += out;
@@ -154,6 +161,30 @@ static bool make_serial(const struct lir_visit *v, void *user)
 	return true;
 }
 
+static bool number_alloc(const struct lir_visit *v, void *user)
+{
+	if (v->stmt_slot && (*v->stmt_slot)->kind == LIR_ALLOC)
+		(*v->stmt_slot)->buffer->id = (*(uint32_t *)user)++;
+	return true;
+}
+
+/* Lowerings add parameters as they come to need them: inputs move before outputs here, and ids follow the positions. */
+static void order_params(struct lir_func *f, const bool *out)
+{
+	struct lir_buffer **param = ARENA_ARRAY(f->arena, struct lir_buffer *, f->nparams + 1);
+	uint32_t n = 0, next = f->nparams;
+
+	for (int pass = 0; pass < 2; pass++)
+		for (uint32_t i = 0; i < f->nparams; i++)
+			if (out[i] == (pass == 1))
+				param[n++] = f->param[i];
+	f->param = param;
+	for (uint32_t i = 0; i < n; i++)
+		param[i]->id = i;
+	lir_walk(f, number_alloc, &next);
+	assert(next <= f->nbuffers);
+}
+
 struct lir_func *lir_finish(struct lir_builder *b)
 {
 	struct lir_func *f = b->f;
@@ -162,6 +193,7 @@ struct lir_func *lir_finish(struct lir_builder *b)
 	close_rest(b);
 	assert(b->block->kind == BLOCK_ROOT && "a lir_end is missing");
 	f->body = pop_body(b);
+	order_params(f, b->out);
 	lir_unique_names(f);
 	lir_walk(f, find_parallel, &p);
 	if (p.loop && p.wrong)

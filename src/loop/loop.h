@@ -144,10 +144,12 @@ struct lir_builder {
 	struct arena *a;
 	struct lir_func *f;
 	struct lir_block *block; /* private */
+	bool *out;               /* private: which parameters are outputs */
 };
 
 void lir_begin(struct lir_builder *b, struct arena *a, const char *name);
-/* Row-major parameter. Outputs must come last: add inputs first. dims with nd 0 make a scalar buffer (no index). */
+/* Row-major parameter, at any time before lir_finish, which puts the outputs behind the inputs (each in the order they were
+ * added). dims with nd 0 make a scalar buffer (no index). */
 struct lir_buffer *lir_param(struct lir_builder *b, const char *name, enum dtype t, int nd, const int64_t *dim, bool out);
 /* Closes the function: names made unique, verified by assert in debug builds. The parallel loop becomes serial when the
  * parts would not do the kernel together once: two parallel loops, one inside a loop, or a store to a parameter outside. */
