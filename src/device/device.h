@@ -1,0 +1,69 @@
+/* device/device.h: what runs kernels - a table of functions per kind of device; takes text and buffers, knows no IR
+ *
+ * Only worker processes call this. A device is two steps: compile(source) gives an artefact (bytes that may travel or be
+ * cached), load(artefact) gives a kernel. Both may happen in different processes, compile without ever running anything.
+ *
+ * cpu: a worker opens the device, loads kernels or not, then forks; the child calls start_threads (never before the fork)
+ * and runs. Kernels loaded before the fork stay usable after it. A seccomp filter loaded after start_threads must allow
+ * futex, sched_yield and exit_group to the threads; load needs memfd_create, mmap, open and read, so it comes before.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "value/value.h"
+
+struct arena;
+struct err;
+struct device;
+struct kernel;
+
+/* Strings are copied by open. Zero or NULL means the default given here. */
+struct device_options {
+	const char *name;          /* for messages; the backend's name */
+	const char *cc;            /* compiler: a name looked up in PATH, or a path; "gcc" */
+	const char *const *cflags; /* replace the default optimisation flags -O2 -march=native */
+	size_t ncflags;
+	int threads;               /* most parts a kernel is split into; number of usable cores */
+	const char *cache_dir;     /* compiled kernels; the user's cache. "" caches nothing */
+	double compile_timeout_s;  /* 60 */
+	uint64_t compile_memory;   /* bytes the compiler may allocate; 4 GiB */
+};
+
+struct artefact {
+	uint8_t *data; /* loadable form: a shared object */
+	size_t size;
+	struct hash code; /* of what the loader would map: equal when two artefacts do the same */
+	char *log;        /* what the compiler said, at most 64 KiB; "" when nothing; set on failure too, else NULL */
+	bool cached;      /* found in the cache */
+};
+
+struct device_ops {
+	const char *name, *dialect; /* "cpu", "c" */
+
+	/* Blocks while the compiler is asked what it is. A missing compiler is an error that says what to install. */
+	bool (*open)(const struct device_options *o, struct device **out, struct err *e);
+	/* Valid until close. */
+	const struct device_caps *(*caps)(const struct device *d);
+	/* Fills out in the arena. May be called by several processes at a time with one cache. ERR_DEVICE: the compiler refused
+	 * the text or ran out of memory (see log); ERR_TIMEOUT: it took too long and was killed; others are not the text's fault. */
+	bool (*compile)(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e);
+	/* The artefact is copied. unload gives the kernel back; close unloads what is left. */
+	bool (*load)(struct device *d, const struct artefact *art, struct kernel **out, struct err *e);
+	void (*unload)(struct device *d, struct kernel *k);
+	/* n threads in all, the caller among them; once, before the first run that is to use them. Returns when all are ready. */
+	bool (*start_threads)(struct device *d, int n, struct err *e);
+	/* Runs the kernel once over buffers in parameter order, in as many parts as there are threads when parallel, else as part
+	 * 0 of 1. Blocks until done. Never says whether the kernel stayed inside its buffers. */
+	bool (*run)(struct device *d, struct kernel *k, void *const *buffer, bool parallel, struct err *e);
+	void (*close)(struct device *d); /* ends its threads; NULL is allowed */
+};
+
+extern const struct device_ops device_cpu;
+
+/* By backend name; NULL when there is no such backend in this build. */
+const struct device_ops *device_find(const char *backend);
+/* NULL-terminated. */
+extern const struct device_ops *const device_backends[];
