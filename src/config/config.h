@@ -43,6 +43,8 @@ struct config_mutation {
 
 /* "each", "all", "3", "1-5", "sample 50". */
 bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e);
+/* "4096", "512M", "2G": bytes; units are powers of 1024. */
+bool config_bytes_parse(const char *text, uint64_t *out, struct err *e);
 
 /* ---- a campaign ----------------------------------------------------------------------------------------- */
 
