@@ -269,19 +269,21 @@ bool lir_run_pass(struct lir_func *f, const struct lir_pass *p, struct err *e);
  * operations a second at least. */
 enum lir_fault { LIR_OK, LIR_FAULT_BOUNDS_READ, LIR_FAULT_BOUNDS_WRITE, LIR_FAULT_UNINITIALISED, LIR_FAULT_DIVIDE, LIR_FAULT_STEPS };
 struct lir_interp_result {
-	enum lir_fault fault;         /* the first; the run stops there unless run on with keep_going */
+	enum lir_fault fault;         /* the first; the run stops there */
 	const struct lir_buffer *buffer;
-	int dim;                      /* which index was out of range */
-	int64_t index;
+	int dim;                      /* which index was out of range; -1: the element that a view's strides lead to */
+	int64_t index;                /* its value; of an uninitialised read the element number */
 	uint64_t device_defined;      /* how many device-defined operations were met (they get x86's answer) */
 	uint64_t steps;
+	uint64_t unwritten;           /* bytes of the outputs that were never stored (0 with outputs_initialised) */
 	char text[256];               /* the fault in words */
 };
 struct lir_interp_options {
 	uint64_t max_steps;           /* loop iterations; 0: no limit */
 	bool outputs_initialised;     /* outputs hold values already (in-place reads are fine) */
 };
-/* param[i] points to the dense data of parameter i. False only for IR that does not verify. */
+/* param[i] points to the memory behind parameter i (`elements` of it). False only for IR that does not verify or needs more than
+ * 1 GiB of local memory; a fault is a result. r->buffer points into f. */
 bool lir_interp(const struct lir_func *f, void *const *param, const struct lir_interp_options *o, struct lir_interp_result *r, struct err *e);
 
 /* ---- lir_info.c -------------------------------------------------------------------------------------------- */
