@@ -130,7 +130,7 @@ void lir_buffer_set_dense(struct lir_buffer *buf)
 
 	for (int d = buf->nd - 1; d >= 0; d--) {
 		buf->stride[d] = n;
-		n *= buf->dim[d];
+		n = (int64_t)((uint64_t)n * (uint64_t)buf->dim[d]); /* may wrap beside a dim of 0 */
 	}
 	buf->offset = 0;
 	buf->elements = n;

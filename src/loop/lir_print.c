@@ -212,15 +212,24 @@ static void indent(struct str *out, int depth)
 
 static void print_stmt(struct str *out, const struct lir_stmt *s, int depth);
 
+/* A sequence of one is that one. */
+static const struct lir_stmt *unwrap(const struct lir_stmt *s)
+{
+	while (s->kind == LIR_SEQ && s->nbody == 1)
+		s = s->body[0];
+	return s;
+}
+
 /* The inside of braces. A let or alloc reaches to the end of its braces, so one that does not is given its own. */
 static void print_block(struct str *out, const struct lir_stmt *s, int depth)
 {
+	s = unwrap(s);
 	if (s->kind != LIR_SEQ) {
 		print_stmt(out, s, depth);
 		return;
 	}
 	for (uint32_t i = 0; i < s->nbody; i++) {
-		const struct lir_stmt *k = s->body[i];
+		const struct lir_stmt *k = unwrap(s->body[i]);
 		bool rest = k->kind == LIR_LET || k->kind == LIR_ALLOC;
 
 		if (k->kind == LIR_SEQ || (rest && i + 1 < s->nbody)) {
