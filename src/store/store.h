@@ -211,3 +211,14 @@ struct store_counts {
 };
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out,
 		 struct err *e);
+
+/* The images of one mutant on one device together: over those that gave an answer. */
+struct store_summary {
+	int64_t answers;
+	double max_abs, max_rel, l2, max_ulp, cosine;                                /* the worst */
+	double jaccard, rbo, kendall, displacement, euclidean, manhattan, minkowski; /* the means */
+	int64_t nan_images;                                                          /* with NaN or Inf */
+	int64_t labelled, right; /* images whose true class is known; of these the first label is it */
+};
+/* mutant NULL: the original (answers, labelled and right only). */
+bool store_summarise(struct store *s, const char *mutant, const char *device, struct store_summary *out, struct err *e);

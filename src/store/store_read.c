@@ -308,3 +308,40 @@ bool store_count(struct store *s, const char *device, const char *op, const char
 	sqlite3_reset(st);
 	return rc == SQLITE_DONE;
 }
+
+bool store_summarise(struct store *s, const char *mutant, const char *device, struct store_summary *out, struct err *e)
+{
+	static const char original[] = "SELECT count(*), count(iif(i.label >= 0, 1, NULL)), sum(i.label >= 0 AND b.top1 = i.label)"
+				       " FROM baselines b JOIN images i ON i.image = b.image WHERE b.top1 IS NOT NULL"
+				       " AND b.device = (SELECT device FROM devices WHERE name = ?2)";
+	static const char mutated[] =
+	    "SELECT count(*), count(iif(i.label >= 0, 1, NULL)), sum(i.label >= 0 AND r.top1 = i.label), max(max_abs), "
+	    "max(max_rel),"
+	    " max(l2), max(max_ulp), min(cosine), avg(jaccard), avg(rbo), avg(kendall), avg(displacement), avg(euclidean),"
+	    " avg(manhattan), avg(minkowski), sum(nan_count + inf_count > 0)"
+	    " FROM image_results r JOIN images i ON i.image = r.image WHERE r.top1 IS NOT NULL"
+	    " AND r.mutant = (SELECT mutant FROM mutants WHERE id = ?1)"
+	    " AND r.device = (SELECT device FROM devices WHERE name = ?2)";
+	double *const number[] = {&out->max_abs,      &out->max_rel,   &out->l2,        &out->max_ulp,
+				  &out->cosine,       &out->jaccard,   &out->rbo,       &out->kendall,
+				  &out->displacement, &out->euclidean, &out->manhattan, &out->minkowski};
+	sqlite3_stmt *st = store_statement(s, mutant ? mutated : original, e);
+	bool ok;
+
+	memset(out, 0, sizeof *out);
+	if (!st)
+		return false;
+	ok = store_bind(st, "tt", mutant, device) && sqlite3_step(st) == SQLITE_ROW;
+	if (ok) {
+		out->answers = sqlite3_column_int64(st, 0);
+		out->labelled = sqlite3_column_int64(st, 1);
+		out->right = sqlite3_column_int64(st, 2);
+		for (int i = 0; mutant && i < 12; i++)
+			*number[i] = sqlite3_column_double(st, 3 + i);
+		out->nan_images = mutant ? sqlite3_column_int64(st, 15) : 0;
+	} else {
+		store_fail(s, "read it", e);
+	}
+	sqlite3_reset(st);
+	return ok;
+}

@@ -1,0 +1,149 @@
+/* report.c: what every format needs of a store, and the choice of format */
+#include "report/report_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/map.h"
+#include "base/vec.h"
+
+static bool gather_facts(struct store *s, struct arena *a, struct report_data *d, struct err *e)
+{
+	struct store_iter *it = store_models(s);
+	struct store_model m;
+	struct store_image im;
+
+	d->model = d->model_file = arena_strdup(a, "");
+	while (store_next_model(it, &m)) {
+		d->model = arena_strdup(a, m.name);
+		d->model_file = arena_strdup(a, m.file);
+		d->model_hash = m.hash;
+	}
+	if (!store_iter_end(it, e))
+		return false;
+	it = store_images(s);
+	while (store_next_image(it, &im))
+		d->images++;
+	return store_iter_end(it, e) && store_get(s, a, "created", &d->created, e) && store_get(s, a, "tool-version", &d->tool, e);
+}
+
+static bool gather_devices(struct store *s, struct arena *a, struct report_data *d, struct err *e)
+{
+	VEC(struct report_device) v = {0};
+	struct store_iter *it = store_devices(s);
+	struct store_device dev;
+
+	while (store_next_device(it, &dev)) {
+		struct report_device r = {arena_strdup(a, dev.name),
+					  arena_strdup(a, dev.backend),
+					  arena_strdup(a, dev.identity),
+					  arena_strdup(a, dev.describe),
+					  arena_strdup(a, dev.error),
+					  {{0}, 0, 0, {0}, 0, 0, 0},
+					  {0}};
+
+		vec_push(a, &v, r);
+	}
+	if (!store_iter_end(it, e))
+		return false;
+	for (size_t i = 0; i < v.n; i++)
+		if (!store_count(s, v.v[i].name, NULL, NULL, &v.v[i].counts, e) ||
+		    !store_summarise(s, NULL, v.v[i].name, &v.v[i].original, e))
+			return false;
+	d->device = v.v;
+	d->ndevices = v.n;
+	return true;
+}
+
+static struct report_group *group_of(struct arena *a, struct map *m, const char *name, const char *category)
+{
+	struct report_group *g = map_get(m, name);
+
+	if (!g) {
+		g = ARENA_NEW(a, struct report_group);
+		g->name = arena_strdup(a, name);
+		g->category = arena_strdup(a, category);
+		map_put(m, name, g);
+	}
+	g->mutants++;
+	return g;
+}
+
+static bool gather_groups(struct store *s, struct arena *a, struct report_data *d, struct err *e)
+{
+	struct map *ops = map_new(a), *categories = map_new(a);
+	struct store_iter *it = store_mutants(s, NULL);
+	struct store_mutant m;
+	struct report_group *groups[2];
+	void *g;
+
+	while (store_next_mutant(it, &m)) {
+		d->mutants++;
+		group_of(a, ops, m.op, m.category);
+		group_of(a, categories, m.category, m.category);
+	}
+	if (!store_iter_end(it, e))
+		return false;
+	d->op = ARENA_ARRAY(a, struct report_group, map_count(ops));
+	d->category = ARENA_ARRAY(a, struct report_group, map_count(categories));
+	groups[0] = d->op;
+	groups[1] = d->category;
+	for (size_t at = 0; map_next(ops, &at, NULL, &g);)
+		*groups[0]++ = *(struct report_group *)g;
+	for (size_t at = 0; map_next(categories, &at, NULL, &g);)
+		*groups[1]++ = *(struct report_group *)g;
+	d->nops = map_count(ops);
+	d->ncategories = map_count(categories);
+	for (size_t i = 0; i < d->nops; i++)
+		if (!store_count(s, NULL, d->op[i].name, NULL, &d->op[i].counts, e))
+			return false;
+	for (size_t i = 0; i < d->ncategories; i++)
+		if (!store_count(s, NULL, NULL, d->category[i].name, &d->category[i].counts, e))
+			return false;
+	return store_count(s, NULL, NULL, NULL, &d->all, e);
+}
+
+bool report_gather(struct store *s, struct arena *a, struct report_data *out, struct err *e)
+{
+	memset(out, 0, sizeof *out);
+	return gather_facts(s, a, out, e) && gather_devices(s, a, out, e) && gather_groups(s, a, out, e);
+}
+
+static bool write_format(struct store *s, enum report_format f, const struct report_options *o, struct str *text, struct err *e)
+{
+	static const struct report_options none = {0};
+	struct arena *a = arena_new(NULL);
+	struct report_data d;
+	bool ok;
+
+	o = o ? o : &none;
+	if (f == REPORT_CSV)
+		ok = report_csv(s, text, e);
+	else
+		ok = report_gather(s, a, &d, e) && (f == REPORT_JSON ? report_json : report_table)(s, &d, o, text, e);
+	arena_free(a);
+	return ok;
+}
+
+bool report_text(struct store *s, enum report_format f, const struct report_options *o, struct str *text, struct err *e)
+{
+	bool ok;
+
+	/* one moment of a store that is being written */
+	if (!store_begin(s, e))
+		return false;
+	ok = write_format(s, f, o, text, e);
+	store_rollback(s);
+	return ok;
+}
+
+bool report_write(struct store *s, enum report_format f, const struct report_options *o, const char *out, struct err *e)
+{
+	struct str t = {0};
+	bool ok = report_text(s, f, o, &t, e) && file_write(out, str_text(&t), t.n, e);
+
+	str_free(&t);
+	return ok;
+}
