@@ -44,3 +44,8 @@ const char *lir_clean_name(struct arena *a, const char *s);
 void lir_print_head(struct str *out, const struct lir_stmt *s); /* the statement's first line, without its body */
 int lir_op_precedence(enum lir_op op);                          /* as in C; min and max bind like calls */
 void lir_print_type(struct str *out, struct lir_type t);
+
+/* ---- lir_pass_*.c ---- */
+extern const struct lir_pass lir_pass_simplify, lir_pass_unroll;
+/* x or something simpler of the same value; only x itself is looked at, its operands are taken as simplified. */
+struct lir_expr *lir_simplify_node(struct arena *a, struct lir_expr *x);
