@@ -1,0 +1,92 @@
+/* op_conv.c: Conv - one output element per iteration, sum over input channels and kernel taps */
+#include <string.h>
+
+#include "ops/ops_conv.h"
+
+#define B (&c->b)
+
+bool op_conv_read(const struct gir_node *n, const struct gir_value *x, const struct gir_value *w, struct op_conv *v, struct err *e)
+{
+	if (x->nd < 3 || w->nd != x->nd)
+		return err_set(e, ERR_PARSE,
+			       "a convolution needs a tensor of 3 or more dimensions and a weight of as many, not %d and %d", x->nd,
+			       w->nd);
+	*v = (struct op_conv){.groups = gir_attr_int(n, "group", 1)};
+	if (v->groups < 1 || x->dim[1] % v->groups || w->dim[0] % v->groups || x->dim[1] / v->groups != w->dim[1])
+		return err_set(e, ERR_PARSE, "%lld channels in %lld groups do not fit a weight of %lld x %lld channels",
+			       (long long)x->dim[1], (long long)v->groups, (long long)w->dim[0], (long long)w->dim[1]);
+	v->in_channels = w->dim[1];
+	v->out_channels = w->dim[0] / v->groups;
+	return op_window_read(n, x->nd - 2, x->dim + 2, w->dim + 2, &v->w, e) && op_window_size(n, false, &v->w, e);
+}
+
+bool op_conv_set_out(struct op_infer *c, const struct op_conv *v, enum dtype t, struct err *e)
+{
+	int64_t dim[MAX_DIMS] = {c->node->in[0]->dim[0], v->groups * v->out_channels};
+
+	memcpy(dim + 2, v->w.out, (size_t)v->w.nd * sizeof *dim);
+	return op_set_out(c, 0, t, v->w.nd + 2, dim, e);
+}
+
+void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer *x, struct lir_expr *x_zero, struct lir_buffer *w,
+		 struct lir_expr *w_zero, struct lir_expr *const *o, struct lir_buffer *acc)
+{
+	struct lir_expr *first = lir_int(B, 0), *ci, *xv, *wv, *at[MAX_DIMS] = {o[0]}, *tap[MAX_DIMS] = {o[1]};
+	enum dtype t = acc->dtype;
+	struct op_taps taps;
+
+	if (v->groups > 1) {
+		first = lir_mul(B, lir_div(B, o[1], lir_int(B, v->out_channels)), lir_int(B, v->in_channels));
+		first = first->kind == LIR_VAR ? first : op_let(c, "first", first);
+	}
+	ci = v->in_channels == 1 ? lir_int(B, 0) : lir_for(B, "ci", v->in_channels, LIR_SERIAL);
+	at[1] = lir_add(B, first, ci);
+	tap[1] = ci;
+	taps = op_taps_begin(c, &v->w, o + 2);
+	memcpy(at + 2, taps.pos, sizeof taps.pos);
+	memcpy(tap + 2, taps.k, sizeof taps.k);
+	xv = op_load_as(c, x, at, t);
+	wv = op_load_as(c, w, tap, t);
+	xv = x_zero ? lir_sub(B, xv, x_zero) : xv;
+	wv = w_zero ? lir_sub(B, wv, w_zero) : wv;
+	op_acc_add(c, acc, lir_mul(B, xv, wv));
+	op_taps_end(c, &v->w, &taps);
+	if (v->in_channels != 1)
+		lir_end(B);
+}
+
+static bool infer(struct op_infer *c, struct err *e)
+{
+	struct gir_value *const *in = c->node->in;
+	struct op_conv v;
+
+	return op_check_type(c, 0, TYPES_FLOAT, e) && op_check_same_type(c, 1, e) && op_check_same_type(c, 2, e) &&
+	       op_conv_read(c->node, in[0], in[1], &v, e) && op_check_dims(c, 2, 1, &in[1]->dim[0], e) &&
+	       op_conv_set_out(c, &v, in[0]->dtype, e);
+}
+
+static bool lower(struct op_lower *c, struct err *e)
+{
+	struct gir_value *const *in = c->node->in;
+	enum dtype t = in[0]->dtype, wide = op_acc_type(t);
+	struct lir_buffer *x, *w, *bias, *acc;
+	struct op_space s;
+	struct op_conv v;
+
+	if (!op_conv_read(c->node, in[0], in[1], &v, e))
+		return false;
+	op_begin(c, "");
+	x = op_in(c, 0);
+	w = op_in(c, 1);
+	bias = op_arg(c->node, 2) ? op_in(c, 2) : NULL;
+	s = op_space_of(op_out(c, 0));
+	op_outer_begin(c, &s);
+	acc = op_acc(c, "acc", bias ? op_load_as(c, bias, s.index + 1, wide) : lir_imm(B, wide, 0));
+	op_conv_sum(c, &v, x, NULL, w, NULL, s.index, acc);
+	op_store(c, s.index, lir_cast(B, t, op_acc_get(c, acc)));
+	op_outer_end(c, &s);
+	op_end(c);
+	return true;
+}
+
+const struct op_impl op_CONV = {.infer = infer, .lower = lower};

@@ -1,0 +1,148 @@
+/* op_softmax.c: Softmax, LogSoftmax, Hardmax
+ *
+ * From opset 13 on they work along one axis; before, on the tensor seen as a matrix whose rows end at the axis. Both are rows
+ * of inner dims here.
+ */
+#include "ops/ops_calc.h"
+
+#define B (&c->b)
+
+static bool row_dims(const struct gir_node *n, int opset, bool *inner, struct err *e)
+{
+	int nd = n->in[0]->nd, axis;
+
+	if (opset < 13 && OP_INT(n, "axis", 1) == nd) { /* rows of one element */
+		for (int d = 0; d < nd; d++)
+			inner[d] = false;
+		return true;
+	}
+	if (!op_axis(OP_INT(n, "axis", opset < 13 ? 1 : -1), nd, &axis, e))
+		return false;
+	for (int d = 0; d < nd; d++)
+		inner[d] = opset < 13 ? d >= axis : d == axis;
+	return true;
+}
+
+static bool infer(struct op_infer *c, struct err *e)
+{
+	bool inner[MAX_DIMS];
+
+	return op_check_type(c, 0, TYPES_FLOAT, e) && row_dims(c->node, c->opset, inner, e) && op_out_like(c, 0, 0, e);
+}
+
+/* Opens the kernel and the loop over rows. */
+static bool open_rows(struct op_lower *c, struct op_space *s, struct err *e)
+{
+	bool inner[MAX_DIMS];
+
+	if (!row_dims(c->node, c->opset, inner, e))
+		return false;
+	op_begin(c, "");
+	*s = op_space_of(op_in(c, 0));
+	op_out(c, 0);
+	for (int d = 0; d < s->nd; d++)
+		s->inner[d] = inner[d];
+	op_outer_begin(c, s);
+	return true;
+}
+
+static struct lir_expr *element(struct op_lower *c, struct op_space *s)
+{
+	return op_load_as(c, op_in(c, 0), s->index, op_acc_type(c->node->in[0]->dtype));
+}
+
+static struct lir_expr *row_max(struct op_lower *c, struct op_space *s)
+{
+	struct lir_buffer *best = op_acc(c, "best", op_lowest(c, op_acc_type(c->node->in[0]->dtype)));
+
+	op_inner_begin(c, s);
+	op_acc_set(c, best, lir_max(B, op_acc_get(c, best), element(c, s)));
+	op_inner_end(c, s);
+	return op_let(c, "most", op_acc_get(c, best));
+}
+
+/* Sum of exp(x - most); with keep, each term is left in the output. */
+static struct lir_expr *row_sum(struct op_lower *c, struct op_space *s, struct lir_expr *most, bool keep)
+{
+	struct lir_buffer *sum = op_acc(c, "sum", lir_imm(B, most->type.dtype, 0));
+	struct lir_expr *x;
+
+	op_inner_begin(c, s);
+	x = op_let(c, "x", lir_call1(B, LIR_CALL_EXP, lir_sub(B, element(c, s), most)));
+	op_acc_add(c, sum, x);
+	if (keep)
+		lir_store(B, op_out(c, 0), s->index, x);
+	op_inner_end(c, s);
+	return op_let(c, "total", op_acc_get(c, sum));
+}
+
+static bool softmax_lower(struct op_lower *c, struct err *e)
+{
+	enum dtype t = c->node->in[0]->dtype;
+	bool keep = op_acc_type(t) == t; /* else the output is too coarse to hold the terms */
+	struct lir_expr *most, *total, *x;
+	struct op_space s;
+
+	if (!open_rows(c, &s, e))
+		return false;
+	most = row_max(c, &s);
+	total = row_sum(c, &s, most, keep);
+	op_inner_begin(c, &s);
+	x = keep ? lir_load(B, op_out(c, 0), s.index) : lir_call1(B, LIR_CALL_EXP, lir_sub(B, element(c, &s), most));
+	op_store(c, s.index, lir_cast(B, t, lir_div(B, x, total)));
+	op_inner_end(c, &s);
+	op_outer_end(c, &s);
+	op_end(c);
+	return true;
+}
+
+static bool log_softmax_lower(struct op_lower *c, struct err *e)
+{
+	enum dtype t = c->node->in[0]->dtype;
+	struct lir_expr *most, *total;
+	struct op_space s;
+
+	if (!open_rows(c, &s, e))
+		return false;
+	most = row_max(c, &s);
+	total = op_let(c, "log_total", lir_call1(B, LIR_CALL_LOG, row_sum(c, &s, most, false)));
+	op_inner_begin(c, &s);
+	op_store(c, s.index, lir_cast(B, t, lir_sub(B, lir_sub(B, element(c, &s), most), total)));
+	op_inner_end(c, &s);
+	op_outer_end(c, &s);
+	op_end(c);
+	return true;
+}
+
+/* 1 at the first largest element of the row, 0 elsewhere */
+static bool hardmax_lower(struct op_lower *c, struct err *e)
+{
+	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
+	struct lir_buffer *best, *place;
+	struct lir_expr *x, *number;
+	struct op_space s;
+
+	if (!open_rows(c, &s, e))
+		return false;
+	best = op_acc(c, "best", op_lowest(c, wide));
+	place = op_acc(c, "place", lir_int(B, -1));
+	op_inner_begin(c, &s);
+	x = op_let(c, "x", element(c, &s));
+	number = op_inner_number(c, &s);
+	lir_if(B, lir_or(B, lir_lt(B, op_acc_get(c, best), x), lir_lt(B, op_acc_get(c, place), lir_int(B, 0))));
+	op_acc_set(c, best, x);
+	op_acc_set(c, place, number);
+	lir_end(B);
+	op_inner_end(c, &s);
+	op_inner_begin(c, &s);
+	number = op_inner_number(c, &s);
+	op_store(c, s.index, lir_select(B, lir_eq(B, number, op_acc_get(c, place)), lir_imm(B, t, 1), lir_imm(B, t, 0)));
+	op_inner_end(c, &s);
+	op_outer_end(c, &s);
+	op_end(c);
+	return true;
+}
+
+const struct op_impl op_SOFTMAX = {.infer = infer, .lower = softmax_lower};
+const struct op_impl op_LOGSOFTMAX = {.infer = infer, .lower = log_softmax_lower};
+const struct op_impl op_HARDMAX = {.infer = infer, .lower = hardmax_lower};

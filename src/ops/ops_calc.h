@@ -1,0 +1,76 @@
+/* ops_calc.h: what reductions, windows and normalisations share - accumulators, loops over some dims, checks of inputs
+ *
+ * Only files of ops/ include this. Everything here writes plain scalar code into the open kernel.
+ */
+#pragma once
+#include "ops/ops_internal.h"
+
+#define TYPE_BIT(id) (1u << DT_##id)
+#define TYPES_FLOAT (TYPE_BIT(F16) | TYPE_BIT(BF16) | TYPE_BIT(F32) | TYPE_BIT(F64))
+#define TYPES_WIDE_INT (TYPE_BIT(I32) | TYPE_BIT(U32) | TYPE_BIT(I64) | TYPE_BIT(U64))
+#define TYPES_NARROW_INT (TYPE_BIT(I8) | TYPE_BIT(U8) | TYPE_BIT(I16) | TYPE_BIT(U16))
+#define TYPES_NUMBER (TYPES_FLOAT | TYPES_WIDE_INT | TYPES_NARROW_INT)
+#define TYPES_BYTE (TYPE_BIT(I8) | TYPE_BIT(U8))
+#define TYPES_INDEX (TYPE_BIT(I32) | TYPE_BIT(I64))
+
+/* ---- inference ---- */
+
+/* Input i, when it is there, has one of the types of the mask. */
+bool op_check_type(struct op_infer *c, uint32_t i, uint32_t types, struct err *e);
+/* Input i, when it is there, has the type of input 0. */
+bool op_check_same_type(struct op_infer *c, uint32_t i, struct err *e);
+bool op_check_rank(struct op_infer *c, uint32_t i, int low, int high, struct err *e);
+/* Input i, when it is there, has exactly these dims. */
+bool op_check_dims(struct op_infer *c, uint32_t i, int nd, const int64_t *dim, struct err *e);
+/* Input i, when it is there, is one number, or (n > 0) a vector of n. */
+bool op_check_scalar_or(struct op_infer *c, uint32_t i, int64_t n, struct err *e);
+/* The integers of an attribute, exactly n of them, each within low..high; `otherwise` for all when it is absent. */
+bool op_attr_ints(const struct gir_node *n, const char *name, int count, int64_t low, int64_t high, int64_t otherwise, int64_t *out,
+		  struct err *e);
+
+/* The value that shape inference found to be constant; NULL otherwise. */
+const struct tensor *op_known(const struct gir_value *v);
+
+/* ---- expressions ---- */
+
+/* What sums of type t are made in: f32 for the two short floats, u8 for bool, else t. */
+enum dtype op_acc_type(enum dtype t);
+/* f64 for f64 and for integers, f32 for other floats: where an integer operator goes through real numbers. */
+enum dtype op_real_type(enum dtype t);
+/* Lowest and highest value (infinities for floats) as an immediate. */
+struct lir_expr *op_lowest(struct op_lower *c, enum dtype t);
+struct lir_expr *op_highest(struct op_lower *c, enum dtype t);
+struct lir_expr *op_load_as(struct op_lower *c, struct lir_buffer *buf, struct lir_expr *const *index, enum dtype t);
+/* The first element of a tensor of one element; buf[i] when it is a vector of more. */
+struct lir_expr *op_load_scalar_or(struct op_lower *c, struct lir_buffer *buf, struct lir_expr *i, enum dtype t);
+struct lir_expr *op_abs(struct op_lower *c, struct lir_expr *x);
+/* round half to even, add the zero point, clamp to the integer type t (8 or 16 bits), convert; v and zero are f32. */
+struct lir_expr *op_quantize(struct op_lower *c, struct lir_expr *v, struct lir_expr *zero, enum dtype t);
+
+/* ---- accumulators: one element of scratch ---- */
+
+struct lir_buffer *op_acc(struct op_lower *c, const char *name, struct lir_expr *init);
+struct lir_expr *op_acc_get(struct op_lower *c, struct lir_buffer *acc);
+void op_acc_set(struct op_lower *c, struct lir_buffer *acc, struct lir_expr *v);
+void op_acc_add(struct op_lower *c, struct lir_buffer *acc, struct lir_expr *v);
+
+/* ---- loops over the elements of a tensor, split into outer dims (parallel) and inner dims (serial) ---- */
+
+struct op_space {
+	int nd;
+	int64_t dim[MAX_DIMS];
+	bool inner[MAX_DIMS];
+	struct lir_expr *index[MAX_DIMS]; /* of the open loops */
+	struct lir_nest nest;             /* private: of the outer loops */
+};
+
+/* All dims outer. */
+struct op_space op_space_of(const struct lir_buffer *buf);
+int64_t op_space_inner(const struct op_space *s); /* product of the inner dims */
+void op_outer_begin(struct op_lower *c, struct op_space *s);
+void op_outer_end(struct op_lower *c, struct op_space *s);
+/* May be opened and closed several times inside the outer loops. */
+void op_inner_begin(struct op_lower *c, struct op_space *s);
+void op_inner_end(struct op_lower *c, struct op_space *s);
+/* Row-major number of the current element among the inner ones. */
+struct lir_expr *op_inner_number(struct op_lower *c, const struct op_space *s);

@@ -1,0 +1,21 @@
+/* ops_conv.h: what the float and the integer convolution share
+ *
+ * Only files of ops/ include this.
+ */
+#pragma once
+#include "ops/ops_window.h"
+
+struct op_conv {
+	struct op_window w;
+	int64_t groups;
+	int64_t in_channels, out_channels; /* of one group */
+};
+
+/* Geometry of a convolution of the tensor `x` with the weight `w`; checks that all shapes agree. */
+bool op_conv_read(const struct gir_node *n, const struct gir_value *x, const struct gir_value *w, struct op_conv *v, struct err *e);
+/* Sets output 0: type t, shape from the geometry. */
+bool op_conv_set_out(struct op_infer *c, const struct op_conv *v, enum dtype t, struct err *e);
+/* acc += sum over channels and taps of (x - x_zero) * (w - w_zero), in acc's type, for the output element o (batch, channel,
+ * position). A NULL zero is none. */
+void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer *x, struct lir_expr *x_zero, struct lir_buffer *w,
+		 struct lir_expr *w_zero, struct lir_expr *const *o, struct lir_buffer *acc);
