@@ -151,6 +151,7 @@ static bool parse_word(const char *key, const char *v, const char *const *words,
 	for (int i = 0; words[i]; i++) {
 		if (!strcmp(words[i], v)) {
 			*out = i;
+			str_free(&s);
 			return true;
 		}
 		str_addf(&s, "%s%s", i ? ", " : "", words[i]);
@@ -217,6 +218,7 @@ static bool set_preset(struct preprocess *p, const char *name, struct err *e)
 	for (size_t i = 0; i < NPRESETS; i++) {
 		if (!strcmp(presets[i].name, name)) {
 			*p = presets[i].p;
+			str_free(&s);
 			return true;
 		}
 		str_addf(&s, "%s%s", i ? ", " : "", presets[i].name);
