@@ -56,7 +56,3 @@ json_t *report_hash(struct hash h);                            /* null when zero
 json_t *report_share(const char *part, int64_t n, int64_t of); /* {part, "of", "rate", "low", "high"} */
 /* Appends, indented by 2; takes the reference. */
 void report_dump(struct str *t, json_t *j);
-
-/* ---- comparison ------------------------------------------------------------------------------------------- */
-
-bool report_compare_table(struct store *const *s, size_t n, struct str *t, struct err *e);

@@ -84,7 +84,7 @@ static inline void sample_result(struct store *s, const char *mutant, const char
 
 /* Seven mutants of every sort on host-gcc and host-clang; a third device that cannot be reached. `nudge` moves every logit
  * of host-clang, as another compiler would. */
-static inline struct store *sample_store(const char *name, float nudge)
+__attribute__((unused)) static struct store *sample_store(const char *name, float nudge)
 {
 	static const char *const devices[] = {"host-gcc", "host-clang"};
 	struct store *s = sample_empty(name);
