@@ -66,7 +66,7 @@ uint16_t f16_from_f64(double x)
 	if (x >= 65520.0) /* halfway between the largest finite value and 2^16 */
 		return sign | 0x7c00;
 	frexp(x, &exponent);
-	if (exponent < -13) /* denormal: unit 2^-24 */
+	if (exponent < -13 || x == 0) /* denormal or zero: unit 2^-24 */
 		exponent = -13;
 	scaled = rint(ldexp(x, 11 - exponent)); /* at most 2^11; a carry runs into the exponent field by itself */
 	return sign | (uint16_t)((exponent + 13) * 1024 + (int)scaled);
