@@ -163,3 +163,51 @@ TEST(loop_text, the_hash_is_that_of_the_text_without_the_name)
 	cr_expect(!hash_eq(lir_hash(f), lir_hash(h)));
 	arena_free(a);
 }
+
+static bool lies(struct lir_func *f, bool *changed, struct err *e)
+{
+	*changed = true;
+	return true;
+}
+
+static bool breaks(struct lir_func *f, bool *changed, struct err *e)
+{
+	f->body->value->type.dtype = DT_I8;
+	return *changed = true;
+}
+
+TEST(loop_text, a_pass_that_lies_or_breaks_the_form_is_caught)
+{
+	struct arena *a = arena_new(NULL);
+	struct lir_func *f = parse(a, "func f(x: f32[2], out y: f32[2]) { y[0] = x[0] }");
+	struct err e = {0};
+
+	cr_expect(!lir_run_pass(f, &(struct lir_pass){.name = "liar", .run = lies}, &e));
+	cr_expect_str_eq(err_text(&e), "pass 'liar' misreports progress");
+	cr_expect(!lir_run_pass(f, &(struct lir_pass){.name = "breaker", .run = breaks}, &e));
+	cr_expect(strstr(err_text(&e), "after pass 'breaker': the load is i8, not f32"), "%s", err_text(&e));
+	err_free(&e);
+	arena_free(a);
+}
+
+TEST(loop_text, a_copied_statement_has_definitions_of_its_own)
+{
+	struct arena *a = arena_new(NULL);
+	struct lir_func *f =
+	    parse(a, "func f(x: f32[2], out y: f32[2]) {\n  for i in 0..2 serial {\n    let v = x[i]\n    y[i] = v\n  }\n}\n");
+	struct lir_stmt *both = lir_stmt_new(a, LIR_SEQ, 0, 2);
+	struct str s = {0};
+	struct err e = {0};
+
+	both->body[0] = f->body;
+	both->body[1] = lir_stmt_clone(f, f->body);
+	f->body = both;
+	lir_unique_names(f);
+	cr_expect(lir_verify(f, &e), "%s", err_text(&e));
+	lir_print(&s, f);
+	cr_expect_str_eq(str_text(&s), "func f(x: f32[2], out y: f32[2]) {\n"
+				       "  for i in 0..2 serial {\n    let v = x[i]\n    y[i] = v\n  }\n"
+				       "  for i_2 in 0..2 serial {\n    let v_2 = x[i_2]\n    y[i_2] = v_2\n  }\n}\n");
+	str_free(&s);
+	arena_free(a);
+}
