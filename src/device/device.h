@@ -26,10 +26,10 @@ struct device_options {
 	const char *cc;            /* compiler: a name looked up in PATH, or a path; "gcc" */
 	const char *const *cflags; /* replace the default optimisation flags -O2 -march=native */
 	size_t ncflags;
-	int threads;               /* most parts a kernel is split into; number of usable cores */
-	const char *cache_dir;     /* compiled kernels; the user's cache. "" caches nothing */
-	double compile_timeout_s;  /* 60 */
-	uint64_t compile_memory;   /* bytes the compiler may allocate; 4 GiB */
+	int threads;              /* most parts a kernel is split into; number of usable cores */
+	const char *cache_dir;    /* compiled kernels; the user's cache. "" caches nothing */
+	double compile_timeout_s; /* 60 */
+	uint64_t compile_memory;  /* bytes the compiler may allocate; 4 GiB */
 };
 
 struct artefact {
@@ -48,7 +48,8 @@ struct device_ops {
 	/* Valid until close. */
 	const struct device_caps *(*caps)(const struct device *d);
 	/* Fills out in the arena. May be called by several processes at a time with one cache. ERR_DEVICE: the compiler refused
-	 * the text or ran out of memory (see log); ERR_TIMEOUT: it took too long and was killed; others are not the text's fault. */
+	 * the text or ran out of memory (see log); ERR_TIMEOUT: it took too long and was killed; others are not the text's fault.
+	 */
 	bool (*compile)(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e);
 	/* The artefact is copied. unload gives the kernel back; close unloads what is left. */
 	bool (*load)(struct device *d, const struct artefact *art, struct kernel **out, struct err *e);

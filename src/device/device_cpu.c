@@ -1,0 +1,422 @@
+/* device_cpu.c: this processor through a C compiler - text to shared object to function */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "device/device_internal.h"
+
+#define MAX_LOG ((size_t)64 << 10)
+#define MAX_MACROS ((size_t)1 << 20)
+
+struct kernel {
+	struct kernel *next;
+	void *library;
+	kernel_fn *fn;
+};
+
+struct device {
+	struct arena *arena;
+	const char *cc, *cache_dir; /* cache_dir NULL: none */
+	const char **flags;         /* the user's or the default; then what is always there */
+	size_t nflags;
+	struct spawn_limits limits;
+	bool fuses; /* the text leaves fma to the compiler's contraction on this target */
+	struct device_caps caps;
+	struct hash toolchain;
+	struct threads *threads;
+	struct kernel *kernels;
+};
+
+static const char *const default_flags[] = {"-O2", "-march=native"};
+/* No builtins: the compiler must not evaluate a mathematical function itself, with other bits than the library's. */
+static const char *const fixed_flags[] = {
+    "-std=gnu11",
+    "-fwrapv",
+    "-fno-strict-aliasing",
+    "-fno-math-errno",
+    "-fno-builtin",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-w",
+    "-Wno-psabi",
+    "-shared",
+    "-fPIC",
+    "-nostdlib",
+    "-Wl,--build-id=none",
+};
+
+/* ---- opening --------------------------------------------------------------------------------------------------- */
+
+/* The rest of the line "#define NAME rest"; NULL when it is not defined. */
+static const char *macro(struct arena *a, const char *dump, const char *name)
+{
+	const char *key = arena_printf(a, "#define %s ", name), *at = strstr(dump, key);
+
+	if (!at)
+		return NULL;
+	at += strlen(key);
+	return arena_strndup(a, at, strcspn(at, "\n"));
+}
+
+static const char *cpu_model(struct arena *a)
+{
+	struct bytes raw;
+	const char *at;
+
+	if (!file_read(a, "/proc/cpuinfo", 0, &raw, NULL))
+		return "unknown processor";
+	at = strstr((const char *)raw.p, "model name");
+	at = at ? strchr(at, ':') : NULL;
+	return at ? arena_strndup(a, at + 2, strcspn(at + 2, "\n")) : "unknown processor";
+}
+
+static const char *version(struct arena *a, const char *dump)
+{
+	const char *clang = macro(a, dump, "__clang_major__");
+	const char *gnu = macro(a, dump, "__GNUC__");
+
+	if (clang)
+		return arena_printf(a, "clang %s.%s.%s", clang, macro(a, dump, "__clang_minor__"),
+				    macro(a, dump, "__clang_patchlevel__"));
+	if (gnu)
+		return arena_printf(a, "gcc %s.%s.%s", gnu, macro(a, dump, "__GNUC_MINOR__"),
+				    macro(a, dump, "__GNUC_PATCHLEVEL__"));
+	return "unknown compiler";
+}
+
+/* The Debian package that has the compiler: aarch64-linux-gnu-gcc is in gcc-aarch64-linux-gnu. */
+static const char *package(struct arena *a, const char *cc)
+{
+	const char *base = file_base(cc);
+	size_t n = strlen(base);
+
+	if (strstr(base, "clang"))
+		return "clang";
+	if (n > 4 && !strcmp(base + n - 4, "-gcc"))
+		return arena_printf(a, "gcc-%.*s", (int)n - 4, base);
+	return "gcc";
+}
+
+/* Every predefined macro, which says what the compiler is and what -march=native has become. */
+static bool ask_compiler(struct device *d, struct str *dump, struct err *e)
+{
+	const char **argv = ARENA_ARRAY(d->arena, const char *, d->nflags + 8);
+	size_t n = 0;
+	int status;
+
+	argv[n++] = d->cc;
+	for (size_t i = 0; i < d->nflags; i++)
+		argv[n++] = d->flags[i];
+	argv[n++] = "-w";
+	argv[n++] = "-dM";
+	argv[n++] = "-E";
+	argv[n++] = "-x";
+	argv[n++] = "c";
+	argv[n] = "-";
+	if (!spawn_run(argv, "", NULL, &d->limits, MAX_MACROS, dump, &status, e)) {
+		if (e && e->code == ERR_USAGE)
+			return err_set(e, ERR_DEVICE, "the compiler '%s' is not installed (Debian package '%s')", d->cc,
+				       package(d->arena, d->cc));
+		return false;
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return err_set(e, ERR_DEVICE, "the compiler '%s' does not work: %.400s", d->cc, str_text(dump));
+	return true;
+}
+
+static void describe(struct device *d, const char *dump, int threads)
+{
+	struct str flags = {0};
+	char hex[HASH_HEX];
+	struct hasher *h = hasher_new();
+	const char *model = cpu_model(d->arena), *compiler = version(d->arena, dump);
+	bool x86 = strstr(dump, "#define __x86_64__ ") != NULL;
+
+	for (size_t i = 0; i < d->nflags; i++)
+		str_addf(&flags, " %s", d->flags[i]);
+	hash_put_text(h, dump);
+	hash_put_text(h, model);
+	hash_put_text(h, str_text(&flags));
+	d->toolchain = hasher_end(h);
+	d->fuses = !x86;
+	d->caps = (struct device_caps){
+	    .backend = "cpu",
+	    .dialect = "c",
+	    .describe = arena_printf(d->arena, "%s%s, %s", compiler, str_text(&flags), model),
+	    .identity = arena_printf(d->arena, "%s%s, %s, %s", compiler, str_text(&flags), model, hash_hex(d->toolchain, hex)),
+	    .lanes = strstr(dump, "#define __AVX512F__ ") ? 16
+		     : strstr(dump, "#define __AVX__ ")   ? 8
+							  : 4,
+	    .threads = threads,
+	    .isolates = true,
+	};
+	str_free(&flags);
+}
+
+static bool cpu_open(const struct device_options *o, struct device **out, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	struct device *d = ARENA_NEW(a, struct device);
+	const char *const *flags = o->cflags ? o->cflags : default_flags;
+	struct str dump = {0};
+	char *cache = NULL;
+	bool ok;
+
+	d->arena = a;
+	d->cc = arena_strdup(a, o->cc ? o->cc : "gcc");
+	d->nflags = o->cflags ? o->ncflags : sizeof default_flags / sizeof *default_flags;
+	d->flags = ARENA_ARRAY(a, const char *, d->nflags + 1);
+	for (size_t i = 0; i < d->nflags; i++)
+		d->flags[i] = arena_strdup(a, flags[i]);
+	d->limits.seconds = o->compile_timeout_s > 0 ? o->compile_timeout_s : 60;
+	d->limits.memory = o->compile_memory ? o->compile_memory : (uint64_t)4 << 30;
+	/* kernels leave the mathematical functions undefined: they must be there whatever this program itself uses */
+	ok =
+	    dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL) != NULL || err_set(e, ERR_DEVICE, "no mathematical library: %s", dlerror());
+	ok = ok && ask_compiler(d, &dump, e);
+	if (ok && !o->cache_dir)
+		ok = file_cache_dir(a, "kernels", &cache, e);
+	else if (ok && *o->cache_dir)
+		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
+	if (ok) {
+		d->cache_dir = cache;
+		describe(d, str_text(&dump), o->threads > 0 ? o->threads : threads_usable());
+		*out = d;
+	} else {
+		err_in(e, "device '%s'", o->name ? o->name : "cpu");
+		arena_free(a);
+	}
+	str_free(&dump);
+	return ok;
+}
+
+static const struct device_caps *cpu_caps(const struct device *d)
+{
+	return &d->caps;
+}
+
+/* ---- compiling --------------------------------------------------------------------------------------------------- */
+
+static struct hash cache_key(const struct device *d, const char *source, bool contract)
+{
+	struct hasher *h = hasher_new();
+
+	hash_put_hash(h, d->toolchain);
+	hash_put_text(h, d->cc);
+	for (size_t i = 0; i < sizeof fixed_flags / sizeof *fixed_flags; i++)
+		hash_put_text(h, fixed_flags[i]);
+	hash_put_u64(h, contract);
+	hash_put_text(h, source);
+	return hasher_end(h);
+}
+
+static const char **command(struct device *d, struct arena *a, bool contract, const char *output)
+{
+	size_t fixed = sizeof fixed_flags / sizeof *fixed_flags, n = 0;
+	const char **argv = ARENA_ARRAY(a, const char *, d->nflags + fixed + 8);
+
+	argv[n++] = d->cc;
+	for (size_t i = 0; i < d->nflags; i++)
+		argv[n++] = d->flags[i];
+	for (size_t i = 0; i < fixed; i++)
+		argv[n++] = fixed_flags[i];
+	argv[n++] = contract && d->fuses ? "-ffp-contract=fast" : "-ffp-contract=off";
+	argv[n++] = "-o";
+	argv[n++] = output;
+	argv[n++] = "-x";
+	argv[n++] = "c";
+	argv[n] = "-";
+	return argv;
+}
+
+/* Our own temporary directory: whatever a killed compiler leaves in it goes, too. */
+static void remove_dir(struct arena *a, const char *dir)
+{
+	char **name;
+	size_t n;
+
+	if (file_list(a, dir, &name, &n, NULL))
+		for (size_t i = 0; i < n; i++)
+			unlink(file_join(a, dir, name[i]));
+	rmdir(dir);
+}
+
+static bool compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
+{
+	struct arena *scratch = arena_new(NULL);
+	const char *tmp = getenv("TMPDIR");
+	char *dir = arena_printf(scratch, "%s/mutatenn-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	struct str log = {0};
+	struct bytes raw;
+	const char *object;
+	int status = 0;
+	bool ok;
+
+	if (!mkdtemp(dir)) {
+		err_set(e, ERR_IO, "cannot make the directory '%s': %s", dir, strerror(errno));
+		arena_free(scratch);
+		return false;
+	}
+	object = file_join(scratch, dir, "kernel.so");
+	ok = spawn_run(command(d, scratch, contract, object), source, dir, &d->limits, MAX_LOG, &log, &status, e);
+	out->log = arena_strdup(a, str_text(&log));
+	if (ok && WIFSIGNALED(status))
+		ok = err_set(e, ERR_DEVICE, "'%s' died of signal %d", d->cc, WTERMSIG(status));
+	else if (ok && WEXITSTATUS(status))
+		ok = err_set(e, ERR_DEVICE, "'%s' refused the kernel: %.200s", d->cc, *out->log ? out->log : "no reason given");
+	ok = ok && file_read(scratch, object, 0, &raw, e);
+	if (ok) {
+		out->size = raw.n;
+		out->data = arena_memdup(a, raw.p, raw.n);
+	}
+	remove_dir(scratch, dir);
+	str_free(&log);
+	arena_free(scratch);
+	return ok;
+}
+
+static bool cpu_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
+{
+	struct hash key = cache_key(d, source, contract);
+
+	*out = (struct artefact){0};
+	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size) && elf_hash(out->data, out->size, &out->code)) {
+		out->cached = true;
+		out->log = arena_strdup(a, "");
+		return true;
+	}
+	if (!compile(d, a, source, contract, out, e))
+		return false;
+	if (!elf_hash(out->data, out->size, &out->code))
+		return err_set(e, ERR_DEVICE, "'%s' did not write a shared object", d->cc);
+	if (d->cache_dir)
+		cache_put(d->cache_dir, key, out->data, out->size);
+	return true;
+}
+
+/* ---- loading and running --------------------------------------------------------------------------------------------- */
+
+/* The loader takes equal names for equal libraries and descriptors get reused, so the name says the number of the load in
+ * slashes. */
+static char *load_name(struct arena *a, int fd, uint32_t number)
+{
+	struct str s = {0};
+	char *out;
+
+	str_add(&s, "/proc/self/fd/");
+	for (; number; number >>= 1)
+		str_add(&s, number & 1 ? ".//" : "./");
+	str_addf(&s, "%d", fd);
+	out = arena_strdup(a, str_text(&s));
+	str_free(&s);
+	return out;
+}
+
+static void *load_library(const struct artefact *art, struct err *e)
+{
+	static atomic_uint loads; /* names are the process's, whatever the device */
+	struct arena *scratch = arena_new(NULL);
+	int fd = memfd_create("kernel", MFD_CLOEXEC);
+	void *library = NULL;
+	size_t done = 0;
+
+	while (fd >= 0 && done < art->size) {
+		ssize_t n = write(fd, art->data + done, art->size - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	if (fd < 0 || done < art->size) {
+		err_set(e, ERR_IO, "no memory for a kernel: %s", strerror(errno));
+	} else {
+		library = dlopen(load_name(scratch, fd, ++loads), RTLD_NOW | RTLD_LOCAL);
+		if (!library)
+			err_set(e, ERR_DEVICE, "cannot load a kernel: %s", dlerror());
+	}
+	if (fd >= 0)
+		close(fd);
+	arena_free(scratch);
+	return library;
+}
+
+static bool cpu_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)
+{
+	struct kernel k = {.library = load_library(art, e)};
+	void *symbol;
+
+	if (!k.library)
+		return false;
+	symbol = dlsym(k.library, "mutatenn_kernel");
+	if (!symbol) {
+		dlclose(k.library);
+		return err_set(e, ERR_DEVICE, "a kernel without 'mutatenn_kernel'");
+	}
+	memcpy(&k.fn, &symbol, sizeof symbol);
+	k.next = d->kernels;
+	*out = d->kernels = arena_memdup(d->arena, &k, sizeof k);
+	return true;
+}
+
+static void cpu_unload(struct device *d, struct kernel *k)
+{
+	struct kernel **at = &d->kernels;
+
+	while (*at && *at != k)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = k->next;
+	dlclose(k->library);
+}
+
+static bool cpu_start_threads(struct device *d, int n, struct err *e)
+{
+	if (d->threads)
+		return err_set(e, ERR_DEVICE, "the threads are running already");
+	return n <= 1 || threads_start(n, &d->threads, e);
+}
+
+static bool cpu_run(struct device *d, struct kernel *k, void *const *buffer, bool parallel, struct err *e)
+{
+	if (parallel && d->threads)
+		threads_run(d->threads, k->fn, buffer);
+	else
+		k->fn(buffer, 0, 1);
+	return true;
+}
+
+static void cpu_close(struct device *d)
+{
+	if (!d)
+		return;
+	threads_stop(d->threads);
+	while (d->kernels)
+		cpu_unload(d, d->kernels);
+	arena_free(d->arena);
+}
+
+const struct device_ops device_cpu = {
+    .name = "cpu",
+    .dialect = "c",
+    .open = cpu_open,
+    .caps = cpu_caps,
+    .compile = cpu_compile,
+    .load = cpu_load,
+    .unload = cpu_unload,
+    .start_threads = cpu_start_threads,
+    .run = cpu_run,
+    .close = cpu_close,
+};

@@ -1,0 +1,68 @@
+/* device_elf.c: what of a shared object the loader maps, as one hash; the bytes come from a compiler or a cache: nothing in
+ * them is trusted */
+#include <elf.h>
+#include <string.h>
+
+#include "device/device_internal.h"
+
+static bool inside(uint64_t offset, uint64_t size, size_t n)
+{
+	return offset <= n && size <= n - offset;
+}
+
+static bool section(const uint8_t *p, size_t n, const Elf64_Ehdr *h, unsigned i, Elf64_Shdr *out)
+{
+	uint64_t at = h->e_shoff + (uint64_t)i * sizeof *out;
+
+	if (i >= h->e_shnum || at < h->e_shoff || !inside(at, sizeof *out, n))
+		return false;
+	memcpy(out, p + at, sizeof *out);
+	return true;
+}
+
+/* The name inside the string section, bounded; NULL when it is not there. */
+static const char *name_of(const uint8_t *p, size_t n, const Elf64_Shdr *names, const Elf64_Shdr *s)
+{
+	const char *text;
+
+	if (!inside(names->sh_offset, names->sh_size, n) || s->sh_name >= names->sh_size)
+		return NULL;
+	text = (const char *)p + names->sh_offset + s->sh_name;
+	return memchr(text, 0, (size_t)(names->sh_size - s->sh_name)) ? text : NULL;
+}
+
+bool elf_hash(const uint8_t *p, size_t n, struct hash *out)
+{
+	struct hasher *h;
+	Elf64_Ehdr head;
+	Elf64_Shdr names, s;
+	bool ok = true;
+
+	if (n < sizeof head)
+		return false;
+	memcpy(&head, p, sizeof head);
+	if (memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_shentsize != sizeof s ||
+	    !head.e_shnum || !section(p, n, &head, head.e_shstrndx, &names))
+		return false;
+	h = hasher_new();
+	hash_put_u64(h, head.e_machine);
+	for (unsigned i = 0; ok && i < head.e_shnum; i++) {
+		const char *name;
+
+		ok = section(p, n, &head, i, &s);
+		if (!ok || !(s.sh_flags & SHF_ALLOC))
+			continue;
+		name = name_of(p, n, &names, &s);
+		ok = name && (s.sh_type == SHT_NOBITS || inside(s.sh_offset, s.sh_size, n));
+		if (!ok)
+			break;
+		hash_put_text(h, name);
+		hash_put_u64(h, s.sh_type);
+		hash_put_u64(h, s.sh_flags);
+		hash_put_u64(h, s.sh_size);
+		if (s.sh_type != SHT_NOBITS)
+			hash_put_bytes(h, p + s.sh_offset, (size_t)s.sh_size);
+	}
+	*out = hasher_end(h);
+	return ok;
+}

@@ -1,0 +1,39 @@
+/* device_internal.h: the parts of the cpu device */
+#pragma once
+#include "device/device.h"
+
+struct str;
+
+/* ---- device_spawn.c: a command with its input in memory ------------------------------------------------------- */
+
+struct spawn_limits {
+	double seconds;  /* wall time; processor time is limited likewise */
+	uint64_t memory; /* bytes of data; 0: no limit */
+};
+
+/* Runs argv (looked up in PATH, never a shell), its own process group, `input` on fd 0, the first `keep` bytes of what it
+ * writes to fd 1 and 2 appended to output. temp is its TMPDIR or NULL. status is waitpid's. ERR_TIMEOUT: killed with its whole
+ * group. ERR_USAGE: there is no such command. */
+bool spawn_run(const char *const *argv, const char *input, const char *temp, const struct spawn_limits *l, size_t keep,
+	       struct str *output, int *status, struct err *e);
+
+/* ---- device_elf.c ------------------------------------------------------------------------------------------------ */
+
+/* Hash of the sections that the loader maps (names, flags, contents). False when p is not a 64-bit ELF file. */
+bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
+
+/* ---- device_cache.c: artefacts on disk; any trouble is a miss ------------------------------------------------------ */
+
+bool cache_get(struct arena *a, const char *dir, struct hash key, uint8_t **data, size_t *size);
+void cache_put(const char *dir, struct hash key, const uint8_t *data, size_t size);
+
+/* ---- device_threads.c: threads that share a kernel ------------------------------------------------------------------- */
+
+typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);
+
+struct threads;
+/* n > 1 threads, the caller among them; returns when all are there. Pinned when n is the number of usable processors. */
+bool threads_start(int n, struct threads **out, struct err *e);
+void threads_run(struct threads *t, kernel_fn *fn, void *const *buffer);
+void threads_stop(struct threads *t);
+int threads_usable(void); /* processors this process may use */
