@@ -107,7 +107,7 @@ static json_t *originals_json(const struct cmp *c)
 static bool write_json(struct cmp *c, struct str *t, struct err *e)
 {
 	int64_t *tally = ARENA_ARRAY(c->arena, int64_t, (c->npairs + 1) * CMP_VERDICTS);
-	json_t *stores = json_array();
+	json_t *stores;
 	struct cmp_walk w = {0};
 	struct store_mutant m;
 	bool got = true, first = true;
@@ -129,6 +129,7 @@ static bool write_json(struct cmp *c, struct str *t, struct err *e)
 	str_add(t, "]");
 	json_part(t, "original", originals_json(c));
 	json_part(t, "summary", summary_json(c, tally));
+	stores = json_array();
 	for (size_t i = 0; i < c->nstores; i++)
 		json_array_append_new(stores, report_string(store_path(c->store[i])));
 	json_part(t, "stores", stores);

@@ -225,13 +225,14 @@ static void part(struct str *t, const char *key, json_t *j)
 /* Mutant by mutant: only one of them is ever a tree in memory. */
 bool report_json(struct store *s, const struct report_data *d, const struct report_options *o, struct str *t, struct err *e)
 {
-	json_t *model = json_object();
+	json_t *model;
 
 	str_add(t, "{\"mutants\": [");
 	if (!mutant_rows(s, o->images, t, e))
 		return false;
 	str_add(t, "]");
 	part(t, "launches", launches(d->all.launches_run, d->all.launches_saved));
+	model = json_object();
 	set(model, "name", report_string(d->model));
 	set(model, "file", report_string(d->model_file));
 	set(model, "hash", report_hash(d->model_hash));
