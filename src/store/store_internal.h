@@ -8,7 +8,7 @@
 
 #define STORE_APPLICATION 0x4d54544e /* "MTTN" */
 #define STORE_VERSION 1
-#define STORE_STATEMENTS 32
+#define STORE_STATEMENTS 48
 
 struct store {
 	sqlite3 *db;

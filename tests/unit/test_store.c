@@ -253,6 +253,30 @@ TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
 	leave();
 }
 
+TEST(store, learns_true_classes_later_and_rates_by_them)
+{
+	struct store_image_result im[3];
+	struct store_result r = result(im);
+	struct store_summary sum;
+	struct err e = {0};
+	struct store *s;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_result(s, &r, &e));
+	OK(store_put_baseline(s, &(struct store_baseline){"host-gcc", 0, answer(), 0, 0}, &e));
+	OK(store_put_image(s, &(struct store_image){0, "0.png", {3, 1}, 7}, &e));
+	OK(store_summarise(s, NULL, "host-gcc", &sum, &e));
+	cr_expect(sum.answers == 1 && sum.labelled == 1 && sum.right == 1);
+	OK(store_summarise(s, r.mutant, "host-gcc", &sum, &e));
+	cr_expect(sum.answers == 2 && sum.labelled == 2 && sum.right == 1 && sum.rbo == 0.25 && sum.nan_images == 2);
+	OK(store_summarise(s, r.mutant, "board", &sum, &e));
+	cr_expect(sum.answers == 0 && sum.labelled == 0);
+	store_close(s);
+	leave();
+}
+
 TEST(store, refuses_results_of_strangers_and_keeps_nothing_of_them)
 {
 	struct store_image_result im[3];
