@@ -47,6 +47,10 @@ struct lir_expr *op_abs(struct op_lower *c, struct lir_expr *x);
 /* round half to even, add the zero point, clamp to the integer type t (8 or 16 bits), convert; v and zero are f32. */
 struct lir_expr *op_quantize(struct op_lower *c, struct lir_expr *v, struct lir_expr *zero, enum dtype t);
 
+/* Index of the element with row-major number `linear`, and back. */
+void op_unravel(struct op_lower *c, struct lir_expr *linear, int nd, const int64_t *dim, struct lir_expr **index);
+struct lir_expr *op_ravel(struct op_lower *c, int nd, const int64_t *dim, struct lir_expr *const *index);
+
 /* ---- accumulators: one element of scratch ---- */
 
 struct lir_buffer *op_acc(struct op_lower *c, const char *name, struct lir_expr *init);
