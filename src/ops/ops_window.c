@@ -65,12 +65,12 @@ bool op_window_size(const struct gir_node *n, bool ceil_mode, struct op_window *
 			continue;
 		}
 		room = w->in[d] + w->begin[d] + w->end[d] - extent;
-		if (room < 0)
+		if (room <= (ceil_mode ? -stride : -1))
 			return err_set(e, ERR_PARSE, "a window of %lld does not fit into %lld elements and their padding",
 				       (long long)extent, (long long)w->in[d]);
-		w->out[d] = room / stride + 1;
+		w->out[d] = room < 0 ? 1 : room / stride + 1;
 		/* a window that would start in the padding behind the input is left out */
-		if (ceil_mode && *mode == 'N' && room % stride && w->out[d] * stride < w->in[d] + w->begin[d])
+		if (ceil_mode && room > 0 && room % stride && w->out[d] * stride < w->in[d] + w->begin[d])
 			w->out[d]++;
 	}
 	return true;

@@ -18,7 +18,7 @@ struct op_window {
 bool op_window_read(const struct gir_node *n, int nd, const int64_t *in, const int64_t *kernel, struct op_window *w, struct err *e);
 /* "NOTSET", "SAME_UPPER", "SAME_LOWER" or "VALID"; NULL with an error for anything else. */
 const char *op_auto_pad(const struct gir_node *n, struct err *e);
-/* Resolves auto_pad and computes the output dims. */
+/* Resolves auto_pad and computes the output dims. SAME_* with a stride beyond the window pads nothing. */
 bool op_window_size(const struct gir_node *n, bool ceil_mode, struct op_window *w, struct err *e);
 
 struct op_taps {
