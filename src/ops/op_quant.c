@@ -178,7 +178,7 @@ static bool dynamic_infer(struct op_infer *c, struct err *e)
 /* An output nobody wants is still needed by the second kernel: it becomes a temporary. */
 static struct lower_temp *stand_in(struct op_lower *c, uint32_t i, enum dtype t, const char *name)
 {
-	return i < c->node->nout && c->node->out[i] ? NULL : op_temp(c, name, t, 0, NULL);
+	return i < c->node->nout && c->node->out[i] ? NULL : op_temp(c, name, t, 0, (const int64_t[]){0});
 }
 
 static void dynamic_parameters(struct op_lower *c, struct lower_temp *scale_temp, struct lower_temp *zero_temp)
