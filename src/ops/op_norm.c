@@ -192,7 +192,7 @@ static bool group_lower(struct op_lower *c, struct err *e)
 {
 	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
 	int64_t groups = OP_INT(c->node, "num_groups", 1), channels = c->node->in[0]->dim[1] / groups;
-	struct lir_expr *at[MAX_DIMS], *mean, *inv, *x, *own;
+	struct lir_expr *at[MAX_DIMS], *mean = NULL, *inv = NULL, *x, *own;
 	struct lir_buffer *in;
 	struct op_space s = {0};
 

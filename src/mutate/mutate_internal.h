@@ -1,0 +1,23 @@
+/* mutate_internal.h: shared by the files of mutate/ */
+#pragma once
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/vec.h"
+#include "mutate/mutate.h"
+
+/* A place found: enough to find it again in a clone of the same function. */
+struct mut_site {
+	uint32_t target;                  /* function or node index */
+	uint32_t ordinal;                 /* among this operator's sites in the target */
+	uint64_t variants;
+};
+struct mut_sites {
+	VEC(struct mut_site) v;
+};
+
+/* All sites of an operator, in print order. */
+void mut_find_sites(struct arena *a, const struct mut_subject *s, const struct mut_op *op, struct mut_sites *out);
+const char *mut_target_name(const struct mut_subject *s, const struct mut_op *op, uint32_t target);
+/* "OP/TARGET/ORDINAL/VARIANT"; target NULL: everywhere. */
+const char *mut_id(struct arena *a, const struct mut_op *op, const char *target, bool all, uint32_t ordinal, unsigned variant);
+unsigned mut_count_variants(const struct mut_op *op);
