@@ -1,0 +1,328 @@
+/* child.c: the worker program - speaks the wire, builds kernels or runs programs */
+#include "worker/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "device/device.h"
+
+#define MAX_BLOB ((uint64_t)1 << 38)
+
+/* ---- the wire ---------------------------------------------------------------------------------------------- */
+
+bool worker_write(struct worker *w, const void *p, size_t n, struct err *e)
+{
+	const uint8_t *at = p;
+
+	while (n) {
+		ssize_t k = write(w->out, at, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return err_set(e, ERR_IO, "writing to the pool: %s", strerror(errno));
+		at += k;
+		n -= (size_t)k;
+	}
+	return true;
+}
+
+bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e)
+{
+	uint8_t *p;
+	size_t n;
+	bool ok;
+
+	if (!wire_pack(type, message, &p, &n, e))
+		return false;
+	ok = worker_write(w, p, n, e);
+	free(p);
+	return ok;
+}
+
+bool worker_data(struct worker *w, const void *p, size_t n, struct err *e)
+{
+	for (size_t at = 0; at < n;) {
+		uint32_t len = n - at < WIRE_MAX_DATA ? (uint32_t)(n - at) : WIRE_MAX_DATA;
+		uint8_t head[WIRE_HEAD];
+
+		wire_head_put(head, WIRE_DATA, len);
+		if (!worker_write(w, head, sizeof head, e) || !worker_write(w, (const uint8_t *)p + at, len, e))
+			return false;
+		at += len;
+	}
+	return true;
+}
+
+/* False with no error set: the pool closed the wire between two frames. */
+static bool read_all(struct worker *w, void *p, size_t n, bool may_end, struct err *e)
+{
+	uint8_t *at = p;
+	size_t got = 0;
+
+	while (got < n) {
+		ssize_t k = read(w->in, at + got, n - got);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (!k && !got && may_end)
+			return false;
+		if (k <= 0)
+			return err_set(e, ERR_IO, k ? "reading from the pool: %s" : "the pool's message ends early",
+				       strerror(errno));
+		got += (size_t)k;
+	}
+	return true;
+}
+
+static bool read_message(struct worker *w, enum wire_type *type, void **message, struct err *e)
+{
+	uint8_t raw[WIRE_HEAD], *p;
+	struct wire_head h;
+	bool ok;
+
+	if (!read_all(w, raw, sizeof raw, true, e) || !wire_head_parse(raw, &h, e))
+		return false;
+	if (!(p = malloc(h.len ? h.len : 1)))
+		return err_set(e, ERR_IO, "out of memory");
+	*type = h.type;
+	ok = read_all(w, p, h.len, false, e) && wire_unpack(h.type, p, h.len, message, e);
+	free(p);
+	return ok;
+}
+
+/* ---- blobs ------------------------------------------------------------------------------------------------- */
+
+struct blob *worker_blob(struct worker *w, struct hash h)
+{
+	return map_get_hash(w->blob, h);
+}
+
+static void blob_free(struct worker *w, struct blob *b)
+{
+	map_del_hash(w->blob, b->hash);
+	chunk_release(&w->mem, b->chunk);
+	free(b);
+}
+
+static bool take_data(struct worker *w, uint8_t *to, size_t n, struct err *e)
+{
+	uint8_t raw[WIRE_HEAD];
+	struct wire_head h;
+
+	for (size_t at = 0; at < n; at += h.len) {
+		if (!read_all(w, raw, sizeof raw, false, e) || !wire_head_parse(raw, &h, e))
+			return false;
+		if (h.type != WIRE_DATA || !h.len || h.len > n - at)
+			return err_set(e, ERR_PARSE, "a blob's data were expected");
+		if (!read_all(w, to + at, h.len, false, e))
+			return false;
+	}
+	return true;
+}
+
+static bool take_blob(struct worker *w, const Wire__Blob *m, struct err *e)
+{
+	struct blob *b, *old;
+
+	if (m->size > MAX_BLOB)
+		return err_set(e, ERR_PARSE, "a blob of %llu bytes is too large", (unsigned long long)m->size);
+	if (!(b = calloc(1, sizeof *b)) || !(b->data = mem_alloc(&w->mem, m->size, &b->chunk))) {
+		free(b);
+		return err_set(e, ERR_IO, "no memory for a tensor of %llu bytes", (unsigned long long)m->size);
+	}
+	b->size = m->size;
+	b->hash = wire_hash_get(m->hash);
+	if ((old = worker_blob(w, b->hash))) /* sent again: the same by its hash, which is checked below */
+		blob_free(w, old);
+	map_put_hash(w->blob, b->hash, b);
+	if (!take_data(w, b->data, b->size, e))
+		return false;
+	if (!hash_eq(hash_bytes(b->data, b->size), b->hash))
+		return err_set(e, ERR_PARSE, "a blob does not have the hash it was sent with");
+	return true;
+}
+
+static void drop_blobs(struct worker *w, const Wire__Drop *m)
+{
+	for (size_t i = 0; i < m->n_hash; i++) {
+		struct blob *b = worker_blob(w, wire_hash_get(m->hash[i]));
+
+		if (b)
+			blob_free(w, b);
+	}
+}
+
+static void free_blobs(struct worker *w)
+{
+	void *b;
+
+	for (size_t it = 0; map_next(w->blob, &it, NULL, &b);) {
+		chunk_release(&w->mem, ((struct blob *)b)->chunk);
+		free(b);
+	}
+}
+
+/* ---- building ---------------------------------------------------------------------------------------------- */
+
+static bool build(struct worker *w, const Wire__Build *m, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	Wire__Built r = WIRE__BUILT__INIT;
+	struct wire_hash code, hash;
+	struct artefact art = {0};
+	struct timespec t0, t1;
+	struct err why = {0};
+	bool ok;
+
+	clock_gettime(CLOCK_MONOTONIC, &t0);
+	r.id = m->id;
+	if (w->ops->compile(w->device, a, m->source, m->contract, &art, &why)) {
+		r.size = art.size;
+		r.code = wire_hash_put(&code, art.code);
+		r.hash = wire_hash_put(&hash, hash_bytes(art.data, art.size));
+		r.cached = art.cached;
+		if (!art.size || art.size > WIRE_MAX_ARTEFACT)
+			err_set(&why, ERR_DEVICE, "the compiled kernel has %zu bytes", art.size);
+	}
+	if (why.code != ERR_NONE) {
+		r.status = why.code == ERR_DEVICE    ? WIRE_BUILT_REFUSED
+			   : why.code == ERR_TIMEOUT ? WIRE_BUILT_TIMEOUT
+						     : WIRE_BUILT_ERROR;
+		r.size = 0;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &t1);
+	r.seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
+	r.log =
+	    arena_printf(a, "%s%s%s", err_text(&why), *err_text(&why) && art.log && *art.log ? "\n" : "", art.log ? art.log : "");
+	ok = worker_send(w, WIRE_BUILT, &r, e) && worker_data(w, art.data, r.size, e);
+	err_free(&why);
+	arena_free(a);
+	return ok;
+}
+
+/* ---- the life of a worker ---------------------------------------------------------------------------------- */
+
+static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
+{
+	struct device_options o = {
+	    .name = *m->name ? m->name : NULL,
+	    .cc = *m->cc ? m->cc : NULL,
+	    .cflags = m->has_cflags ? (const char *const *)m->cflags : NULL,
+	    .ncflags = m->n_cflags,
+	    .threads = (int)m->threads,
+	    .cache_dir = m->has_cache_dir ? m->cache_dir : NULL,
+	};
+	static const char *const none[] = {NULL};
+
+	if (m->version != WIRE_VERSION)
+		return err_set(e, ERR_DEVICE, "the worker speaks version %d, the pool %u: install the same release on both sides",
+			       WIRE_VERSION, m->version);
+	if (m->has_cflags && !m->n_cflags)
+		o.cflags = none;
+	if (!(w->ops = device_find(m->backend)))
+		return err_set(e, ERR_DEVICE, "this worker has no backend '%s'", m->backend);
+	w->memory_limit = m->memory_limit ? m->memory_limit : (uint64_t)1 << 30;
+	w->budget = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE) / (m->runners ? m->runners : 1);
+	return w->ops->open(&o, &w->device, e);
+}
+
+static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
+{
+	Wire__Ready r = WIRE__READY__INIT;
+	struct err why = {0};
+	bool ok, open = open_device(w, m, &why);
+
+	r.version = WIRE_VERSION;
+	if (!open) {
+		r.error = (char *)(*err_text(&why) ? err_text(&why) : "it cannot be opened");
+	} else {
+		const struct device_caps *c = w->ops->caps(w->device);
+
+		w->threads = c->threads > 0 ? c->threads : 1;
+		r.backend = (char *)c->backend;
+		r.dialect = (char *)c->dialect;
+		r.describe = (char *)c->describe;
+		r.identity = (char *)c->identity;
+		r.lanes = (uint32_t)c->lanes;
+		r.threads = (uint32_t)c->threads;
+		r.isolates = c->isolates;
+	}
+	ok = worker_write(w, WIRE_MAGIC, WIRE_MAGIC_SIZE, e) && worker_send(w, WIRE_READY, &r, e);
+	err_free(&why);
+	return ok && open;
+}
+
+static bool obey(struct worker *w, enum wire_type type, const void *m, struct err *e)
+{
+	switch (type) {
+	case WIRE_BLOB: return take_blob(w, m, e);
+	case WIRE_DROP: drop_blobs(w, m); return true;
+	case WIRE_BUILD: return build(w, m, e);
+	case WIRE_RUN: return run_job(w, m, e);
+	case WIRE_FORGET: base_forget(w); return true;
+	default: return err_set(e, ERR_PARSE, "a message that a worker does not take");
+	}
+}
+
+static bool serve(struct worker *w, struct err *e)
+{
+	enum wire_type type;
+	void *m;
+	bool ok;
+
+	if (!read_message(w, &type, &m, e))
+		return !*err_text(e);
+	ok = type == WIRE_HELLO ? greet(w, m, e) : err_set(e, ERR_PARSE, "the first message is not a greeting");
+	wire_free(type, m);
+	if (!ok || !slots_open(&w->slots, e))
+		return !*err_text(e);
+	while (read_message(w, &type, &m, e)) {
+		ok = obey(w, type, m, e);
+		wire_free(type, m);
+		if (!ok)
+			return false;
+	}
+	return !*err_text(e);
+}
+
+int worker_main(int argc, char **argv)
+{
+	struct worker w = {.in = fcntl(0, F_DUPFD_CLOEXEC, 10), .out = fcntl(1, F_DUPFD_CLOEXEC, 10)};
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct err e = {0};
+	bool ok;
+
+	dup2(2, 1); /* nothing that prints may disturb the wire */
+	if (null >= 0)
+		dup2(null, 0);
+	if (argc > 1 || isatty(w.in)) {
+		fputs("mutatenn-worker " MUTATENN_VERSION
+		      ": started by mutatenn, speaks its protocol on standard input and output\n",
+		      stderr);
+		return argc == 2 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "--help")) ? 0 : 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	w.arena = arena_new(NULL);
+	w.blob = map_new(w.arena);
+	ok = serve(&w, &e);
+	if (!ok)
+		fprintf(stderr, "mutatenn-worker: %s\n", *err_text(&e) ? err_text(&e) : "stopped");
+	base_close(&w);
+	free_blobs(&w);
+	slots_close(&w.slots);
+	if (w.device)
+		w.ops->close(w.device);
+	err_free(&e);
+	arena_free(w.arena);
+	return ok ? 0 : 1;
+}

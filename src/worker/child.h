@@ -1,0 +1,224 @@
+/* worker/child.h: inside the worker process - memory, the forked child, baselines; private to child*.c
+ *
+ * The worker has one thread and never runs a kernel. It forks a child that runs the launches of one job; the child announces in
+ * shared memory what it is about to do, the worker checks, compares, copies and decides what is run next.
+ */
+#pragma once
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/hash.h"
+#include "worker/wire.h"
+#include "worker/worker.h"
+
+struct arena;
+struct device;
+struct device_ops;
+struct kernel;
+struct err;
+struct map;
+
+#define PAD_ELEMENTS 4096 /* on both sides of every tensor */
+#define PAGE ((size_t)4096)
+
+/* ---- memory (child_mem.c) ------------------------------------------------------------------------------- */
+
+/* Private memory in large pages for tensors that children only read: constants, inputs, cached tensors. */
+struct mem {
+	struct chunk *chunk;
+};
+struct chunk;
+/* Room for size bytes in a chunk that is freed when everything in it was given back. NULL: out of memory. */
+struct chunk *mem_chunk(struct mem *m, size_t size);
+/* bytes in the chunk, pad bytes of pattern on both sides; NULL when it does not fit. */
+void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, uint64_t pattern);
+void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
+/* An allocation of a blob: in the newest shared chunk or a new one. *where is what to release. */
+void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where);
+void mem_read_only(const struct mem *m); /* in the child */
+size_t pad_bytes(enum dtype t);
+
+/* Output slots: shared with the child, at addresses that depend on the program only, nothing mapped between them. */
+struct slot {
+	uint8_t *map;
+	size_t size; /* mapped; 0: no slot */
+	uint8_t *data;
+	size_t bytes;
+	uint64_t pattern; /* of the pads */
+};
+struct slots {
+	uint8_t *base;
+	size_t reserve;
+	struct slot *slot; /* per buffer of the program laid out last */
+	uint32_t n;
+	bool dirty; /* pads must be written again */
+};
+bool slots_open(struct slots *s, struct err *e);
+void slots_close(struct slots *s);
+bool slots_layout(struct slots *s, const struct prog *p, struct err *e);
+bool slot_intact(const struct slot *s);
+void slot_refill(struct slot *s);
+/* What fills pads of the tensor of that name: a quiet NaN of its type with a payload of its own, so that a copied neighbour shows.
+ */
+uint64_t pad_pattern(const char *name, enum dtype t);
+
+/* ---- the child (child_proc.c) ---------------------------------------------------------------------------- */
+
+enum proc_mode { PROC_CHECKED, PROC_TIMED };
+
+/* Shared with the child; what it writes is not trusted. */
+struct ctl {
+	_Atomic uint32_t cmd, done; /* sequence numbers */
+	_Atomic uint32_t worker_sleeps, child_sleeps;
+	_Atomic uint32_t stage, launch, rep; /* announced before entering */
+	uint32_t mode, nsel, warmup, repeat;
+	double seconds; /* of the selected launches */
+	char text[256]; /* why it gave up */
+};
+
+struct proc_spec {
+	const struct prog *prog;
+	struct kernel **kernel;   /* per kernel: loaded already, or NULL */
+	const uint8_t **artefact; /* per kernel: bytes, for those that are not */
+	size_t *artefact_size;
+	const struct slots *slots;
+	const struct mem *mem;
+	const struct device_ops *ops;
+	struct device *device;
+	int threads;
+	uint32_t repeat;    /* room for times */
+	double cpu_seconds; /* limit; 0: none */
+	uint64_t memory;    /* beyond what it has at the fork */
+};
+
+struct proc {
+	struct proc_spec spec;
+	struct ctl *ctl;
+	size_t ctl_size;
+	uint32_t *sel; /* launches to run next */
+	double *times;
+	void **arg; /* prog->nargs */
+	pid_t pid;
+	int sock;
+	int status; /* of waitpid, once dead */
+};
+
+enum proc_end { PROC_OK, PROC_DIED, PROC_HUNG, PROC_GONE }; /* GONE: the pool is gone, give up */
+
+bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e);
+/* Waits until the child has started; wire: descriptor whose hang-up means that the pool is gone. */
+enum proc_end proc_ready(struct proc *p, double limit_s, int wire);
+/* Runs sel[0..nsel). limit_s is per repetition. */
+enum proc_end proc_run(struct proc *p, uint32_t nsel, enum proc_mode mode, uint32_t warmup, uint32_t repeat, double limit_s,
+		       int wire);
+void proc_stop(struct proc *p); /* kills and reaps what is left */
+/* The child's side of both; never returns. */
+_Noreturn void proc_child(struct proc *p, int sock, pid_t parent);
+/* Lets the child's threads do little more than compute; false where the platform refuses. (child_jail.c) */
+bool jail_close(int sock);
+void jail_limits(double cpu_seconds, uint64_t memory);
+
+/* ---- jobs (child_run.c, child_base.c) -------------------------------------------------------------------- */
+
+struct blob {
+	struct hash hash;
+	uint8_t *data;
+	size_t size;
+	struct chunk *chunk;
+};
+
+/* The tensors that the original made of one image (or of no image: those made of constants only). */
+struct known {
+	struct hash id; /* of the inputs */
+	struct chunk *chunk;
+	size_t size;
+	uint8_t **data;     /* per buffer; NULL: not here */
+	struct hash *key;   /* per buffer, all of them */
+	struct map *by_key; /* -> buffer index + 1 */
+	struct arena *arena;
+	bool failed; /* the original crashed on it: nothing to reuse */
+	uint64_t used;
+	struct known *next;
+};
+
+struct base { /* an original */
+	struct arena *arena;
+	struct prog *prog;
+	struct kernel **kernel; /* loaded before any fork */
+	struct known *known;
+	struct known *constant; /* NULL until they have run */
+	size_t image_bytes;     /* of one known */
+	uint64_t used;
+	struct base *next;
+};
+
+struct worker {
+	int in, out; /* the wire */
+	const struct device_ops *ops;
+	struct device *device;
+	uint64_t memory_limit;
+	int threads;           /* where a job says none */
+	size_t budget, cached; /* bytes of known tensors: most, now */
+	struct mem mem;
+	struct slots slots;
+	struct arena *arena;
+	struct map *blob;
+	struct base *base;
+	uint64_t clock;
+};
+
+enum step { STEP_OK, STEP_ENDED, STEP_GONE }; /* ENDED: the child is dead or hung, out says how */
+
+struct run_end {
+	enum pool_status status;
+	enum pool_stage stage;
+	int signal;
+	int64_t launch, buffer; /* -1: none */
+	char text[512];
+};
+
+/* One program running in one child. */
+struct exec {
+	struct worker *w;
+	struct arena *arena;
+	struct prog *prog;
+	struct proc proc;
+	void **ptr; /* per buffer: where its data are now */
+	struct hash *key;
+	bool *cut, *reused;
+	bool *held; /* per launch: made of constants, ran in this child, still in its slot */
+	uint32_t run, saved;
+	double seconds, limit_s;
+	bool overrun;
+	struct run_end end;
+};
+
+bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, int threads, uint32_t repeat, double limit_s,
+	       double cpu_seconds, struct err *e);
+enum step exec_start(struct exec *x);
+/* Sets an image's inputs: bytes in mem, their hashes are the keys. */
+void exec_image(struct exec *x, const struct blob *const *input);
+/* k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
+enum step exec_all(struct exec *x, const struct known *constant, const struct known *k, const uint32_t *twin);
+enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat);
+void exec_close(struct exec *x);
+
+struct blob *worker_blob(struct worker *w, struct hash h);
+bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e);
+bool worker_write(struct worker *w, const void *p, size_t n, struct err *e);
+bool worker_data(struct worker *w, const void *p, size_t n, struct err *e);
+
+/* Finds or makes the original; NULL with an error. */
+struct base *base_get(struct worker *w, struct hash program, struct err *e);
+/* Runs the original on those of the n images that it has not run on; after STEP_OK found[i] is not NULL but may have
+ * failed. ENDED: the original cannot be started, e says why. */
+enum step base_know(struct worker *w, struct base *b, const struct blob *const *const *input, uint32_t n, int threads,
+		    double limit_s, struct known **found, struct err *e);
+void base_forget(struct worker *w);
+void base_close(struct worker *w);
+
+/* Blocks; false when the pool is gone or cannot be understood. */
+bool run_job(struct worker *w, const Wire__Run *m, struct err *e);

@@ -1,0 +1,330 @@
+/* child_exec.c: one program in one child - which launches are run, and what became of their outputs */
+#include "worker/child.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+
+#define START_LIMIT_S 60
+
+static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec *s, struct err *e)
+{
+	struct prog *p = x->prog;
+
+	s->kernel = ARENA_ARRAY(x->arena, struct kernel *, p->nkernels);
+	s->artefact = ARENA_ARRAY(x->arena, const uint8_t *, p->nkernels);
+	s->artefact_size = ARENA_ARRAY(x->arena, size_t, p->nkernels);
+	for (uint32_t i = 0; i < p->nkernels; i++) {
+		struct blob *blob;
+
+		for (uint32_t k = 0; b && k < b->prog->nkernels && !s->kernel[i]; k++)
+			if (hash_eq(b->prog->kernel[k].artefact, p->kernel[i].artefact))
+				s->kernel[i] = b->kernel[k];
+		if (s->kernel[i])
+			continue;
+		if (!(blob = worker_blob(x->w, p->kernel[i].artefact)))
+			return err_set(e, ERR_PARSE, "kernel %u was not sent", i);
+		s->artefact[i] = blob->data;
+		s->artefact_size[i] = blob->size;
+	}
+	return true;
+}
+
+static bool find_constants(struct exec *x, struct err *e)
+{
+	struct prog *p = x->prog;
+
+	for (uint32_t i = 0; i < p->nbuffers; i++) {
+		const struct prog_buffer *buf = &p->buffer[i];
+		struct blob *blob;
+
+		if (buf->role != BUF_CONST)
+			continue;
+		if (!(blob = worker_blob(x->w, buf->hash)) || blob->size != buf->bytes)
+			return err_set(e, ERR_PARSE, "constant '%s' was not sent, or has another size", buf->name);
+		x->ptr[i] = blob->data;
+		x->key[i] = buf->hash;
+	}
+	return true;
+}
+
+bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, int threads, uint32_t repeat, double limit_s,
+	       double cpu_seconds, struct err *e)
+{
+	struct proc_spec s = {.prog = p,
+			      .slots = &w->slots,
+			      .mem = &w->mem,
+			      .ops = w->ops,
+			      .device = w->device,
+			      .threads = threads,
+			      .repeat = repeat,
+			      .cpu_seconds = cpu_seconds,
+			      .memory = w->memory_limit};
+
+	*x = (struct exec){.w = w, .arena = arena_new(NULL), .prog = p, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
+	x->proc.pid = x->proc.sock = -1;
+	x->ptr = ARENA_ARRAY(x->arena, void *, p->nbuffers);
+	x->key = ARENA_ARRAY(x->arena, struct hash, p->nbuffers);
+	x->cut = ARENA_ARRAY(x->arena, bool, p->nbuffers);
+	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
+	x->held = ARENA_ARRAY(x->arena, bool, p->nlaunches);
+	return find_kernels(x, b, &s, e) && find_constants(x, e) && slots_layout(&w->slots, p, e) && proc_start(&x->proc, &s, e);
+}
+
+void exec_close(struct exec *x)
+{
+	proc_stop(&x->proc);
+	arena_free(x->arena);
+	x->arena = NULL;
+}
+
+/* What the child announced last, as far as it makes sense. */
+static void where(struct exec *x, struct run_end *end)
+{
+	uint32_t stage = atomic_load(&x->proc.ctl->stage), launch = atomic_load(&x->proc.ctl->launch);
+
+	end->stage = stage <= POOL_END ? (enum pool_stage)stage : POOL_RUN;
+	end->launch = launch && launch <= x->prog->nlaunches ? (int64_t)launch - 1 : -1;
+}
+
+static void say_death(struct exec *x, struct run_end *end)
+{
+	static const char *const doing[] = {"starting", "building", "loading", "running", "ending"};
+	int status = x->proc.status;
+	const char *name = end->launch >= 0 ? x->prog->launch[end->launch].name : NULL;
+	char why[300];
+
+	if (WIFSIGNALED(status)) {
+		end->signal = WTERMSIG(status);
+		snprintf(why, sizeof why, "killed by signal %d (%s)", end->signal, strsignal(end->signal));
+	} else if (WEXITSTATUS(status) == 3 && x->proc.ctl->text[0]) {
+		snprintf(why, sizeof why, "%.*s", (int)sizeof x->proc.ctl->text - 1, x->proc.ctl->text);
+	} else {
+		snprintf(why, sizeof why, "ended with status %d", WEXITSTATUS(status));
+	}
+	snprintf(end->text, sizeof end->text, "%s while %s%s%.100s%s", why, doing[end->stage], name ? " '" : "", name ? name : "",
+		 name ? "'" : "");
+}
+
+static enum step ended(struct exec *x, enum proc_end how)
+{
+	struct run_end *end = &x->end;
+
+	if (how == PROC_OK)
+		return STEP_OK;
+	x->w->slots.dirty = true;
+	if (how == PROC_GONE)
+		return STEP_GONE;
+	where(x, end);
+	if (how == PROC_HUNG || (WIFSIGNALED(x->proc.status) && WTERMSIG(x->proc.status) == SIGXCPU)) {
+		end->status = POOL_HUNG;
+		snprintf(end->text, sizeof end->text, "not done after %.3g s%s%.100s%s", x->limit_s,
+			 end->launch >= 0 ? " in '" : "", end->launch >= 0 ? x->prog->launch[end->launch].name : "",
+			 end->launch >= 0 ? "'" : "");
+	} else {
+		end->status = end->stage == POOL_START ? POOL_LOST : POOL_CRASHED;
+		say_death(x, end);
+	}
+	return STEP_ENDED;
+}
+
+enum step exec_start(struct exec *x)
+{
+	return ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
+}
+
+void exec_image(struct exec *x, const struct blob *const *input)
+{
+	const struct prog *p = x->prog;
+
+	for (uint32_t i = 0; i < p->ninputs; i++) {
+		x->ptr[p->input[i]] = input[i]->data;
+		x->key[p->input[i]] = input[i]->hash;
+	}
+	memset(x->cut, 0, p->nbuffers * sizeof *x->cut);
+	memset(x->reused, 0, p->nbuffers * sizeof *x->reused);
+	x->run = x->saved = 0;
+	x->seconds = 0;
+	x->overrun = false;
+}
+
+/* Keys of a launch's outputs from what it does and what it reads. */
+static void make_keys(struct exec *x, uint32_t k)
+{
+	const struct prog *p = x->prog;
+	const struct prog_launch *l = &p->launch[k];
+
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
+		const struct prog_buffer *b = &p->buffer[l->arg[o]];
+		struct hasher *h = hasher_new();
+
+		hash_put_hash(h, p->kernel[l->kernel].code);
+		hash_put_u64(h, (uint64_t)b->dtype << 33 | (uint64_t)l->parallel << 32 | (o - (l->nargs - l->nout)));
+		hash_put_bytes(h, b->dim, sizeof b->dim);
+		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
+			hash_put_hash(h, x->key[l->arg[i]]);
+		x->key[l->arg[o]] = hasher_end(h);
+	}
+}
+
+static const uint8_t *known_data(const struct known *k, struct hash key, const struct exec *x, uint32_t buffer)
+{
+	uintptr_t at = k && !k->failed ? (uintptr_t)map_get_hash(k->by_key, key) : 0;
+
+	/* The key covers type and shape, so the sizes are equal. */
+	return at ? k->data[at - 1] : NULL;
+}
+
+/* All outputs of the launch are known: nothing to run. */
+static bool reuse(struct exec *x, uint32_t k, const struct known *constant, const struct known *image)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+	const struct known *from = l->constant ? constant : image;
+
+	if (l->constant && x->held[k])
+		return true;
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+		if (!known_data(from, x->key[l->arg[o]], x, l->arg[o]))
+			return false;
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
+		x->ptr[l->arg[o]] = (void *)known_data(from, x->key[l->arg[o]], x, l->arg[o]);
+		x->reused[l->arg[o]] = true;
+	}
+	return true;
+}
+
+static void set_args(struct exec *x, uint32_t k)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+
+	for (uint32_t i = 0; i < l->nargs; i++) {
+		if (i >= l->nargs - l->nout)
+			x->ptr[l->arg[i]] = x->w->slots.slot[l->arg[i]].data;
+		x->proc.arg[l->first_arg + i] = x->ptr[l->arg[i]];
+	}
+}
+
+static void check_pads(struct exec *x, uint32_t k)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
+		struct slot *s = &x->w->slots.slot[l->arg[o]];
+
+		if (slot_intact(s))
+			continue;
+		slot_refill(s);
+		if (!x->overrun && x->end.status != POOL_OVERRUN) {
+			x->end.status = POOL_OVERRUN;
+			x->end.stage = POOL_RUN;
+			x->end.launch = k;
+			x->end.buffer = l->arg[o];
+			snprintf(x->end.text, sizeof x->end.text, "'%.100s' wrote outside of buffer '%.100s'", l->name,
+				 x->prog->buffer[l->arg[o]].name);
+		}
+		x->overrun = true;
+	}
+}
+
+/* Outputs that came out as the original's take its keys, and readers are pointed at the original's read-only copies. */
+static void cut_off(struct exec *x, uint32_t k, const struct known *constant, const struct known *image, const uint32_t *twin)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
+		uint32_t b = l->arg[o], t = twin ? twin[b] : 0;
+		const struct known *from = t && image && !image->failed && image->data[t - 1] ? image : constant;
+
+		if (!t || !from || from->failed || !from->data[t - 1] ||
+		    memcmp(x->ptr[b], from->data[t - 1], x->prog->buffer[b].bytes))
+			continue;
+		x->key[b] = from->key[t - 1];
+		x->ptr[b] = from->data[t - 1];
+		x->cut[b] = true;
+	}
+}
+
+static enum step flush(struct exec *x, uint32_t n)
+{
+	enum step s;
+
+	if (!n)
+		return STEP_OK;
+	s = ended(x, proc_run(&x->proc, n, PROC_CHECKED, 0, 1, x->limit_s, x->w->in));
+	if (s == STEP_OK) {
+		double t = x->proc.ctl->seconds;
+
+		x->seconds += t >= 0 && t < 1e9 ? t : 0;
+		for (uint32_t i = 0; i < n; i++)
+			check_pads(x, x->proc.sel[i]);
+	}
+	return s;
+}
+
+enum step exec_all(struct exec *x, const struct known *constant, const struct known *image, const uint32_t *twin)
+{
+	uint32_t pending = 0;
+
+	for (uint32_t k = 0; k < x->prog->nlaunches; k++) {
+		const struct prog_launch *l = &x->prog->launch[k];
+		bool compare = false;
+		enum step s;
+
+		if (!(l->constant && x->held[k]))
+			make_keys(x, k);
+		if (reuse(x, k, constant, image)) {
+			x->saved++;
+			continue;
+		}
+		set_args(x, k);
+		x->proc.sel[pending++] = k;
+		x->run++;
+		x->held[k] = l->constant;
+		for (uint32_t o = l->nargs - l->nout; twin && o < l->nargs; o++)
+			compare = compare || twin[l->arg[o]];
+		if (!compare) /* nothing depends on how it ends: let more come together */
+			continue;
+		if ((s = flush(x, pending)) != STEP_OK)
+			return s;
+		for (uint32_t i = 0; i < pending; i++)
+			cut_off(x, x->proc.sel[i], constant, image, twin);
+		pending = 0;
+	}
+	return flush(x, pending);
+}
+
+enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
+{
+	uint32_t n = 0;
+	enum step s;
+
+	for (uint32_t k = 0; k < x->prog->nlaunches; k++) { /* what is made of constants is not part of the time */
+		if (!x->prog->launch[k].constant || x->held[k])
+			continue;
+		make_keys(x, k);
+		set_args(x, k);
+		x->held[k] = true;
+		x->run++;
+		x->proc.sel[n++] = k;
+	}
+	if ((s = flush(x, n)) != STEP_OK)
+		return s;
+	n = 0;
+	for (uint32_t k = 0; k < x->prog->nlaunches; k++)
+		if (!x->prog->launch[k].constant) {
+			make_keys(x, k);
+			set_args(x, k);
+			x->proc.sel[n++] = k;
+		}
+	x->saved = x->prog->nlaunches - x->run - n;
+	x->run += n;
+	s = ended(x, proc_run(&x->proc, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
+	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
+		check_pads(x, x->proc.sel[i]);
+	return s;
+}

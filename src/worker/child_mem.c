@@ -1,0 +1,275 @@
+/* child_mem.c: where tensors lie in a worker: read-only chunks in large pages, and output slots far apart from each other */
+#include "worker/child.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+#define HUGE_PAGE ((size_t)2 << 20)
+#define CHUNK ((size_t)32 << 20)
+#define GAP ((size_t)64 << 20)
+#define MIN_GAP ((size_t)64 << 10)
+#define RESERVE ((size_t)8 << 40)
+#define RESERVE_AT ((void *)(uintptr_t)0x200000000000) /* the same in every run where it is free */
+#define BLOB_PAD (PAD_ELEMENTS * 8)
+
+static size_t up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* ---- chunks ------------------------------------------------------------------------------------------------ */
+
+struct chunk {
+	struct chunk *next;
+	uint8_t *base;
+	size_t size, used;
+	uint32_t holds;
+	bool shared; /* takes blobs */
+};
+
+size_t pad_bytes(enum dtype t)
+{
+	return PAD_ELEMENTS * dtype_size(t);
+}
+
+struct chunk *mem_chunk(struct mem *m, size_t size)
+{
+	struct chunk *c;
+	uint8_t *p, *at;
+
+	if (size > (size_t)1 << 46)
+		return NULL;
+	size = up(size ? size : 1, PAGE);
+	p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED || !(c = calloc(1, sizeof *c)))
+		return NULL;
+	at = (uint8_t *)up((uintptr_t)p, HUGE_PAGE);
+	if (at > p)
+		munmap(p, (size_t)(at - p));
+	munmap(at + size, HUGE_PAGE - (size_t)(at - p));
+	madvise(at, size, MADV_HUGEPAGE);
+	*c = (struct chunk){.next = m->chunk, .base = at, .size = size, .holds = 1};
+	m->chunk = c;
+	return c;
+}
+
+static void fill(uint8_t *p, size_t n, uint64_t pattern)
+{
+	size_t i = 0;
+
+	for (; i < n && (uintptr_t)(p + i) % 8; i++)
+		p[i] = (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
+	for (; i + 8 <= n; i += 8)
+		memcpy(p + i, &pattern, 8);
+	for (; i < n; i++)
+		p[i] = (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
+}
+
+static bool filled(const uint8_t *p, size_t n, uint64_t pattern)
+{
+	uint64_t differs = 0;
+	size_t i = 0;
+
+	for (; i < n && (uintptr_t)(p + i) % 8; i++)
+		differs |= p[i] ^ (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
+	for (; i + 8 <= n; i += 8) {
+		uint64_t v;
+
+		memcpy(&v, p + i, 8);
+		differs |= v ^ pattern;
+	}
+	for (; i < n; i++)
+		differs |= p[i] ^ (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
+	return !differs;
+}
+
+void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, uint64_t pattern)
+{
+	size_t need = up(bytes, 64) + 2 * pad;
+	uint8_t *p;
+
+	if (need > c->size - c->used)
+		return NULL;
+	p = c->base + c->used + pad;
+	fill(p - pad, pad, pattern);
+	fill(p + bytes, need - pad - bytes, pattern);
+	c->used += need;
+	c->holds++;
+	return p;
+}
+
+void chunk_release(struct mem *m, struct chunk *c)
+{
+	if (--c->holds)
+		return;
+	for (struct chunk **at = &m->chunk; *at; at = &(*at)->next)
+		if (*at == c) {
+			*at = c->next;
+			break;
+		}
+	munmap(c->base, c->size);
+	free(c);
+}
+
+void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
+{
+	size_t need = up(bytes, 64) + 2 * BLOB_PAD;
+	struct chunk *c = m->chunk, *made = NULL;
+
+	while (c && (!c->shared || need > c->size - c->used))
+		c = c->next;
+	if (!c) {
+		if (!(c = made = mem_chunk(m, need > CHUNK ? need : CHUNK)))
+			return NULL;
+		c->shared = true;
+	}
+	*where = c;
+	void *p = chunk_alloc(c, bytes, BLOB_PAD, UINT64_MAX);
+	if (made)
+		chunk_release(m, made); /* only its contents hold it */
+	return p;
+}
+
+void mem_read_only(const struct mem *m)
+{
+	for (const struct chunk *c = m->chunk; c; c = c->next)
+		mprotect(c->base, c->size, PROT_READ);
+}
+
+/* ---- slots ------------------------------------------------------------------------------------------------- */
+
+uint64_t pad_pattern(const char *name, enum dtype t)
+{
+	uint64_t h = hash_text(name).lo, p;
+
+	if ((h & 0x3f) == 0x3f ||
+	    !(h & 0x3f)) /* neither all ones (what unwritten elements hold) nor the NaN that processors make */
+		h ^= 1;
+	switch (dtype_size(t)) {
+	case 8: return 0xfff8000000000000u | (h & 0x7ffffffffffffu);
+	case 4: p = 0xffc00000u | (h & 0x3fffffu); return p << 32 | p;
+	case 2: p = 0xffc0u | (h & 0x3fu); return p * 0x0001000100010001u;
+	default: p = 0x80u | (h & 0x3fu); return p * 0x0101010101010101u;
+	}
+}
+
+bool slots_open(struct slots *s, struct err *e)
+{
+	*s = (struct slots){.reserve = RESERVE};
+	for (;; s->reserve /= 2) {
+		s->base = mmap(RESERVE_AT, s->reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (s->base != MAP_FAILED)
+			return true;
+		if (s->reserve < (size_t)256 << 20)
+			return err_set(e, ERR_IO, "no address space for tensors");
+	}
+}
+
+void slots_close(struct slots *s)
+{
+	if (s->base)
+		munmap(s->base, s->reserve);
+	free(s->slot);
+	*s = (struct slots){0};
+}
+
+void slot_refill(struct slot *s)
+{
+	fill(s->map, (size_t)(s->data - s->map), s->pattern);
+	fill(s->data + s->bytes, s->size - (size_t)(s->data - s->map) - s->bytes, s->pattern);
+}
+
+bool slot_intact(const struct slot *s)
+{
+	return filled(s->map, (size_t)(s->data - s->map), s->pattern) &&
+	       filled(s->data + s->bytes, s->size - (size_t)(s->data - s->map) - s->bytes, s->pattern);
+}
+
+/* Data start at different offsets in their pages: tensors that are walked together should not share cache sets. */
+static void plan(struct slot *s, uint32_t i, const struct prog_buffer *b)
+{
+	size_t pad = pad_bytes(b->dtype), colour = i * 5 % 16 * 256;
+
+	s->bytes = b->bytes;
+	s->pattern = pad_pattern(b->name, b->dtype);
+	s->size = up(up(pad, PAGE) + colour + b->bytes + pad, PAGE);
+	s->data = (uint8_t *)(up(pad, PAGE) + colour); /* offset for now */
+}
+
+static bool place(struct slots *s, struct slot *now, uint32_t n, struct err *e)
+{
+	size_t total = 0, count = 0, gap = GAP, at = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		total += now[i].size;
+		count += now[i].size != 0;
+	}
+	if (total > s->reserve || (count && (s->reserve - total) / (count + 1) < MIN_GAP))
+		return err_set(e, ERR_UNSUPPORTED, "tensors of %zu MiB do not fit into the address space of this worker",
+			       total >> 20);
+	if (count && (s->reserve - total) / (count + 1) < gap)
+		gap = (s->reserve - total) / (count + 1) / PAGE * PAGE;
+	for (uint32_t i = 0; i < n; i++)
+		if (now[i].size) {
+			at += gap;
+			now[i].map = s->base + at;
+			now[i].data = now[i].map + (uintptr_t)now[i].data;
+			at += now[i].size;
+		}
+	return true;
+}
+
+static bool same_place(const struct slot *a, const struct slot *b)
+{
+	return a->map == b->map && a->size == b->size;
+}
+
+static bool unmap(const struct slot *s)
+{
+	return mmap(s->map, s->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+bool slots_layout(struct slots *s, const struct prog *p, struct err *e)
+{
+	struct slot *now = calloc(p->nbuffers ? p->nbuffers : 1, sizeof *now);
+	bool ok = true;
+
+	if (!now)
+		return err_set(e, ERR_IO, "out of memory");
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		if (p->buffer[i].writer >= 0)
+			plan(&now[i], i, &p->buffer[i]);
+	if (!place(s, now, p->nbuffers, e)) {
+		free(now);
+		return false;
+	}
+	for (uint32_t i = 0; i < s->n; i++)
+		if (s->slot[i].size && (i >= p->nbuffers || !same_place(&s->slot[i], &now[i])))
+			ok = unmap(&s->slot[i]) && ok;
+	for (uint32_t i = 0; ok && i < p->nbuffers; i++) {
+		bool stays = i < s->n && s->slot[i].size && same_place(&s->slot[i], &now[i]);
+
+		if (!now[i].size)
+			continue;
+		if (!stays)
+			ok = mmap(now[i].map, now[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
+			     MAP_FAILED;
+		if (ok && (!stays || s->dirty || s->slot[i].data != now[i].data || s->slot[i].bytes != now[i].bytes ||
+			   s->slot[i].pattern != now[i].pattern))
+			slot_refill(&now[i]);
+	}
+	free(s->slot);
+	s->slot = now;
+	s->n = p->nbuffers;
+	s->dirty = false;
+	if (!ok) { /* nothing is known to be mapped: start afresh */
+		slots_close(s);
+		return slots_open(s, e) &&
+		       err_set(e, ERR_IO, "not enough memory for the program's tensors (%zu MiB)", p->bytes >> 20);
+	}
+	return true;
+}

@@ -1,0 +1,553 @@
+/* pool.c: the parent's loop - who gets which work, who died, what comes next */
+#include "worker/pool.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/map.h"
+
+#define START_S 10
+#define START_CUSTOM_S 60
+#define BUILD_S 240 /* the worker ends a compiler itself long before */
+#define MAX_LOST 2
+
+double pool_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- deaths ------------------------------------------------------------------------------------------------ */
+
+static void job_requeue(struct job *j, bool blamed, const char *text)
+{
+	struct pool *p = j->dev->pool;
+
+	jobs_remove(&p->running, j);
+	j->lost += blamed;
+	if (j->lost >= MAX_LOST) {
+		for (size_t i = 0; i < j->r.nimages; i++)
+			j->r.image[i] = (struct pool_image){0};
+		job_end(j, POOL_LOST, POOL_RUN, text);
+		return;
+	}
+	j->state = JOB_READY;
+	jobs_add(&j->dev->ready, j);
+}
+
+static void kern_requeue(struct dev *d, struct kern *k, bool blamed, const char *text)
+{
+	k->lost += blamed;
+	if (k->lost >= MAX_LOST) {
+		free(k->log);
+		k->log = strdup(text);
+		k->why = WIRE_BUILT_ERROR;
+		k->state = KERN_FAILED;
+		kern_built(d, k);
+		return;
+	}
+	kern_enqueue(d, k, k->priority);
+}
+
+/* The work of a worker that is no more: only what it was at is held against it. */
+static void take_back(struct peer *p, const char *text)
+{
+	int nj = p->njobs, nk = p->nkerns;
+	struct job *job[PEER_DEPTH];
+	struct kern *kern[PEER_DEPTH];
+
+	memcpy(job, p->job, sizeof job);
+	memcpy(kern, p->kern, sizeof kern);
+	p->njobs = p->nkerns = 0;
+	for (int i = 0; i < nj; i++)
+		job_requeue(job[i], !i, text);
+	for (int i = 0; i < nk; i++)
+		kern_requeue(p->dev, kern[i], !i, text);
+}
+
+void pool_peer_died(struct peer *p, const char *text)
+{
+	struct dev *d = p->dev;
+	bool starting = p->state == PEER_STARTING;
+	double wait = 0.05;
+
+	char *said = strdup(text);
+
+	log_debug("device '%s': %s", d->d.name, said);
+	d->pool->stats.workers_lost++;
+	peer_stop(p);
+	take_back(p, said);
+	p->failures++;
+	for (int i = 1; i < p->failures && wait < 5; i++)
+		wait *= 2;
+	p->retry_at = pool_now() + wait;
+	p->bad_starts += starting;
+	if (starting && (!d->known || p->bad_starts >= START_TRIES))
+		pool_dev_failed(d, said);
+	free(said);
+}
+
+/* Nothing runs on it any more: its jobs are lost. */
+void pool_dev_failed(struct dev *d, const char *text)
+{
+	struct pool *p = d->pool;
+
+	if (d->error)
+		return;
+	d->error = strdup(text);
+	for (int i = 0; i < d->npeers; i++) {
+		peer_stop(&d->peer[i]);
+		for (int k = 0; k < d->peer[i].njobs; k++) {
+			jobs_remove(&p->running, d->peer[i].job[k]);
+			job_end(d->peer[i].job[k], POOL_LOST, POOL_RUN, text);
+		}
+		d->peer[i].njobs = d->peer[i].nkerns = 0;
+	}
+	for (struct job *j = p->building.first, *next; j; j = next) {
+		next = j->next;
+		if (j->dev != d)
+			continue;
+		jobs_remove(&p->building, j);
+		job_end(j, POOL_LOST, POOL_BUILD, text);
+	}
+	while (d->ready.first) {
+		struct job *j = d->ready.first;
+
+		jobs_remove(&d->ready, j);
+		job_end(j, POOL_LOST, POOL_START, text);
+	}
+}
+
+/* ---- giving out work --------------------------------------------------------------------------------------- */
+
+/* A worker that can take work now; starts one when it is worth it. */
+static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
+{
+	struct peer *down = NULL, *half = NULL;
+	bool starting = false;
+
+	for (int i = first; i < first + n; i++) {
+		struct peer *p = &d->peer[i];
+		int load = p->njobs + p->nkerns;
+
+		if (p->state == PEER_READY && !load)
+			return p;
+		if (p->state == PEER_READY && load < PEER_DEPTH && (!half || load < half->njobs + half->nkerns))
+			half = p;
+		starting = starting || p->state == PEER_STARTING;
+		if (p->state == PEER_DOWN && !down && p->retry_at <= pool_now())
+			down = p;
+	}
+	if (down && !starting) {
+		struct err e = {0};
+
+		down->deadline = 0;
+		if (!peer_start(down, &e)) {
+			down->state = PEER_STARTING;
+			pool_peer_died(down, err_text(&e));
+		} else {
+			down->deadline = pool_now() + (d->custom ? START_CUSTOM_S : START_S);
+		}
+		err_free(&e);
+	}
+	return busy_too ? half : NULL;
+}
+
+static void give_kernels(struct dev *d)
+{
+	while (d->queue && !d->error) {
+		struct kern *k = d->queue;
+		Wire__Build m = WIRE__BUILD__INIT;
+		struct err e = {0};
+		struct peer *p;
+
+		if (!k->users) { /* its jobs are gone */
+			d->queue = k->next;
+			if (!d->queue)
+				d->queue_end = NULL;
+			k->state = KERN_IDLE;
+			free(k->source);
+			k->source = NULL;
+			continue;
+		}
+		if (!(p = free_peer(d, d->nrunners, d->npeers - d->nrunners, true)))
+			return;
+		d->queue = k->next;
+		if (!d->queue)
+			d->queue_end = NULL;
+		k->state = KERN_BUILDING;
+		m.id = k->hash.lo;
+		m.source = k->source;
+		m.contract = k->contract;
+		if (!peer_send(p, WIRE_BUILD, &m, &e)) {
+			k->log = strdup(err_text(&e));
+			k->why = WIRE_BUILT_REFUSED;
+			k->state = KERN_FAILED;
+			kern_built(d, k);
+			err_free(&e);
+			continue;
+		}
+		p->kern[p->nkerns++] = k;
+		p->deadline = pool_now() + BUILD_S;
+	}
+}
+
+static void give_jobs(struct dev *d)
+{
+	while (d->ready.first && !d->error) {
+		struct peer *p = free_peer(d, 0, d->nrunners, true);
+		struct job *j = d->ready.first;
+		struct err e = {0};
+		uint64_t oldest;
+
+		if (!p)
+			return;
+		jobs_remove(&d->ready, j);
+		if (!job_prepare(j))
+			continue;
+		oldest = p->njobs && p->job[0]->seq < j->seq ? p->job[0]->seq : j->seq;
+		if (!job_send(j, p, &e)) {
+			job_end(j, POOL_LOST, POOL_RUN, err_text(&e));
+			err_free(&e);
+			continue;
+		}
+		peer_trim(p, oldest);
+		j->state = JOB_RUNNING;
+		jobs_add(&d->pool->running, j);
+		p->job[p->njobs++] = j;
+		if (p->njobs == 1)
+			p->deadline = pool_now() + job_patience(j);
+	}
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------- */
+
+static void touch(struct peer *p)
+{
+	if (p->state == PEER_READY)
+		p->deadline = p->njobs ? pool_now() + job_patience(p->job[0]) : p->nkerns ? pool_now() + BUILD_S : 0;
+}
+
+static void check_deadlines(struct pool *p)
+{
+	double t = pool_now();
+
+	for (size_t i = 0; i < p->ndev; i++)
+		for (int k = 0; k < p->dev[i].npeers; k++) {
+			struct peer *q = &p->dev[i].peer[k];
+			struct str text = {0};
+
+			if (q->state == PEER_DOWN || !q->deadline || q->deadline > t)
+				continue;
+			str_addf(&text, "the worker %s",
+				 q->state == PEER_STARTING ? "did not answer in time" : "said nothing for too long");
+			if (q->printed.n)
+				str_addf(&text, "; it printed: %.*s", (int)q->printed.n, q->printed.s);
+			if (q->ntail)
+				str_addf(&text, "; on standard error: %.*s", (int)q->ntail, q->tail);
+			pool_peer_died(q, str_text(&text));
+			str_free(&text);
+		}
+}
+
+static double next_event(const struct pool *p, double t, double timeout)
+{
+	for (size_t i = 0; i < p->ndev; i++)
+		for (int k = 0; k < p->dev[i].npeers; k++) {
+			const struct peer *q = &p->dev[i].peer[k];
+			bool down = q->state == PEER_DOWN, work = p->dev[i].queue || p->dev[i].ready.first;
+			double at = down ? q->retry_at : q->deadline, left = at > t ? at - t : down ? 0.01 : 0;
+
+			if (at && !p->dev[i].error && (!down || work) && (timeout < 0 || left < timeout))
+				timeout = left;
+		}
+	return timeout;
+}
+
+static void answer(struct peer *p, struct pollfd *f, int n)
+{
+	short to = 0, from = 0, err = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (f[i].fd == p->to)
+			to = f[i].revents;
+		else if (f[i].fd == p->from)
+			from = f[i].revents;
+		else if (f[i].fd == p->err)
+			err = f[i].revents;
+	}
+	if (!to && !from && !err)
+		return;
+	peer_polled(p, to, from, err);
+	if (to || from)
+		touch(p);
+}
+
+/* One round: hands out work, waits for something to happen, takes it in. */
+static void pump(struct pool *p, double timeout)
+{
+	struct pollfd *f;
+	struct peer **who;
+	int n = 0, cap = 0;
+
+	for (size_t i = 0; i < p->ndev; i++) {
+		give_kernels(&p->dev[i]);
+		give_jobs(&p->dev[i]);
+		cap += 3 * p->dev[i].npeers;
+	}
+	if (p->ended.first)
+		timeout = 0;
+	timeout = next_event(p, pool_now(), timeout);
+	f = calloc((size_t)cap + 1, sizeof *f);
+	who = calloc((size_t)cap + 1, sizeof *who);
+	if (!f || !who)
+		abort();
+	for (size_t i = 0; i < p->ndev; i++)
+		for (int k = 0; k < p->dev[i].npeers; k++) {
+			struct peer *q = &p->dev[i].peer[k];
+
+			if (q->state == PEER_DOWN)
+				continue;
+			if (q->nout) {
+				who[n] = q;
+				f[n++] = (struct pollfd){.fd = q->to, .events = POLLOUT};
+			}
+			who[n] = q;
+			f[n++] = (struct pollfd){.fd = q->from, .events = POLLIN};
+			if (q->err >= 0) {
+				who[n] = q;
+				f[n++] = (struct pollfd){.fd = q->err, .events = POLLIN};
+			}
+		}
+	if (poll(f, (nfds_t)n, timeout < 0 ? -1 : timeout > 3600 ? 3600000 : (int)(timeout * 1000 + 0.999)) > 0)
+		for (int i = 0, k; i < n; i = k) {
+			for (k = i + 1; k < n && who[k] == who[i]; k++)
+				;
+			if (who[i]->state != PEER_DOWN) /* another's end may have ended it */
+				answer(who[i], f + i, k - i);
+		}
+	free(f);
+	free(who);
+	check_deadlines(p);
+}
+
+/* ---- the pool ---------------------------------------------------------------------------------------------- */
+
+static const char *default_worker(struct arena *a)
+{
+	const char *env = getenv("MUTATENN_WORKER");
+	char path[4096];
+	ssize_t n;
+	char *slash;
+
+	if (env && *env)
+		return arena_strdup(a, env);
+	n = readlink("/proc/self/exe", path, sizeof path - 1);
+	if (n <= 0)
+		return "mutatenn-worker";
+	path[n] = 0;
+	slash = strrchr(path, '/');
+	return arena_printf(a, "%.*s/mutatenn-worker", (int)(slash ? slash - path : 0), path);
+}
+
+static const char *const *copy_list(struct arena *a, const char *const *from, size_t n)
+{
+	const char **to = ARENA_ARRAY(a, const char *, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		to[i] = arena_strdup(a, from[i]);
+	return to;
+}
+
+static void dev_open(struct pool *p, struct dev *d, const struct pool_device *from)
+{
+	struct arena *a = p->arena;
+	int cores = (int)sysconf(_SC_NPROCESSORS_ONLN);
+
+	d->pool = p;
+	d->d = *from;
+	d->custom = from->worker && from->nworker;
+	d->d.name = arena_strdup(a, from->name ? from->name : "device");
+	d->d.backend = arena_strdup(a, from->backend ? from->backend : "cpu");
+	d->d.worker = d->custom ? copy_list(a, from->worker, from->nworker) : copy_list(a, (const char *[]){default_worker(a)}, 1);
+	d->d.nworker = d->custom ? from->nworker : 1;
+	d->d.cc = arena_strdup(a, from->cc);
+	d->d.cflags = from->cflags ? copy_list(a, from->cflags, from->ncflags) : NULL;
+	d->d.cache_dir = arena_strdup(a, from->cache_dir);
+	d->nrunners = from->runners > 0 ? from->runners : 1;
+	d->npeers = d->nrunners + (from->builders > 0 ? from->builders : cores > 0 ? cores : 1);
+	d->peer = ARENA_ARRAY(a, struct peer, (size_t)d->npeers);
+	d->kern = map_new(a);
+	for (int i = 0; i < d->npeers; i++)
+		d->peer[i] = (struct peer){.dev = d, .builder = i >= d->nrunners, .to = -1, .from = -1, .err = -1};
+}
+
+static bool waiting_for_greeting(const struct pool *p)
+{
+	for (size_t i = 0; i < p->ndev; i++)
+		if (!p->dev[i].known && !p->dev[i].error)
+			return true;
+	return false;
+}
+
+bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struct err *e)
+{
+	struct arena *a;
+	struct pool *p;
+	struct sigaction sa;
+
+	if (!n)
+		return err_set(e, ERR_USAGE, "no device to run on");
+	if (!sigaction(SIGPIPE, NULL, &sa) && sa.sa_handler == SIG_DFL)
+		signal(SIGPIPE, SIG_IGN); /* a worker that dies is noticed by reading */
+	a = arena_new(NULL);
+	p = ARENA_NEW(a, struct pool);
+	p->arena = a;
+	p->ndev = n;
+	p->dev = ARENA_ARRAY(a, struct dev, n);
+	for (size_t i = 0; i < n; i++)
+		dev_open(p, &p->dev[i], &dev[i]);
+	for (size_t i = 0; i < n; i++)
+		free_peer(&p->dev[i], 0, p->dev[i].nrunners, false);
+	while (waiting_for_greeting(p))
+		pump(p, -1);
+	*out = p;
+	return true;
+}
+
+/* Workers whose wire is closed end by themselves; those that do not within a second are ended. */
+static void end_workers(struct pool *p)
+{
+	double until = pool_now() + 1;
+	bool left = true;
+
+	for (size_t i = 0; i < p->ndev; i++)
+		for (int k = 0; k < p->dev[i].npeers; k++)
+			if (p->dev[i].peer[k].to >= 0) {
+				close(p->dev[i].peer[k].to);
+				p->dev[i].peer[k].to = -1;
+			}
+	while (left && pool_now() < until) {
+		left = false;
+		for (size_t i = 0; i < p->ndev; i++)
+			for (int k = 0; k < p->dev[i].npeers; k++) {
+				struct peer *q = &p->dev[i].peer[k];
+
+				if (q->pid > 0 && !q->njobs && !q->nkerns && waitpid(q->pid, NULL, WNOHANG) == q->pid)
+					q->pid = 0;
+				left = left || (q->pid > 0 && !q->njobs && !q->nkerns);
+			}
+		if (left)
+			usleep(2000);
+	}
+}
+
+static void free_jobs(struct joblist *l)
+{
+	while (l->first) {
+		struct job *j = l->first;
+
+		jobs_remove(l, j);
+		job_free(j);
+	}
+}
+
+void pool_close(struct pool *p)
+{
+	if (!p)
+		return;
+	end_workers(p);
+	for (size_t i = 0; i < p->ndev; i++) {
+		struct dev *d = &p->dev[i];
+		void *k;
+
+		for (int q = 0; q < d->npeers; q++)
+			peer_stop(&d->peer[q]);
+		for (size_t it = 0; map_next(d->kern, &it, NULL, &k);)
+			kern_free(k);
+		free_jobs(&d->ready);
+		free(d->error);
+	}
+	free_jobs(&p->building);
+	free_jobs(&p->running);
+	free_jobs(&p->ended);
+	arena_free(p->arena);
+}
+
+const char *pool_device_error(const struct pool *p, size_t d)
+{
+	return p->dev[d].error;
+}
+
+const struct device_caps *pool_caps(const struct pool *p, size_t d)
+{
+	return &p->dev[d].caps;
+}
+
+bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e)
+{
+	if (job->device >= p->ndev)
+		return err_set(e, ERR_USAGE, "job %llu: there is no device %zu", (unsigned long long)job->id, job->device);
+	if (!job_new(p, job, e))
+		return false;
+	pump(p, 0); /* keeps workers fed while the caller prepares the next */
+	return true;
+}
+
+bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, struct pool_result *out, struct err *e)
+{
+	double until = pool_now() + timeout_s;
+
+	*got = false;
+	while (!p->ended.first && p->pending) {
+		double left = timeout_s < 0 ? -1 : until - pool_now();
+
+		if (timeout_s >= 0 && left < 0)
+			left = 0;
+		pump(p, left);
+		if (timeout_s >= 0 && pool_now() >= until)
+			break;
+	}
+	if (!p->ended.first)
+		return true;
+	struct job *j = p->ended.first;
+
+	jobs_remove(&p->ended, j);
+	job_deliver(j, a, out);
+	job_free(j);
+	p->pending--;
+	*got = true;
+	return true;
+}
+
+size_t pool_pending(const struct pool *p)
+{
+	return p->pending;
+}
+
+void pool_forget(struct pool *p)
+{
+	Wire__Forget m = WIRE__FORGET__INIT;
+
+	for (size_t i = 0; i < p->ndev; i++)
+		for (int k = 0; k < p->dev[i].nrunners; k++)
+			if (p->dev[i].peer[k].state == PEER_READY)
+				peer_send(&p->dev[i].peer[k], WIRE_FORGET, &m, NULL);
+}
+
+struct pool_stats pool_stats(const struct pool *p)
+{
+	return p->stats;
+}

@@ -1,0 +1,183 @@
+/* worker/pool.h: inside the parent's side of worker/worker.h; private to pool*.c */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "worker/wire.h"
+#include "worker/worker.h"
+
+struct arena;
+struct err;
+struct map;
+
+#define PEER_DEPTH 2                   /* messages given to a worker before the first is answered */
+#define PEER_TAIL 4096                 /* bytes kept of what a worker says on standard error, and before the magic */
+#define PEER_BLOBS ((uint64_t)2 << 30) /* bytes a runner holds before the longest unused go */
+#define START_TRIES 4                  /* failed starts in a row until a device is given up */
+
+struct dev;
+struct job;
+
+/* ---- kernels -------------------------------------------------------------------------------------------------- */
+
+enum kern_state { KERN_IDLE, KERN_QUEUED, KERN_BUILDING, KERN_BUILT, KERN_FAILED };
+
+struct kern { /* one distinct text on one device */
+	struct hash hash;
+	enum kern_state state;
+	char *source; /* while it is to be built */
+	bool contract;
+	struct prog_kernel id; /* once built */
+	uint8_t *data;         /* artefact; NULL when dropped (code stays known) */
+	size_t size;
+	char *log; /* when failed */
+	enum wire_built why;
+	uint32_t users, uses; /* jobs now, jobs ever */
+	int lost;             /* builders that died with it */
+	double seconds;
+	bool cached, counted; /* counted: its build belongs to some job's result */
+	int priority;
+	struct kern *next; /* in the queue */
+	struct job **waiter;
+	size_t nwaiters, cap;
+};
+
+/* ---- jobs ----------------------------------------------------------------------------------------------------- */
+
+enum job_state { JOB_BUILDING, JOB_READY, JOB_RUNNING, JOB_ENDED };
+
+struct job {
+	struct pool_job j;
+	struct dev *dev;
+	enum job_state state;
+	uint64_t seq;
+	struct kern **kern; /* of the bundle, then of the baseline */
+	uint32_t nkern, nwait;
+	int lost;
+	struct arena *arena; /* NULL until it is given to a runner or ends */
+	struct prog *prog;
+	uint8_t *program, *base_program;
+	size_t nprogram, nbase_program;
+	struct hash base_program_hash, base_code;
+	struct pool_result r;    /* in the arena */
+	struct job *next, *prev; /* in one of the lists */
+};
+
+struct joblist {
+	struct job *first, *last;
+};
+
+/* ---- workers -------------------------------------------------------------------------------------------------- */
+
+enum peer_state { PEER_DOWN, PEER_STARTING, PEER_READY };
+
+struct out_item {
+	uint8_t *own; /* freed when written; NULL: p belongs to a pending job */
+	const uint8_t *p;
+	size_t n;
+};
+
+struct sent {
+	struct hash hash;
+	uint64_t size, used; /* used: job->seq that named it last */
+};
+
+struct segment { /* where the data that follow a message go */
+	uint8_t *p;
+	size_t n;
+	struct hash hash;
+};
+
+struct peer {
+	struct dev *dev;
+	bool builder;
+	enum peer_state state;
+	pid_t pid;
+	int to, from, err; /* -1 when closed */
+	struct out_item *out;
+	size_t nout, capout, outoff;
+	uint8_t *in;
+	size_t nin, capin;
+	bool magic;           /* seen */
+	struct str printed;   /* before the magic */
+	char tail[PEER_TAIL]; /* of standard error */
+	size_t ntail;
+	double deadline; /* monotonic seconds; 0: none */
+	double retry_at;
+	int failures, bad_starts; /* in a row */
+	struct job *job[PEER_DEPTH];
+	int njobs;
+	struct kern *kern[PEER_DEPTH];
+	int nkerns;
+	struct map *sent;    /* hash -> struct sent */
+	struct arena *arena; /* of this life of the worker */
+	uint64_t nsent;
+	enum wire_type type; /* message whose data are arriving */
+	void *message;
+	struct segment *seg;
+	size_t nseg, segat, segoff;
+};
+
+struct dev {
+	struct pool *pool;
+	struct pool_device d;
+	char *error; /* NULL: works */
+	struct device_caps caps;
+	bool known;        /* caps were heard */
+	struct peer *peer; /* runners, then builders */
+	int nrunners, npeers;
+	struct map *kern; /* hash -> struct kern */
+	struct kern *queue, *queue_end;
+	struct joblist ready;
+	bool custom; /* a worker command of the user's: may take longer to start */
+};
+
+struct pool {
+	struct arena *arena;
+	struct dev *dev;
+	size_t ndev;
+	struct joblist building, running, ended;
+	size_t pending;
+	uint64_t seq;
+	struct pool_stats stats;
+};
+
+double pool_now(void);
+
+/* pool_peer.c: a worker process and the bytes to and from it */
+bool peer_start(struct peer *p, struct err *e);
+void peer_stop(struct peer *p); /* kills, reaps, forgets; jobs and kernels stay listed */
+void peer_polled(struct peer *p, short to, short from, short err);
+bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e);
+void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq); /* once per life */
+void peer_trim(struct peer *p, uint64_t oldest); /* drops blobs that no job since `oldest` named */
+bool peer_hello(struct peer *p, struct err *e);
+/* What is known about a worker that died: how it ended, what it printed. Appends. */
+void peer_obituary(struct peer *p, int status, struct str *out);
+
+/* pool_talk.c: a message came; false: the worker talks nonsense */
+bool peer_message(struct peer *p, enum wire_type type, const uint8_t *bytes, size_t n, struct err *e);
+bool peer_data(struct peer *p, const uint8_t *bytes, size_t n, struct err *e);
+
+/* pool_jobs.c: from submission to a result */
+void jobs_add(struct joblist *l, struct job *j); /* by priority, then in order */
+void jobs_remove(struct joblist *l, struct job *j);
+bool job_new(struct pool *p, const struct pool_job *j, struct err *e);
+void job_free(struct job *j);
+void job_end(struct job *j, enum pool_status status, enum pool_stage stage, const char *text);
+void job_deliver(struct job *j, struct arena *a, struct pool_result *out);
+/* Makes the job's programs; false when it ended without a runner (equivalent, or cannot be). */
+bool job_prepare(struct job *j);
+bool job_send(struct job *j, struct peer *p, struct err *e);
+void kern_built(struct dev *d, struct kern *k); /* or failed */
+void kern_enqueue(struct dev *d, struct kern *k, int priority);
+void kern_free(struct kern *k);
+double job_patience(const struct job *j); /* seconds without a word from the runner until it is given up */
+
+/* pool.c: a worker's death; text says what was seen */
+void pool_peer_died(struct peer *p, const char *text);
+void pool_dev_failed(struct dev *d, const char *text);

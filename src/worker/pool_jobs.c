@@ -1,0 +1,483 @@
+/* pool_jobs.c: a job from its submission over its kernels and its run to the result */
+#include "worker/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+
+#define DEFAULT_LIMIT_S 600
+#define SLOW_S 60 /* what a runner may need besides running: copying, hashing, the original */
+
+static void *must(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------- */
+
+void jobs_add(struct joblist *l, struct job *j)
+{
+	struct job *after = l->last;
+
+	while (after && (after->j.priority > j->j.priority || (after->j.priority == j->j.priority && after->seq > j->seq)))
+		after = after->prev;
+	j->prev = after;
+	j->next = after ? after->next : l->first;
+	*(after ? &after->next : &l->first) = j;
+	*(j->next ? &j->next->prev : &l->last) = j;
+}
+
+void jobs_remove(struct joblist *l, struct job *j)
+{
+	*(j->prev ? &j->prev->next : &l->first) = j->next;
+	*(j->next ? &j->next->prev : &l->last) = j->prev;
+	j->next = j->prev = NULL;
+}
+
+/* ---- kernels ----------------------------------------------------------------------------------------------- */
+
+void kern_enqueue(struct dev *d, struct kern *k, int priority)
+{
+	struct kern **at = &d->queue;
+
+	k->state = KERN_QUEUED;
+	k->priority = priority;
+	if (d->queue_end && d->queue_end->priority <= priority) {
+		at = &d->queue_end->next;
+	} else {
+		while (*at && (*at)->priority <= priority)
+			at = &(*at)->next;
+	}
+	k->next = *at;
+	*at = k;
+	if (!k->next)
+		d->queue_end = k;
+}
+
+static struct kern *kern_get(struct dev *d, const struct bundle_kernel *b)
+{
+	struct kern *k = map_get_hash(d->kern, b->hash);
+
+	if (!k) {
+		k = must(calloc(1, sizeof *k));
+		k->hash = b->hash;
+		k->contract = b->contract;
+		map_put_hash(d->kern, b->hash, k);
+	}
+	if (!k->source && !k->data && k->state != KERN_FAILED)
+		k->source = must(strdup(b->source));
+	return k;
+}
+
+static void wait_for(struct job *j, struct kern *k)
+{
+	if (k->nwaiters == k->cap) {
+		k->cap = k->cap ? k->cap * 2 : 4;
+		k->waiter = must(realloc(k->waiter, k->cap * sizeof *k->waiter));
+	}
+	k->waiter[k->nwaiters++] = j;
+	j->nwait++;
+}
+
+static void stop_waiting(struct job *j, struct kern *k)
+{
+	for (size_t i = 0; i < k->nwaiters;)
+		if (k->waiter[i] == j)
+			k->waiter[i] = k->waiter[--k->nwaiters];
+		else
+			i++;
+}
+
+/* Artefacts that nobody needs now go; the original's, which come again and again, stay. */
+static void drop_unused(struct kern *k)
+{
+	if (k->users || k->uses > 1 || k->state != KERN_BUILT)
+		return;
+	free(k->data);
+	k->data = NULL;
+	k->state = KERN_IDLE;
+}
+
+static void kern_release(struct kern *k)
+{
+	k->users--;
+	drop_unused(k);
+}
+
+void kern_free(struct kern *k)
+{
+	free(k->source);
+	free(k->data);
+	free(k->log);
+	free(k->waiter);
+	free(k);
+}
+
+/* ---- submission -------------------------------------------------------------------------------------------- */
+
+static bool check_bundle(const struct bundle *b, struct err *e)
+{
+	for (uint32_t i = 0; i < b->nbuffers; i++) {
+		int64_t n;
+
+		if (b->buffer[i].nd < 0 || b->buffer[i].nd > MAX_DIMS || !dims_elements(b->buffer[i].dim, b->buffer[i].nd, &n))
+			return err_set(e, ERR_UNSUPPORTED, "buffer '%s' is too large", b->buffer[i].name);
+	}
+	return true;
+}
+
+static bool check_inputs(const struct bundle *b, const struct pool_input *in, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (in[i].ntensors != b->ninputs)
+			return err_set(e, ERR_USAGE, "'%s': %zu tensors for a program of %u inputs",
+				       in[i].name ? in[i].name : "input", in[i].ntensors, b->ninputs);
+		for (uint32_t t = 0; t < b->ninputs; t++) {
+			const struct bundle_buffer *buf = &b->buffer[b->input[t]];
+			struct tensor shape = {.dtype = buf->dtype, .nd = buf->nd};
+
+			memcpy(shape.dim, buf->dim, sizeof buf->dim);
+			if (in[i].tensor[t]->dtype != buf->dtype || tensor_bytes(in[i].tensor[t]) != tensor_bytes(&shape))
+				return err_set(e, ERR_USAGE, "'%s': a tensor of another type or size than input '%s'",
+					       in[i].name ? in[i].name : "input", buf->name);
+		}
+	}
+	return true;
+}
+
+static void want_kernels(struct job *j)
+{
+	const struct bundle *b[2] = {j->j.bundle, j->j.baseline};
+	uint32_t n = 0;
+
+	j->nkern = b[0]->nkernels + (b[1] ? b[1]->nkernels : 0);
+	j->kern = must(calloc(j->nkern ? j->nkern : 1, sizeof *j->kern));
+	for (int which = 0; which < 2 && b[which]; which++)
+		for (uint32_t i = 0; i < b[which]->nkernels; i++) {
+			struct kern *k = j->kern[n++] = kern_get(j->dev, &b[which]->kernel[i]);
+
+			k->users++;
+			k->uses++;
+		}
+	for (uint32_t i = 0; i < n; i++) {
+		struct kern *k = j->kern[i];
+
+		if (k->state == KERN_BUILT || k->state == KERN_FAILED)
+			continue;
+		if (k->state == KERN_IDLE)
+			kern_enqueue(j->dev, k, j->j.priority);
+		wait_for(j, k);
+	}
+}
+
+/* All kernels are there, or one cannot be. */
+static void built(struct job *j)
+{
+	struct pool *p = j->dev->pool;
+
+	jobs_remove(&p->building, j);
+	for (uint32_t i = 0; i < j->j.bundle->nkernels; i++)
+		if (j->kern[i]->state == KERN_FAILED) {
+			for (uint32_t k = 0; k < j->nkern; k++)
+				stop_waiting(j, j->kern[k]);
+			j->arena = arena_new(NULL);
+			j->r.log = arena_strdup(j->arena, j->kern[i]->log);
+			job_end(j, j->kern[i]->why == WIRE_BUILT_ERROR ? POOL_LOST : POOL_BUILD_FAILED, POOL_BUILD,
+				j->kern[i]->why == WIRE_BUILT_TIMEOUT ? "the compiler took too long"
+				: j->kern[i]->why == WIRE_BUILT_ERROR ? "the compiler could not be run"
+								      : "the compiler refused a kernel");
+			return;
+		}
+	j->state = JOB_READY;
+	if (j->j.build_only) {
+		if (job_prepare(j))
+			job_end(j, POOL_DONE, POOL_BUILD, "");
+		return;
+	}
+	jobs_add(&j->dev->ready, j);
+}
+
+static bool hopeless(const struct job *j)
+{
+	for (uint32_t i = 0; i < j->j.bundle->nkernels; i++)
+		if (j->kern[i]->state == KERN_FAILED)
+			return true;
+	return false;
+}
+
+void kern_built(struct dev *d, struct kern *k)
+{
+	struct job **w = k->waiter;
+	size_t n = k->nwaiters;
+
+	free(k->source);
+	k->source = NULL;
+	k->waiter = NULL; /* jobs that end now look for themselves in here */
+	k->nwaiters = k->cap = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct job *j = w[i];
+
+		if (j->state == JOB_BUILDING && (!--j->nwait || (k->state == KERN_FAILED && hopeless(j))))
+			built(j);
+	}
+	free(w);
+	drop_unused(k);
+}
+
+bool job_new(struct pool *p, const struct pool_job *given, struct err *e)
+{
+	struct job *j;
+
+	if (!check_bundle(given->bundle, e) || (given->baseline && !check_bundle(given->baseline, e)))
+		return err_in(e, "job %llu", (unsigned long long)given->id);
+	if (!given->build_only &&
+	    (!check_inputs(given->bundle, given->input, given->ninputs, e) ||
+	     (given->baseline &&
+	      !check_inputs(given->baseline, given->baseline_input ? given->baseline_input : given->input, given->ninputs, e))))
+		return err_in(e, "job %llu", (unsigned long long)given->id);
+	j = must(calloc(1, sizeof *j));
+	j->j = *given;
+	j->dev = &p->dev[given->device];
+	j->seq = ++p->seq;
+	p->pending++;
+	if (j->dev->error) {
+		char *text = strdup(j->dev->error);
+
+		j->kern = must(calloc(1, sizeof *j->kern));
+		job_end(j, POOL_LOST, POOL_START, text);
+		free(text);
+		return true;
+	}
+	want_kernels(j);
+	jobs_add(&p->building, j);
+	if (!j->nwait || hopeless(j))
+		built(j);
+	return true;
+}
+
+void job_free(struct job *j)
+{
+	arena_free(j->arena);
+	free(j->kern);
+	free(j);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------- */
+
+static bool program(struct job *j, const struct bundle *b, uint32_t first, uint8_t **bytes, size_t *n, struct prog **out,
+		    struct err *e)
+{
+	struct prog_kernel *id = ARENA_ARRAY(j->arena, struct prog_kernel, b->nkernels);
+
+	for (uint32_t i = 0; i < b->nkernels; i++)
+		id[i] = j->kern[first + i]->id;
+	return prog_encode(j->arena, b, id, bytes, n, e) && prog_decode(j->arena, *bytes, *n, out, e);
+}
+
+static bool same_inputs(const struct pool_job *j)
+{
+	if (!j->baseline_input || j->baseline_input == j->input)
+		return true;
+	for (size_t i = 0; i < j->ninputs; i++)
+		for (size_t t = 0; t < j->input[i].ntensors; t++) {
+			const struct tensor *a = j->input[i].tensor[t];
+			const struct tensor *b = t < j->baseline_input[i].ntensors ? j->baseline_input[i].tensor[t] : NULL;
+
+			if (!b || (a != b && (tensor_bytes(a) != tensor_bytes(b) || memcmp(a->data, b->data, tensor_bytes(a)))))
+				return false;
+		}
+	return true;
+}
+
+static bool baseline_built(const struct job *j)
+{
+	for (uint32_t i = j->j.bundle->nkernels; i < j->nkern; i++)
+		if (j->kern[i]->state != KERN_BUILT)
+			return false;
+	return j->j.baseline != NULL;
+}
+
+bool job_prepare(struct job *j)
+{
+	const struct bundle *b = j->j.bundle;
+	struct prog *base = NULL;
+	struct err e = {0};
+
+	arena_free(j->arena);
+	j->arena = arena_new(NULL);
+	j->r = (struct pool_result){0};
+	if (!baseline_built(j))
+		j->j.baseline = NULL; /* an original that cannot be built is no help */
+	if (!program(j, b, 0, &j->program, &j->nprogram, &j->prog, &e) ||
+	    (j->j.baseline && !program(j, j->j.baseline, b->nkernels, &j->base_program, &j->nbase_program, &base, &e))) {
+		job_end(j, POOL_LOST, POOL_BUILD, err_text(&e));
+		err_free(&e);
+		return false;
+	}
+	if (base)
+		j->base_program_hash = base->hash;
+	j->r.code = j->prog->code;
+	j->r.nimages = j->j.build_only ? 0 : j->j.ninputs;
+	j->r.image = ARENA_ARRAY(j->arena, struct pool_image, j->r.nimages);
+	j->r.kernel_code = ARENA_ARRAY(j->arena, struct hash, b->nkernels);
+	j->r.nkernels = b->nkernels;
+	for (uint32_t i = 0; i < b->nkernels; i++)
+		j->r.kernel_code[i] = j->kern[i]->id.code;
+	if (base && !j->j.run_equivalent && hash_eq(base->code, j->prog->code) && same_inputs(&j->j)) {
+		job_end(j, POOL_EQUIVALENT, POOL_BUILD, "the same code as the original's");
+		return false;
+	}
+	return true;
+}
+
+static void send_program(struct job *j, struct peer *p, const struct bundle *b, uint32_t first, struct hash h, const uint8_t *bytes,
+			 size_t n)
+{
+	peer_blob(p, h, bytes, n, j->seq);
+	for (uint32_t i = 0; i < b->nkernels; i++)
+		peer_blob(p, j->kern[first + i]->id.artefact, j->kern[first + i]->data, j->kern[first + i]->size, j->seq);
+	for (uint32_t i = 0; i < b->nbuffers; i++)
+		if (b->buffer[i].role == BUF_CONST) {
+			struct tensor t = {.dtype = b->buffer[i].dtype, .nd = b->buffer[i].nd};
+
+			memcpy(t.dim, b->buffer[i].dim, sizeof t.dim);
+			peer_blob(p, b->buffer[i].hash, b->buffer[i].data, tensor_bytes(&t), j->seq);
+		}
+}
+
+static ProtobufCBinaryData *send_tensors(struct job *j, struct peer *p, const struct pool_input *in)
+{
+	ProtobufCBinaryData *h = ARENA_ARRAY(j->arena, ProtobufCBinaryData, in->ntensors);
+
+	for (size_t t = 0; t < in->ntensors; t++) {
+		size_t n = tensor_bytes(in->tensor[t]);
+		struct hash hash = hash_bytes(in->tensor[t]->data, n);
+
+		peer_blob(p, hash, in->tensor[t]->data, n, j->seq);
+		h[t] = wire_hash_put(ARENA_NEW(j->arena, struct wire_hash), hash);
+	}
+	return h;
+}
+
+bool job_send(struct job *j, struct peer *p, struct err *e)
+{
+	const struct pool_input *base_in = j->j.baseline_input ? j->j.baseline_input : j->j.input;
+	Wire__Run m = WIRE__RUN__INIT;
+	struct wire_hash program, baseline;
+	int threads = j->j.threads ? j->j.threads : j->dev->d.threads;
+
+	if (j->j.baseline) { /* first, so that its constants lie where they lie on every runner */
+		send_program(j, p, j->j.baseline, j->j.bundle->nkernels, j->base_program_hash, j->base_program, j->nbase_program);
+		m.baseline = wire_hash_put(&baseline, j->base_program_hash);
+	}
+	send_program(j, p, j->j.bundle, 0, j->prog->hash, j->program, j->nprogram);
+	m.id = j->seq;
+	m.program = wire_hash_put(&program, j->prog->hash);
+	m.warmup = j->j.warmup > 0 ? (uint32_t)j->j.warmup : 0;
+	m.repeat = j->j.repeat > 0 ? (uint32_t)j->j.repeat : 0;
+	m.threads = threads > 0 ? (uint32_t)threads : (uint32_t)j->dev->caps.threads;
+	m.time_limit = j->j.time_limit_s > 0 ? j->j.time_limit_s : DEFAULT_LIMIT_S;
+	m.dump = j->j.dump;
+	m.n_input = j->j.ninputs;
+	m.input = ARENA_ARRAY(j->arena, Wire__Input *, m.n_input);
+	for (size_t i = 0; i < m.n_input; i++) {
+		Wire__Input *in = m.input[i] = ARENA_NEW(j->arena, Wire__Input);
+
+		wire__input__init(in);
+		in->n_tensor = j->j.input[i].ntensors;
+		in->tensor = send_tensors(j, p, &j->j.input[i]);
+		if (j->j.baseline) {
+			in->n_baseline = base_in[i].ntensors;
+			in->baseline = base_in == j->j.input ? in->tensor : send_tensors(j, p, &base_in[i]);
+		}
+	}
+	return peer_send(p, WIRE_RUN, &m, e);
+}
+
+double job_patience(const struct job *j)
+{
+	double limit = j->j.time_limit_s > 0 ? j->j.time_limit_s : DEFAULT_LIMIT_S;
+	int reps = j->j.repeat > 0 ? j->j.repeat + (j->j.warmup > 0 ? j->j.warmup : 0) : 1;
+
+	return (limit > SLOW_S ? limit : SLOW_S) * reps + SLOW_S;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------------------- */
+
+void job_end(struct job *j, enum pool_status status, enum pool_stage stage, const char *text)
+{
+	if (!j->arena)
+		j->arena = arena_new(NULL);
+	j->r.job = j->j.id;
+	j->r.device = j->j.device;
+	j->r.status = status;
+	j->r.stage = stage;
+	j->r.text = arena_strdup(j->arena, text);
+	if (!j->r.image && !j->j.build_only) {
+		j->r.nimages = j->j.ninputs;
+		j->r.image = ARENA_ARRAY(j->arena, struct pool_image, j->r.nimages);
+	}
+	for (uint32_t i = 0; i < j->nkern; i++) {
+		struct kern *k = j->kern[i];
+
+		if (i < j->j.bundle->nkernels && k->state == KERN_BUILT && !k->counted) {
+			k->counted = true;
+			j->r.build_s += k->cached ? 0 : k->seconds;
+			j->r.kernels_built += !k->cached;
+			j->r.kernels_cached += k->cached;
+		}
+	}
+	for (uint32_t i = 0; i < j->nkern; i++)
+		kern_release(j->kern[i]);
+	j->nkern = 0;
+	j->state = JOB_ENDED;
+	j->next = j->prev = NULL;
+	jobs_add(&j->dev->pool->ended, j);
+}
+
+static void copy_tensor(struct arena *a, struct tensor *t)
+{
+	t->data = arena_memdup(a, t->data, tensor_bytes(t));
+}
+
+static void copy_image(struct arena *a, struct pool_image *im, const struct job *j)
+{
+	struct tensor *out;
+	struct pool_tensor *dump;
+
+	if (im->times_s)
+		im->times_s = arena_memdup(a, im->times_s, (size_t)j->j.repeat * sizeof *im->times_s);
+	if (im->output) {
+		im->output = out = arena_memdup(a, im->output, j->prog->noutputs * sizeof *out);
+		for (uint32_t i = 0; i < j->prog->noutputs; i++)
+			copy_tensor(a, &out[i]);
+	}
+	if (!im->ndump) {
+		im->dump = NULL;
+		return;
+	}
+	im->dump = dump = arena_memdup(a, im->dump, im->ndump * sizeof *dump);
+	for (size_t i = 0; i < im->ndump; i++) {
+		dump[i].name = arena_strdup(a, dump[i].name);
+		copy_tensor(a, &dump[i].value);
+	}
+}
+
+void job_deliver(struct job *j, struct arena *a, struct pool_result *out)
+{
+	*out = j->r;
+	out->launch = arena_strdup(a, j->r.launch);
+	out->buffer = arena_strdup(a, j->r.buffer);
+	out->text = arena_strdup(a, j->r.text);
+	out->log = arena_strdup(a, j->r.log);
+	out->kernel_code = j->r.kernel_code ? arena_memdup(a, j->r.kernel_code, j->r.nkernels * sizeof *j->r.kernel_code) : NULL;
+	out->image = arena_memdup(a, j->r.image, j->r.nimages * sizeof *j->r.image);
+	for (size_t i = 0; i < out->nimages; i++)
+		copy_image(a, &out->image[i], j);
+}

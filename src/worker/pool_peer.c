@@ -1,0 +1,433 @@
+/* pool_peer.c: a worker process - starting it, the bytes to and from it, what is known when it dies */
+#include "worker/pool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+
+#define READ_SIZE ((size_t)256 << 10)
+#define MAX_IOV 16
+
+extern char **environ;
+
+static void *must(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
+
+/* ---- starting and stopping --------------------------------------------------------------------------------- */
+
+static int spawn(struct peer *p, const int to[2], const int from[2], const int err[2])
+{
+	const struct pool_device *d = &p->dev->d;
+	char **argv = must(calloc(d->nworker + 1, sizeof *argv));
+	posix_spawn_file_actions_t fa;
+	posix_spawnattr_t at;
+	sigset_t none, def;
+	int rc;
+
+	memcpy(argv, d->worker, d->nworker * sizeof *argv);
+	sigemptyset(&none);
+	sigemptyset(&def);
+	sigaddset(&def, SIGPIPE);
+	sigaddset(&def, SIGINT);
+	sigaddset(&def, SIGTERM);
+	posix_spawn_file_actions_init(&fa);
+	posix_spawn_file_actions_adddup2(&fa, to[0], 0);
+	posix_spawn_file_actions_adddup2(&fa, from[1], 1);
+	posix_spawn_file_actions_adddup2(&fa, err[1], 2);
+	posix_spawnattr_init(&at);
+	/* a group of its own: the terminal's Ctrl-C is for the pool, which ends its workers in order */
+	posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setpgroup(&at, 0);
+	posix_spawnattr_setsigmask(&at, &none);
+	posix_spawnattr_setsigdefault(&at, &def);
+	rc = posix_spawnp(&p->pid, argv[0], &fa, &at, argv, environ);
+	posix_spawnattr_destroy(&at);
+	posix_spawn_file_actions_destroy(&fa);
+	free(argv);
+	return rc;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+bool peer_start(struct peer *p, struct err *e)
+{
+	int to[2] = {-1, -1}, from[2] = {-1, -1}, err[2] = {-1, -1}, rc;
+
+	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
+		rc = errno;
+	else
+		rc = spawn(p, to, from, err);
+	close_fd(&to[0]);
+	close_fd(&from[1]);
+	close_fd(&err[1]);
+	if (rc) {
+		p->pid = 0;
+		close_fd(&to[1]);
+		close_fd(&from[0]);
+		close_fd(&err[0]);
+		return err_set(e, ERR_DEVICE, "worker command '%s': %s", p->dev->d.worker[0], strerror(rc));
+	}
+	p->to = to[1];
+	p->from = from[0];
+	p->err = err[0];
+	fcntl(p->to, F_SETFL, O_NONBLOCK);
+	fcntl(p->from, F_SETFL, O_NONBLOCK);
+	fcntl(p->err, F_SETFL, O_NONBLOCK);
+	p->arena = arena_new(NULL);
+	p->sent = map_new(p->arena);
+	p->state = PEER_STARTING;
+	p->dev->pool->stats.workers_started++;
+	return peer_hello(p, e);
+}
+
+static void forget_bytes(struct peer *p)
+{
+	for (size_t i = 0; i < p->nout; i++)
+		free(p->out[i].own);
+	free(p->out);
+	free(p->in);
+	free(p->seg);
+	wire_free(p->type, p->message);
+	str_free(&p->printed);
+	arena_free(p->arena);
+	p->out = NULL;
+	p->in = NULL;
+	p->seg = NULL;
+	p->message = NULL;
+	p->arena = NULL;
+	p->sent = NULL;
+	p->nout = p->capout = p->outoff = p->nin = p->capin = p->ntail = p->nseg = p->segat = p->segoff = 0;
+	p->nsent = 0;
+	p->magic = false;
+	p->deadline = 0;
+}
+
+void peer_stop(struct peer *p)
+{
+	if (p->pid > 0) {
+		kill(-p->pid, SIGKILL);
+		kill(p->pid, SIGKILL);
+		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	p->pid = 0;
+	close_fd(&p->to);
+	close_fd(&p->from);
+	close_fd(&p->err);
+	forget_bytes(p);
+	p->state = PEER_DOWN;
+}
+
+/* ---- out --------------------------------------------------------------------------------------------------- */
+
+static void enqueue(struct peer *p, uint8_t *own, const uint8_t *data, size_t n)
+{
+	if (p->nout == p->capout) {
+		p->capout = p->capout ? p->capout * 2 : 64;
+		p->out = must(realloc(p->out, p->capout * sizeof *p->out));
+	}
+	p->out[p->nout++] = (struct out_item){.own = own, .p = data, .n = n};
+}
+
+bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e)
+{
+	uint8_t *b;
+	size_t n;
+
+	if (!wire_pack(type, message, &b, &n, e))
+		return false;
+	enqueue(p, b, b, n);
+	return true;
+}
+
+void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq)
+{
+	struct sent *s = map_get_hash(p->sent, h);
+	Wire__Blob m = WIRE__BLOB__INIT;
+	struct wire_hash wh;
+
+	if (s) {
+		s->used = seq;
+		return;
+	}
+	s = must(malloc(sizeof *s));
+	*s = (struct sent){.hash = h, .size = n, .used = seq};
+	map_put_hash(p->sent, h, arena_memdup(p->arena, s, sizeof *s));
+	free(s);
+	p->nsent += n;
+	m.hash = wire_hash_put(&wh, h);
+	m.size = n;
+	peer_send(p, WIRE_BLOB, &m, NULL);
+	for (size_t at = 0; at < n;) {
+		uint32_t len = n - at < WIRE_MAX_DATA ? (uint32_t)(n - at) : WIRE_MAX_DATA;
+		uint8_t *head = must(malloc(WIRE_HEAD));
+
+		wire_head_put(head, WIRE_DATA, len);
+		enqueue(p, head, head, WIRE_HEAD);
+		enqueue(p, NULL, (const uint8_t *)data + at, len);
+		at += len;
+	}
+}
+
+static int longer_unused(const void *a, const void *b)
+{
+	const struct sent *x = *(struct sent *const *)a, *y = *(struct sent *const *)b;
+
+	return (x->used > y->used) - (x->used < y->used);
+}
+
+void peer_trim(struct peer *p, uint64_t oldest)
+{
+	size_t n = 0, count = map_count(p->sent);
+	Wire__Drop m = WIRE__DROP__INIT;
+	struct wire_hash *wh;
+	struct sent **all;
+	void *v;
+
+	if (p->nsent <= PEER_BLOBS)
+		return;
+	all = must(calloc(count, sizeof *all));
+	wh = must(calloc(count, sizeof *wh));
+	m.hash = must(calloc(count, sizeof *m.hash));
+	for (size_t it = 0; map_next(p->sent, &it, NULL, &v);)
+		if (((struct sent *)v)->used < oldest)
+			all[n++] = v;
+	qsort(all, n, sizeof *all, longer_unused);
+	for (size_t i = 0; i < n && p->nsent > PEER_BLOBS / 2; i++) {
+		p->nsent -= all[i]->size;
+		m.hash[m.n_hash] = wire_hash_put(&wh[m.n_hash], all[i]->hash);
+		m.n_hash++;
+		map_del_hash(p->sent, all[i]->hash);
+	}
+	if (m.n_hash)
+		peer_send(p, WIRE_DROP, &m, NULL);
+	free(m.hash);
+	free(wh);
+	free(all);
+}
+
+static bool flush(struct peer *p)
+{
+	while (p->nout) {
+		struct iovec v[MAX_IOV];
+		int n = 0;
+		ssize_t k;
+		size_t done = 0;
+
+		for (; n < MAX_IOV && (size_t)n < p->nout; n++)
+			v[n] = (struct iovec){(void *)(p->out[n].p + (n ? 0 : p->outoff)), p->out[n].n - (n ? 0 : p->outoff)};
+		k = writev(p->to, v, n);
+		if (k < 0)
+			return errno == EAGAIN || errno == EINTR;
+		p->outoff += (size_t)k;
+		while (done < p->nout && p->outoff >= p->out[done].n) {
+			p->outoff -= p->out[done].n;
+			free(p->out[done++].own);
+		}
+		p->nout -= done;
+		memmove(p->out, p->out + done, p->nout * sizeof *p->out);
+	}
+	return true;
+}
+
+bool peer_hello(struct peer *p, struct err *e)
+{
+	const struct pool_device *d = &p->dev->d;
+	Wire__Hello m = WIRE__HELLO__INIT;
+
+	m.version = WIRE_VERSION;
+	m.role = p->builder ? "builder" : "runner";
+	m.backend = (char *)d->backend;
+	m.name = (char *)d->name;
+	m.cc = (char *)(d->cc ? d->cc : "");
+	m.has_cflags = d->cflags != NULL;
+	m.n_cflags = d->cflags ? d->ncflags : 0;
+	m.cflags = (char **)d->cflags;
+	m.threads = (uint32_t)d->threads;
+	m.has_cache_dir = d->cache_dir != NULL;
+	m.cache_dir = (char *)(d->cache_dir ? d->cache_dir : "");
+	m.memory_limit = d->memory_limit;
+	m.runners = (uint32_t)p->dev->nrunners;
+	return peer_send(p, WIRE_HELLO, &m, e);
+}
+
+/* ---- in ---------------------------------------------------------------------------------------------------- */
+
+/* What the worker command printed before the worker spoke: kept for people, up to a limit. */
+static void find_magic(struct peer *p)
+{
+	uint8_t *at = p->nin >= WIRE_MAGIC_SIZE ? memmem(p->in, p->nin, WIRE_MAGIC, WIRE_MAGIC_SIZE) : NULL;
+	size_t junk = at ? (size_t)(at - p->in) : p->nin >= WIRE_MAGIC_SIZE ? p->nin - (WIRE_MAGIC_SIZE - 1) : 0;
+	size_t keep = p->printed.n < PEER_TAIL ? PEER_TAIL - p->printed.n : 0;
+
+	str_addn(&p->printed, (const char *)p->in, junk < keep ? junk : keep);
+	p->magic = at != NULL;
+	if (at)
+		junk += WIRE_MAGIC_SIZE;
+	p->nin -= junk;
+	memmove(p->in, p->in + junk, p->nin);
+}
+
+static bool take_frames(struct peer *p, struct err *e)
+{
+	size_t at = 0;
+	bool ok = true;
+
+	while (ok && p->nin - at >= WIRE_HEAD) {
+		struct wire_head h;
+
+		if (!wire_head_parse(p->in + at, &h, e))
+			return false;
+		if (p->nin - at - WIRE_HEAD < h.len)
+			break;
+		ok = h.type == WIRE_DATA ? peer_data(p, p->in + at + WIRE_HEAD, h.len, e)
+					 : peer_message(p, h.type, p->in + at + WIRE_HEAD, h.len, e);
+		at += WIRE_HEAD + h.len;
+	}
+	if (!ok)
+		return false;
+	p->nin -= at;
+	memmove(p->in, p->in + at, p->nin);
+	return true;
+}
+
+/* False: end of the wire, or nonsense on it (e set). */
+static bool take(struct peer *p, struct err *e)
+{
+	for (int round = 0; round < 16; round++) {
+		ssize_t k;
+
+		if (p->capin - p->nin < READ_SIZE) {
+			p->capin = p->capin * 2 < p->nin + READ_SIZE ? p->nin + READ_SIZE : p->capin * 2;
+			p->in = must(realloc(p->in, p->capin));
+		}
+		k = read(p->from, p->in + p->nin, p->capin - p->nin);
+		if (k < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (!k)
+			return false;
+		p->nin += (size_t)k;
+		if (!p->magic)
+			find_magic(p);
+		if (p->magic && !take_frames(p, e))
+			return false;
+	}
+	return true;
+}
+
+/* Keeps the end of what the worker says. */
+static void take_stderr(struct peer *p)
+{
+	char b[4096];
+	ssize_t k;
+
+	while (p->err >= 0 && (k = read(p->err, b, sizeof b)) != 0) {
+		if (k < 0) {
+			if (errno == EINTR)
+				continue;
+			return;
+		}
+		size_t n = (size_t)k, spare = PEER_TAIL - p->ntail;
+
+		if (n > spare) {
+			memmove(p->tail, p->tail + (n - spare), PEER_TAIL - (n - spare));
+			p->ntail = PEER_TAIL - n;
+		}
+		memcpy(p->tail + p->ntail, b, n);
+		p->ntail += n;
+	}
+	close_fd(&p->err);
+}
+
+void peer_obituary(struct peer *p, int status, struct str *out)
+{
+	take_stderr(p);
+	if (WIFSIGNALED(status))
+		str_addf(out, "the worker was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		str_addf(out, "the worker ended with status %d", WEXITSTATUS(status));
+	if (!p->magic) {
+		if (p->nin && p->printed.n < PEER_TAIL)
+			str_addn(&p->printed, (const char *)p->in, p->nin);
+		str_addf(out, " before it said anything a worker says (command '%s')", p->dev->d.worker[0]);
+		if (p->printed.n)
+			str_addf(out, "; it printed: %.*s", (int)p->printed.n, p->printed.s);
+	}
+	if (p->ntail)
+		str_addf(out, "; on standard error: %.*s", (int)p->ntail, p->tail);
+	while (out->n && (out->s[out->n - 1] == '\n' || out->s[out->n - 1] == ' '))
+		out->s[--out->n] = 0;
+}
+
+/* The process of a closed wire ends at once or is ended. */
+static int last_status(struct peer *p)
+{
+	int status = 0;
+
+	siginfo_t si = {0};
+
+	for (int i = 0; i < 50 && !si.si_pid; i++) {
+		if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT))
+			break;
+		if (!si.si_pid)
+			usleep(2000);
+	}
+	kill(-p->pid, SIGKILL); /* what it started must not outlive it */
+	kill(p->pid, SIGKILL);
+	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	p->pid = 0;
+	return status;
+}
+
+void peer_polled(struct peer *p, short to, short from, short err)
+{
+	struct err e = {0};
+	struct str text = {0};
+	bool ok = true;
+
+	if (err)
+		take_stderr(p);
+	if (from)
+		ok = take(p, &e);
+	if (ok && to && !flush(p)) {
+		take(p, &e); /* it is gone; what it said last counts */
+		ok = false;
+	}
+	if (ok)
+		return;
+	if (e.code == ERR_DEVICE) { /* it says itself that it cannot work */
+		pool_dev_failed(p->dev, err_text(&e));
+		err_free(&e);
+		return;
+	}
+	if (*err_text(&e)) {
+		str_addf(&text, "the worker talks nonsense: %s", err_text(&e));
+		kill(-p->pid, SIGKILL);
+	} else {
+		peer_obituary(p, last_status(p), &text);
+	}
+	err_free(&e);
+	pool_peer_died(p, str_text(&text));
+	str_free(&text);
+}

@@ -1,0 +1,274 @@
+/* pool_talk.c: what a worker says, checked against what it was asked */
+#include "worker/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/map.h"
+
+static const char *or_none(struct arena *a, const char *s)
+{
+	return arena_strdup(a, s ? s : "");
+}
+
+static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
+{
+	struct dev *d = p->dev;
+	struct arena *a = d->pool->arena;
+
+	if (p->state != PEER_STARTING)
+		return err_set(e, ERR_PARSE, "a second greeting");
+	if (*m->error)
+		return err_set(e, ERR_DEVICE, "%s", m->error);
+	if (m->version != WIRE_VERSION)
+		return err_set(e, ERR_DEVICE,
+			       "the worker speaks version %u, this program %d: install the same release on both sides", m->version,
+			       WIRE_VERSION);
+	if (d->known && !p->builder && strcmp(d->caps.identity, m->identity))
+		return err_set(e, ERR_DEVICE, "the worker is now on another machine or compiler: '%s', before '%s'", m->identity,
+			       d->caps.identity);
+	p->state = PEER_READY;
+	p->bad_starts = 0;
+	p->deadline = 0;
+	if (d->known)
+		return true;
+	d->caps = (struct device_caps){.backend = or_none(a, m->backend),
+				       .dialect = or_none(a, m->dialect),
+				       .describe = or_none(a, m->describe),
+				       .identity = or_none(a, m->identity),
+				       .lanes = (int)m->lanes,
+				       .threads = (int)m->threads,
+				       .isolates = m->isolates};
+	d->known = true;
+	return true;
+}
+
+static void expect(struct peer *p, size_t n)
+{
+	free(p->seg);
+	p->seg = calloc(n ? n : 1, sizeof *p->seg);
+	if (!p->seg)
+		abort();
+	p->nseg = 0;
+	p->segat = p->segoff = 0;
+}
+
+/* ---- builders ---------------------------------------------------------------------------------------------- */
+
+static bool on_built(struct peer *p, const Wire__Built *m, struct err *e)
+{
+	struct kern *k = p->nkerns ? p->kern[0] : NULL;
+
+	if (!k || m->id != k->hash.lo)
+		return err_set(e, ERR_PARSE, "a kernel that was not asked for");
+	expect(p, 1);
+	if (m->status == WIRE_BUILT_OK) {
+		free(k->data);
+		k->size = m->size;
+		if (!(k->data = malloc(k->size)))
+			abort();
+		p->seg[p->nseg++] = (struct segment){k->data, k->size, wire_hash_get(m->hash)};
+	}
+	return true;
+}
+
+static void end_built(struct peer *p, const Wire__Built *m)
+{
+	struct kern *k = p->kern[0];
+	struct pool_stats *st = &p->dev->pool->stats;
+
+	memmove(p->kern, p->kern + 1, sizeof *p->kern * (PEER_DEPTH - 1));
+	p->nkerns--;
+	p->failures = 0;
+	k->seconds = m->seconds;
+	k->cached = m->cached;
+	k->counted = false;
+	k->why = (enum wire_built)m->status;
+	if (m->status == WIRE_BUILT_OK) {
+		k->id = (struct prog_kernel){wire_hash_get(m->hash), wire_hash_get(m->code)};
+		k->state = KERN_BUILT;
+		st->kernels_built += !m->cached;
+		st->kernels_cached += m->cached;
+	} else {
+		free(k->log);
+		k->log = strdup(m->log);
+		k->state = KERN_FAILED;
+	}
+	st->build_s += m->cached ? 0 : m->seconds;
+	kern_built(p->dev, k);
+}
+
+/* ---- runners ----------------------------------------------------------------------------------------------- */
+
+static struct job *running(struct peer *p, uint64_t id)
+{
+	return p->njobs && p->job[0]->seq == id ? p->job[0] : NULL;
+}
+
+static bool tensor_of(struct job *j, const Wire__Tensor *m, uint32_t buffer, struct pool_tensor *out, struct peer *p, struct err *e)
+{
+	const struct prog_buffer *b = &j->prog->buffer[buffer];
+
+	if (m->buffer != buffer)
+		return err_set(e, ERR_PARSE, "tensors in another order than asked for");
+	*out = (struct pool_tensor){.name = b->name,
+				    .key = wire_hash_get(m->key),
+				    .cut_off = m->cut_off,
+				    .reused = m->reused,
+				    .value = {.dtype = b->dtype, .nd = b->nd}};
+	memcpy(out->value.dim, b->dim, sizeof b->dim);
+	out->value.data = arena_alloc(j->arena, b->bytes);
+	p->seg[p->nseg++] = (struct segment){out->value.data, b->bytes, wire_hash_get(m->hash)};
+	return true;
+}
+
+static bool take_tensors(struct peer *p, struct job *j, struct pool_image *im, const Wire__Image *m, struct err *e)
+{
+	const struct prog *g = j->prog;
+	struct tensor *output = ARENA_ARRAY(j->arena, struct tensor, g->noutputs);
+	struct pool_tensor *dump, one;
+	uint32_t n = 0, written = 0;
+
+	for (uint32_t i = 0; j->j.dump && i < g->nbuffers; i++)
+		written += g->buffer[i].writer >= 0;
+	if (m->n_tensor != (size_t)g->noutputs + written)
+		return err_set(e, ERR_PARSE, "%zu tensors, not %u", m->n_tensor, g->noutputs + written);
+	expect(p, m->n_tensor);
+	for (uint32_t i = 0; i < g->noutputs; i++) {
+		if (!tensor_of(j, m->tensor[n++], g->output[i], &one, p, e))
+			return false;
+		output[i] = one.value;
+	}
+	im->output = output;
+	im->dump = dump = ARENA_ARRAY(j->arena, struct pool_tensor, written);
+	for (uint32_t i = 0; written && i < g->nbuffers; i++)
+		if (g->buffer[i].writer >= 0 && !tensor_of(j, m->tensor[n++], i, &dump[im->ndump++], p, e))
+			return false;
+	return true;
+}
+
+static bool on_image(struct peer *p, const Wire__Image *m, struct err *e)
+{
+	struct job *j = running(p, m->id);
+	struct pool_image *im;
+
+	if (!j || m->index >= j->r.nimages || j->r.image[m->index].ran)
+		return err_set(e, ERR_PARSE, "an image that was not asked for");
+	im = &j->r.image[m->index];
+	*im = (struct pool_image){.ran = true,
+				  .status = (enum pool_status)m->status,
+				  .launches_run = m->launches_run,
+				  .launches_saved = m->launches_saved,
+				  .time_s = m->time};
+	if ((uint64_t)m->launches_run + m->launches_saved > j->prog->nlaunches)
+		return err_set(e, ERR_PARSE, "more launches than the program has");
+	if (m->n_times != (j->j.repeat && (m->status == POOL_DONE || m->status == POOL_OVERRUN) ? (size_t)j->j.repeat : 0))
+		return err_set(e, ERR_PARSE, "another number of times than asked for");
+	if (m->n_times)
+		im->times_s = arena_memdup(j->arena, m->times, m->n_times * sizeof *m->times);
+	expect(p, 0);
+	if (m->status == POOL_DONE || m->status == POOL_OVERRUN)
+		return take_tensors(p, j, im, m, e);
+	return !m->n_tensor || err_set(e, ERR_PARSE, "tensors of an image that has none");
+}
+
+static bool on_done(struct peer *p, const Wire__Done *m, struct err *e)
+{
+	struct job *j = running(p, m->id);
+	struct pool_stats *st = &p->dev->pool->stats;
+
+	if (!j || m->launch > j->prog->nlaunches || m->buffer > j->prog->nbuffers)
+		return err_set(e, ERR_PARSE, "the end of a job that was not asked for");
+	if (m->status == POOL_EQUIVALENT || m->status == POOL_BUILD_FAILED)
+		return err_set(e, ERR_PARSE, "an end that no run has");
+	for (uint32_t i = 0; (m->status == POOL_DONE || m->status == POOL_OVERRUN) && i < j->r.nimages; i++)
+		if (!j->r.image[i].ran)
+			return err_set(e, ERR_PARSE, "a job done with images left out");
+	memmove(p->job, p->job + 1, sizeof *p->job * (PEER_DEPTH - 1));
+	p->njobs--;
+	p->failures = 0;
+	for (uint32_t i = 0; i < j->r.nimages; i++) {
+		st->launches_run += j->r.image[i].launches_run;
+		st->launches_saved += j->r.image[i].launches_saved;
+	}
+	st->run_s += m->seconds;
+	j->r.run_s = m->seconds;
+	j->r.signal = m->signal;
+	j->r.launch = m->launch ? j->prog->launch[m->launch - 1].name : NULL;
+	j->r.buffer = m->buffer ? j->prog->buffer[m->buffer - 1].name : NULL;
+	jobs_remove(&p->dev->pool->running, j);
+	job_end(j, (enum pool_status)m->status, (enum pool_stage)m->stage, m->text);
+	return true;
+}
+
+/* ---- frames ------------------------------------------------------------------------------------------------ */
+
+static bool begin(struct peer *p, enum wire_type type, const void *m, struct err *e)
+{
+	if (p->state == PEER_STARTING && type != WIRE_READY)
+		return err_set(e, ERR_PARSE, "the first message is not a greeting");
+	switch (type) {
+	case WIRE_READY: return on_ready(p, m, e);
+	case WIRE_BUILT: return on_built(p, m, e);
+	case WIRE_IMAGE: return on_image(p, m, e);
+	case WIRE_DONE: return on_done(p, m, e);
+	case WIRE_PULSE: return true;
+	default: return err_set(e, ERR_PARSE, "a message that only pools send");
+	}
+}
+
+/* Acts on a message whose data are complete. */
+static bool finish(struct peer *p, struct err *e)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < p->nseg; i++)
+		if (!hash_eq(hash_bytes(p->seg[i].p, p->seg[i].n), p->seg[i].hash))
+			ok = err_set(e, ERR_PARSE, "data that do not have their hash");
+	if (ok && p->type == WIRE_BUILT)
+		end_built(p, p->message);
+	wire_free(p->type, p->message);
+	p->message = NULL;
+	p->nseg = p->segat = p->segoff = 0;
+	return ok;
+}
+
+static void skip_empty(struct peer *p)
+{
+	while (p->segat < p->nseg && p->segoff == p->seg[p->segat].n) {
+		p->segat++;
+		p->segoff = 0;
+	}
+}
+
+bool peer_message(struct peer *p, enum wire_type type, const uint8_t *bytes, size_t n, struct err *e)
+{
+	if (p->message)
+		return err_set(e, ERR_PARSE, "a message where data should be");
+	p->type = type;
+	if (!wire_unpack(type, bytes, n, &p->message, e) || !begin(p, type, p->message, e))
+		return false;
+	skip_empty(p);
+	return p->segat < p->nseg || finish(p, e);
+}
+
+bool peer_data(struct peer *p, const uint8_t *bytes, size_t n, struct err *e)
+{
+	if (!p->message)
+		return err_set(e, ERR_PARSE, "data that belong to nothing");
+	while (n && p->segat < p->nseg) {
+		struct segment *s = &p->seg[p->segat];
+		size_t k = s->n - p->segoff < n ? s->n - p->segoff : n;
+
+		memcpy(s->p + p->segoff, bytes, k);
+		p->segoff += k;
+		bytes += k;
+		n -= k;
+		skip_empty(p);
+	}
+	if (n)
+		return err_set(e, ERR_PARSE, "more data than announced");
+	return p->segat < p->nseg || finish(p, e);
+}

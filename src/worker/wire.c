@@ -1,0 +1,169 @@
+/* wire.c: frames, and the checks every message passes before anyone looks into it */
+#include "worker/wire.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "worker/worker.h"
+
+static const ProtobufCMessageDescriptor *const descriptors[] = {
+#define X(id, message) [WIRE_##id] = &wire__##message##__descriptor,
+    WIRE_TYPES(X)
+#undef X
+};
+
+bool wire_head_parse(const uint8_t p[static WIRE_HEAD], struct wire_head *out, struct err *e)
+{
+	uint32_t type = (uint32_t)p[4] | (uint32_t)p[5] << 8 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 24;
+
+	out->len = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+	if (type >= WIRE_TYPE_COUNT)
+		return err_set(e, ERR_PARSE, "frame of unknown type %u", type);
+	out->type = (enum wire_type)type;
+	if (out->len > (out->type == WIRE_DATA ? WIRE_MAX_DATA : WIRE_MAX_MESSAGE))
+		return err_set(e, ERR_PARSE, "frame of %u bytes is too long", out->len);
+	return true;
+}
+
+void wire_head_put(uint8_t p[static WIRE_HEAD], enum wire_type type, uint32_t len)
+{
+	for (int i = 0; i < 4; i++) {
+		p[i] = (uint8_t)(len >> 8 * i);
+		p[4 + i] = (uint8_t)((uint32_t)type >> 8 * i);
+	}
+}
+
+bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *n, struct err *e)
+{
+	size_t len = protobuf_c_message_get_packed_size(message);
+
+	if (len > WIRE_MAX_MESSAGE)
+		return err_set(e, ERR_UNSUPPORTED, "message of %zu bytes is longer than the %u MiB a worker takes", len,
+			       WIRE_MAX_MESSAGE >> 20);
+	if (!(*out = malloc(WIRE_HEAD + len)))
+		abort();
+	wire_head_put(*out, type, (uint32_t)len);
+	protobuf_c_message_pack(message, *out + WIRE_HEAD);
+	*n = WIRE_HEAD + len;
+	return true;
+}
+
+static bool hash_ok(ProtobufCBinaryData b)
+{
+	return b.len == 16;
+}
+
+static bool hashes_ok(const ProtobufCBinaryData *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!hash_ok(b[i]))
+			return false;
+	return true;
+}
+
+static bool seconds_ok(double s)
+{
+	return isfinite(s) && s >= 0 && s < 1e12;
+}
+
+static bool check_run(const Wire__Run *m)
+{
+	bool base = m->baseline.len != 0;
+
+	if (!hash_ok(m->program) || (base && !hash_ok(m->baseline)) || !seconds_ok(m->time_limit) || m->warmup > 1000000 ||
+	    m->repeat > 1000000 || m->threads > 4096)
+		return false;
+	for (size_t i = 0; i < m->n_input; i++) {
+		const Wire__Input *in = m->input[i];
+
+		if (!hashes_ok(in->tensor, in->n_tensor) || !hashes_ok(in->baseline, in->n_baseline) ||
+		    in->n_baseline != (base ? in->n_tensor : 0))
+			return false;
+	}
+	return true;
+}
+
+static bool check_image(const Wire__Image *m)
+{
+	if (m->status > POOL_LOST || !seconds_ok(m->time))
+		return false;
+	for (size_t i = 0; i < m->n_times; i++)
+		if (!seconds_ok(m->times[i]))
+			return false;
+	for (size_t i = 0; i < m->n_tensor; i++)
+		if (!hash_ok(m->tensor[i]->hash) || !hash_ok(m->tensor[i]->key))
+			return false;
+	return true;
+}
+
+static bool check_built(const Wire__Built *m)
+{
+	if (m->status > WIRE_BUILT_ERROR || !seconds_ok(m->seconds) || m->size > WIRE_MAX_ARTEFACT)
+		return false;
+	return m->status == WIRE_BUILT_OK ? hash_ok(m->code) && hash_ok(m->hash) && m->size : !m->size;
+}
+
+static bool check_done(const Wire__Done *m)
+{
+	return m->status <= POOL_LOST && m->stage <= POOL_END && m->signal >= 0 && m->signal < 128 && seconds_ok(m->seconds);
+}
+
+static bool check(enum wire_type type, const void *message)
+{
+	switch (type) {
+	case WIRE_READY: return ((const Wire__Ready *)message)->lanes <= 1024 && ((const Wire__Ready *)message)->threads <= 65536;
+	case WIRE_HELLO:
+		return ((const Wire__Hello *)message)->threads <= 65536 && ((const Wire__Hello *)message)->runners <= 65536;
+	case WIRE_BLOB: return hash_ok(((const Wire__Blob *)message)->hash);
+	case WIRE_DROP: return hashes_ok(((const Wire__Drop *)message)->hash, ((const Wire__Drop *)message)->n_hash);
+	case WIRE_BUILT: return check_built(message);
+	case WIRE_RUN: return check_run(message);
+	case WIRE_IMAGE: return check_image(message);
+	case WIRE_DONE: return check_done(message);
+	default: return true;
+	}
+}
+
+bool wire_unpack(enum wire_type type, const uint8_t *p, size_t n, void **out, struct err *e)
+{
+	*out = NULL;
+	if (type == WIRE_DATA || type >= WIRE_TYPE_COUNT)
+		return err_set(e, ERR_PARSE, "data where a message should be");
+	*out = protobuf_c_message_unpack(descriptors[type], NULL, n, p);
+	if (!*out)
+		return err_set(e, ERR_PARSE, "broken '%s' message", descriptors[type]->short_name);
+	if (!check(type, *out)) {
+		wire_free(type, *out);
+		*out = NULL;
+		return err_set(e, ERR_PARSE, "'%s' message with a value out of range", descriptors[type]->short_name);
+	}
+	return true;
+}
+
+void wire_free(enum wire_type type, void *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+ProtobufCBinaryData wire_hash_put(struct wire_hash *buf, struct hash h)
+{
+	for (int i = 0; i < 8; i++) {
+		buf->b[i] = (uint8_t)(h.hi >> (56 - 8 * i));
+		buf->b[8 + i] = (uint8_t)(h.lo >> (56 - 8 * i));
+	}
+	return (ProtobufCBinaryData){.len = 16, .data = buf->b};
+}
+
+struct hash wire_hash_get(ProtobufCBinaryData b)
+{
+	struct hash h = {0};
+
+	for (int i = 0; b.len == 16 && i < 8; i++) {
+		h.hi = h.hi << 8 | b.data[i];
+		h.lo = h.lo << 8 | b.data[8 + i];
+	}
+	return h;
+}

@@ -1,0 +1,209 @@
+/* wire_prog.c: programs as bytes - made from a bundle by the pool, checked and understood by the worker */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "worker/wire.h"
+
+static Wire__Buffer *encode_buffer(struct arena *a, const struct bundle_buffer *b)
+{
+	Wire__Buffer *w = ARENA_NEW(a, Wire__Buffer);
+
+	wire__buffer__init(w);
+	w->name = (char *)b->name;
+	w->role = b->role;
+	w->dtype = b->dtype;
+	w->n_dim = (size_t)b->nd;
+	w->dim = (int64_t *)b->dim;
+	if (b->role == BUF_CONST)
+		w->hash = wire_hash_put(ARENA_NEW(a, struct wire_hash), b->hash);
+	return w;
+}
+
+static Wire__Launch *encode_launch(struct arena *a, const struct bundle_launch *l)
+{
+	Wire__Launch *w = ARENA_NEW(a, Wire__Launch);
+
+	wire__launch__init(w);
+	w->name = (char *)l->name;
+	w->kernel = l->kernel;
+	w->n_arg = l->nargs;
+	w->arg = l->arg;
+	w->nout = l->nout;
+	w->parallel = l->parallel;
+	return w;
+}
+
+bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **out, size_t *n, struct err *e)
+{
+	Wire__Program p = WIRE__PROGRAM__INIT;
+
+	p.n_buffer = b->nbuffers;
+	p.buffer = ARENA_ARRAY(a, Wire__Buffer *, b->nbuffers);
+	for (uint32_t i = 0; i < b->nbuffers; i++)
+		p.buffer[i] = encode_buffer(a, &b->buffer[i]);
+	p.n_kernel = b->nkernels;
+	p.kernel = ARENA_ARRAY(a, Wire__Kernel *, b->nkernels);
+	for (uint32_t i = 0; i < b->nkernels; i++) {
+		p.kernel[i] = ARENA_NEW(a, Wire__Kernel);
+		wire__kernel__init(p.kernel[i]);
+		p.kernel[i]->artefact = wire_hash_put(ARENA_NEW(a, struct wire_hash), kernel[i].artefact);
+		p.kernel[i]->code = wire_hash_put(ARENA_NEW(a, struct wire_hash), kernel[i].code);
+	}
+	p.n_launch = b->nlaunches;
+	p.launch = ARENA_ARRAY(a, Wire__Launch *, b->nlaunches);
+	for (uint32_t i = 0; i < b->nlaunches; i++)
+		p.launch[i] = encode_launch(a, &b->launch[i]);
+	p.n_input = b->ninputs;
+	p.input = b->input;
+	p.n_output = b->noutputs;
+	p.output = b->output;
+	*n = wire__program__get_packed_size(&p);
+	if (*n > WIRE_MAX_MESSAGE)
+		return err_set(e, ERR_UNSUPPORTED, "a program described by %zu bytes is longer than a worker takes", *n);
+	*out = arena_alloc(a, *n);
+	wire__program__pack(&p, *out);
+	return true;
+}
+
+static bool decode_buffer(struct arena *a, const Wire__Buffer *w, struct prog *p, struct prog_buffer *b, struct err *e)
+{
+	int64_t n;
+
+	b->name = arena_strdup(a, w->name);
+	b->writer = -1;
+	if (w->role > BUF_OUTPUT || w->dtype >= DT_COUNT || w->n_dim > MAX_DIMS || w->hash.len != (w->role == BUF_CONST ? 16u : 0u))
+		return err_set(e, ERR_PARSE, "buffer '%s' has a role, type, rank or hash out of range", b->name);
+	b->role = (enum buffer_role)w->role;
+	b->dtype = (enum dtype)w->dtype;
+	b->nd = (int)w->n_dim;
+	for (int d = 0; d < b->nd; d++)
+		b->dim[d] = w->dim[d];
+	if (!dims_elements(b->dim, b->nd, &n))
+		return err_set(e, ERR_PARSE, "buffer '%s' is too large", b->name);
+	b->hash = wire_hash_get(w->hash);
+	b->bytes = (size_t)n * dtype_size(b->dtype);
+	p->bytes += b->bytes;
+	if (p->bytes > (size_t)1 << 44) /* one buffer has 2^43 bytes at most, so the sum cannot wrap before this is seen */
+		return err_set(e, ERR_PARSE, "the buffers are too large");
+	return true;
+}
+
+/* A launch reads what is there already and writes what nobody wrote. ready: per buffer 0 nothing, 1 data, 2 data made of constants
+ * only */
+static bool decode_launch(struct arena *a, const Wire__Launch *w, struct prog *p, uint32_t k, uint8_t *ready, struct err *e)
+{
+	struct prog_launch *l = &p->launch[k];
+
+	*l = (struct prog_launch){.name = arena_strdup(a, w->name),
+				  .kernel = w->kernel,
+				  .nargs = (uint32_t)w->n_arg,
+				  .nout = w->nout,
+				  .first_arg = p->nargs,
+				  .parallel = w->parallel,
+				  .constant = true};
+	p->nargs += l->nargs;
+	if (l->kernel >= p->nkernels || !l->nout || l->nout > l->nargs)
+		return err_set(e, ERR_PARSE, "launch '%s' has a kernel or a number of outputs out of range", l->name);
+	l->arg = arena_memdup(a, w->arg, l->nargs * sizeof *l->arg);
+	for (uint32_t i = 0; i < l->nargs; i++)
+		if (l->arg[i] >= p->nbuffers)
+			return err_set(e, ERR_PARSE, "launch '%s' has an argument out of range", l->name);
+	for (uint32_t i = 0; i < l->nargs - l->nout; i++) {
+		if (!ready[l->arg[i]])
+			return err_set(e, ERR_PARSE, "launch '%s' reads buffer '%s' before it is written", l->name,
+				       p->buffer[l->arg[i]].name);
+		l->constant = l->constant && ready[l->arg[i]] == 2;
+	}
+	for (uint32_t i = l->nargs - l->nout; i < l->nargs; i++) {
+		struct prog_buffer *b = &p->buffer[l->arg[i]];
+
+		if (ready[l->arg[i]])
+			return err_set(e, ERR_PARSE, "launch '%s' writes buffer '%s', which is not its own", l->name, b->name);
+		b->writer = (int32_t)k;
+		ready[l->arg[i]] = l->constant ? 2 : 1;
+	}
+	return true;
+}
+
+static bool decode_list(struct arena *a, const uint32_t *from, size_t n, struct prog *p, const uint8_t *ready, uint32_t **out,
+			struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (from[i] >= p->nbuffers || (ready ? !ready[from[i]] : p->buffer[from[i]].role != BUF_INPUT))
+			return err_set(e, ERR_PARSE, "an %s of the program is no such buffer", ready ? "output" : "input");
+	*out = arena_memdup(a, from, n * sizeof **out);
+	return true;
+}
+
+static struct hash identity(const struct prog *p)
+{
+	struct hasher *h = hasher_new();
+
+	for (uint32_t i = 0; i < p->nbuffers; i++) {
+		const struct prog_buffer *b = &p->buffer[i];
+
+		hash_put_u64(h, (uint64_t)b->role << 32 | (uint64_t)b->dtype << 16 | (uint64_t)b->nd);
+		for (int d = 0; d < b->nd; d++)
+			hash_put_u64(h, (uint64_t)b->dim[d]);
+		hash_put_hash(h, b->hash);
+	}
+	for (uint32_t k = 0; k < p->nlaunches; k++) {
+		const struct prog_launch *l = &p->launch[k];
+
+		hash_put_hash(h, p->kernel[l->kernel].code);
+		hash_put_u64(h, (uint64_t)l->nargs << 33 | (uint64_t)l->nout << 1 | l->parallel);
+		hash_put_bytes(h, l->arg, l->nargs * sizeof *l->arg);
+	}
+	hash_put_bytes(h, p->input, p->ninputs * sizeof *p->input);
+	hash_put_bytes(h, p->output, p->noutputs * sizeof *p->output);
+	return hasher_end(h);
+}
+
+static bool decode(struct arena *a, const Wire__Program *w, struct prog *p, struct err *e)
+{
+	uint8_t *ready;
+
+	p->nbuffers = (uint32_t)w->n_buffer;
+	p->nkernels = (uint32_t)w->n_kernel;
+	p->nlaunches = (uint32_t)w->n_launch;
+	p->ninputs = (uint32_t)w->n_input;
+	p->noutputs = (uint32_t)w->n_output;
+	p->buffer = ARENA_ARRAY(a, struct prog_buffer, p->nbuffers);
+	p->kernel = ARENA_ARRAY(a, struct prog_kernel, p->nkernels);
+	p->launch = ARENA_ARRAY(a, struct prog_launch, p->nlaunches);
+	ready = ARENA_ARRAY(a, uint8_t, p->nbuffers);
+	for (uint32_t i = 0; i < p->nbuffers; i++) {
+		if (!decode_buffer(a, w->buffer[i], p, &p->buffer[i], e))
+			return false;
+		ready[i] = p->buffer[i].role == BUF_CONST ? 2 : p->buffer[i].role == BUF_INPUT;
+	}
+	for (uint32_t i = 0; i < p->nkernels; i++) {
+		p->kernel[i] = (struct prog_kernel){wire_hash_get(w->kernel[i]->artefact), wire_hash_get(w->kernel[i]->code)};
+		if (w->kernel[i]->artefact.len != 16 || w->kernel[i]->code.len != 16)
+			return err_set(e, ERR_PARSE, "kernel %u has no hash", i);
+	}
+	for (uint32_t i = 0; i < p->nlaunches; i++)
+		if (!decode_launch(a, w->launch[i], p, i, ready, e))
+			return false;
+	return decode_list(a, w->input, w->n_input, p, NULL, &p->input, e) &&
+	       decode_list(a, w->output, w->n_output, p, ready, &p->output, e);
+}
+
+bool prog_decode(struct arena *a, const uint8_t *bytes, size_t n, struct prog **out, struct err *e)
+{
+	Wire__Program *w = n > WIRE_MAX_MESSAGE ? NULL : wire__program__unpack(NULL, n, bytes);
+	struct prog *p = ARENA_NEW(a, struct prog);
+	bool ok;
+
+	if (!w)
+		return err_set(e, ERR_PARSE, "broken program");
+	p->hash = hash_bytes(bytes, n);
+	ok = decode(a, w, p, e) || err_in(e, "program");
+	wire__program__free_unpacked(w, NULL);
+	if (!ok)
+		return false;
+	p->code = identity(p);
+	*out = p;
+	return true;
+}

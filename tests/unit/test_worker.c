@@ -1,0 +1,311 @@
+/* test_worker.c: programs in workers - right outputs, what is reused, who is blamed */
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+#include "test_support.h"
+#include "worker_support.h"
+
+static void expect_right(const struct pool_result *r)
+{
+	cr_assert_eq(r->status, POOL_DONE, "%s %s", r->text, r->log ? r->log : "");
+	for (size_t k = 0; k < r->nimages; k++) {
+		cr_assert(r->image[k].ran);
+		cr_assert_eq(r->image[k].status, POOL_DONE);
+		cr_assert_eq(r->image[k].output->dim[0], N);
+		for (int64_t i = 0; i < N; i++)
+			cr_assert_eq(((float *)r->image[k].output->data)[i], test_expected(k, i), "image %zu element %d", k,
+				     (int)i);
+	}
+}
+
+static void run_with(const char *cc)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool(cc);
+	struct pool_result r =
+	    test_run(p, a, (struct pool_job){.id = 7, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 3), .ninputs = 3});
+
+	expect_right(&r);
+	cr_assert_eq(r.image[2].launches_run, 3u);
+	cr_assert_eq(r.image[2].launches_saved, 0u);
+	cr_assert_eq(r.kernels_built, 3u);
+	cr_assert(!hash_is_zero(r.code));
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, a_program_gives_right_outputs_through_gcc)
+{
+	run_with("gcc");
+}
+
+TEST(worker, a_program_gives_right_outputs_through_clang)
+{
+	if (!have_compiler("clang"))
+		cr_skip_test("no clang");
+	run_with("clang");
+}
+
+/* ---- reuse ------------------------------------------------------------------------------------------------- */
+
+#define KERNEL                                                                                                                     \
+	"#include <stdint.h>\n#include <stdlib.h>\n#include <unistd.h>\n#include <signal.h>\n"                                     \
+	"__attribute__((visibility(\"default\"))) void mutatenn_kernel(void *const *b, int64_t part, int64_t parts)\n"
+#define HALF KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 1000; i++) y[i] = x[i] / 2; }\n"
+#define SAME                                                                                                                       \
+	KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 1000; i++) y[i] = x[i] < 0 ? 0 : x[i] * 1.0f; }\n"
+
+TEST(worker, launches_before_a_changed_kernel_are_saved)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct bundle *original = test_bundle(a, NULL);
+	struct bundle *mutant = test_bundle(a, (const char *const[]){NULL, HALF, NULL});
+	struct pool_result r = test_run(
+	    p, a, (struct pool_job){.id = 1, .bundle = mutant, .baseline = original, .input = test_inputs(a, 2), .ninputs = 2});
+
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	for (size_t k = 0; k < 2; k++) {
+		cr_expect_eq(r.image[k].launches_saved, 1u);
+		cr_expect_eq(r.image[k].launches_run, 2u);
+		for (int64_t i = 0; i < N; i++)
+			cr_assert_eq(((float *)r.image[k].output->data)[i], (float)(i % 17 - 8) * (float)(k + 1) + (float)i);
+	}
+	cr_expect_eq(pool_stats(p).launches_saved, 2u);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, a_changed_kernel_with_equal_output_cuts_the_rest_off)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct bundle *mutant = test_bundle(a, (const char *const[]){NULL, SAME, NULL});
+	struct pool_result r = test_run(p, a,
+					(struct pool_job){.id = 1,
+							  .bundle = mutant,
+							  .baseline = test_bundle(a, NULL),
+							  .input = test_inputs(a, 2),
+							  .ninputs = 2,
+							  .dump = true});
+
+	expect_right(&r);
+	cr_expect_eq(r.image[0].launches_run, 1u);
+	cr_expect_eq(r.image[0].launches_saved, 2u);
+	cr_assert_eq(r.image[1].ndump, 3u);
+	cr_expect_str_eq(r.image[1].dump[0].name, "y1");
+	cr_expect(r.image[1].dump[0].reused && !r.image[1].dump[0].cut_off);
+	cr_expect(!r.image[1].dump[1].reused && r.image[1].dump[1].cut_off);
+	cr_expect(r.image[1].dump[2].reused);
+	cr_expect_eq(((float *)r.image[1].dump[0].value.data)[0], -32.0f);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, the_same_code_is_equivalent_and_not_run)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct bundle *b = test_bundle(a, NULL);
+	/* a comment and a name change nothing in what the loader maps */
+	struct bundle *same = test_bundle(a, (const char *const[]){NULL, NULL, arena_printf(a, "/* again */ %s", test_kernel[2])});
+	struct pool_job j = {.id = 1, .bundle = same, .baseline = b, .input = test_inputs(a, 1), .ninputs = 1};
+	struct pool_result r = test_run(p, a, j);
+
+	cr_expect_eq(r.status, POOL_EQUIVALENT, "%s", r.text);
+	cr_expect(!r.image[0].ran);
+	j.run_equivalent = true;
+	r = test_run(p, a, j);
+	expect_right(&r);
+	cr_expect_eq(r.image[0].launches_saved, 3u);
+	j.run_equivalent = false;
+	j.baseline_input = j.input;
+	j.input = test_inputs(a, 2) + 1; /* another image: an input mutant */
+	r = test_run(p, a, j);
+	cr_assert_eq(r.status, POOL_DONE);
+	cr_expect_eq(((float *)r.image[0].output->data)[16], test_expected(1, 16));
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, what_is_made_of_constants_is_run_once)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct bundle *b = test_bundle(a, NULL), *m = test_bundle(a, (const char *const[]){NULL, NULL, HALF});
+	struct pool_result r;
+
+	/* the second launch now reads the constant, so it does not depend on the image */
+	b->launch[1].arg[0] = m->launch[1].arg[0] = 1;
+	m->launch[2].nargs = 2;
+	m->launch[2].arg[1] = 4;
+	r = test_run(p, a, (struct pool_job){.id = 1, .bundle = m, .baseline = b, .input = test_inputs(a, 3), .ninputs = 3});
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	cr_expect_eq(r.image[0].launches_saved, 2u);
+	cr_expect_eq(((float *)r.image[2].output->data)[100], 50.0f);
+	r = test_run(p, a, (struct pool_job){.id = 2, .bundle = b, .input = test_inputs(a, 3), .ninputs = 3});
+	cr_expect_eq(r.image[0].launches_saved, 0u);
+	cr_expect_eq(r.image[1].launches_saved, 2u); /* the third as well: the sum of two constants */
+	cr_expect_eq(((float *)r.image[2].output->data)[100], 200.0f);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, repeated_runs_give_as_many_times)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result r = test_run(
+	    p, a,
+	    (struct pool_job){
+		.id = 1, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 2), .ninputs = 2, .warmup = 2, .repeat = 5});
+
+	expect_right(&r);
+	cr_assert_not_null(r.image[1].times_s);
+	for (int i = 0; i < 5; i++)
+		cr_expect(r.image[1].times_s[i] > 0 && r.image[1].times_s[i] < 5);
+	cr_expect_gt(r.image[1].time_s, 0);
+	pool_close(p);
+	arena_free(a);
+}
+
+/* ---- blame ------------------------------------------------------------------------------------------------- */
+
+static struct pool_result run_mutant(struct pool *p, struct arena *a, const char *second, double limit)
+{
+	struct bundle *mutant = test_bundle(a, (const char *const[]){NULL, second, NULL});
+
+	return test_run(p, a,
+			(struct pool_job){.id = 1,
+					  .bundle = mutant,
+					  .baseline = test_bundle(a, NULL),
+					  .input = test_inputs(a, 2),
+					  .ninputs = 2,
+					  .time_limit_s = limit});
+}
+
+static void expect_crash(const struct pool_result *r, int sig)
+{
+	cr_expect_eq(r->status, POOL_CRASHED, "%s: status %d: %s %s", strsignal(sig), r->status, r->text, r->log ? r->log : "");
+	cr_expect_eq(r->stage, POOL_RUN);
+	cr_expect_eq(r->signal, sig, "%s", r->text);
+	cr_assert_not_null(r->launch);
+	cr_expect_str_eq(r->launch, "relu");
+	cr_expect(r->image[0].ran);
+	cr_expect_eq(r->image[0].status, POOL_CRASHED);
+	cr_expect(!r->image[1].ran);
+}
+
+TEST(worker, a_crash_is_blamed_on_its_launch_with_its_signal)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result r;
+
+	r = run_mutant(p, a, KERNEL "{ float *y = b[1]; *(volatile float *)(y + (1ll << 40)) = 1; }\n", 5);
+	expect_crash(&r, SIGSEGV);
+	r = run_mutant(p, a, KERNEL "{ volatile int one = 1, z = 0; *(int *)b[1] = one / z; }\n", 5);
+	expect_crash(&r, SIGFPE);
+	r = run_mutant(p, a, KERNEL "{ abort(); }\n", 5);
+	expect_crash(&r, SIGABRT);
+	r = run_mutant(p, a, KERNEL "{ *(volatile float *)b[0] = 1; }\n", 5); /* inputs are read-only */
+	expect_crash(&r, SIGSEGV);
+	r = run_mutant(p, a, test_kernel[1], 5);
+	cr_expect_eq(r.status, POOL_EQUIVALENT);
+	cr_expect_eq(pool_stats(p).workers_lost, 0u);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, an_endless_loop_hangs_no_longer_than_its_limit)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result r = run_mutant(p, a, KERNEL "{ for (volatile int i = 0;; i++) ; }\n", 0.5);
+
+	cr_expect_eq(r.status, POOL_HUNG, "%s", r.text);
+	cr_expect_str_eq(r.launch, "relu");
+	cr_expect(r.image[0].ran && r.image[0].status == POOL_HUNG && !r.image[1].ran);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, one_element_past_the_end_is_an_overrun_of_that_buffer)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result r;
+
+	r = run_mutant(
+	    p, a, KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 1001; i++) y[i] = x[i] > 0 ? x[i] : 0; }\n",
+	    5);
+	cr_expect_eq(r.status, POOL_OVERRUN, "%s", r.text);
+	cr_expect_str_eq(r.launch, "relu");
+	cr_expect_str_eq(r.buffer, "y2");
+	cr_expect(r.image[1].ran && r.image[1].status == POOL_OVERRUN);
+	cr_expect_eq(((float *)r.image[1].output->data)[20], test_expected(1, 20));
+	/* a copied neighbour shows too, before the start as well */
+	r = run_mutant(p, a, KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = -1; i < 1000; i++) y[i] = x[i]; }\n",
+		       5);
+	cr_expect_eq(r.status, POOL_OVERRUN, "%s", r.text);
+	cr_expect_str_eq(r.buffer, "y2");
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, unwritten_elements_are_nan_every_time)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result r =
+	    run_mutant(p, a, KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 999; i++) y[i] = x[i]; }\n", 5);
+
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	cr_expect(isnan(((float *)r.image[0].output->data)[999]));
+	cr_expect(isnan(((float *)r.image[1].output->data)[999]));
+	cr_expect(!isnan(((float *)r.image[1].output->data)[998]));
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, processes_and_signals_of_a_kernel_hurt_nobody_else)
+{
+	static const char *const evil[] = {
+	    KERNEL "{ if (fork() == 0) for (;;) ; }\n", KERNEL "{ execl(\"/bin/true\", \"true\", (char *)0); }\n",
+	    KERNEL "{ kill(getppid(), SIGKILL); }\n",   KERNEL "{ _exit(0); }\n",
+	    KERNEL "{ close(3); for (;;) ; }\n",
+	};
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+
+	for (size_t i = 0; i < sizeof evil / sizeof *evil; i++) {
+		struct pool_result r = run_mutant(p, a, evil[i], 1);
+
+		cr_expect(r.status == POOL_CRASHED || r.status == POOL_HUNG || r.status == POOL_LOST || r.status == POOL_DONE,
+			  "%zu: %d %s", i, r.status, r.text);
+		r = test_run(p, a,
+			     (struct pool_job){.id = 2, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 1), .ninputs = 1});
+		expect_right(&r);
+	}
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, what_the_compiler_refuses_is_a_failed_build_with_its_log)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result r = run_mutant(p, a, KERNEL "{ this is not C; }\n", 5);
+
+	cr_expect_eq(r.status, POOL_BUILD_FAILED, "%s", r.text);
+	cr_expect_eq(r.stage, POOL_BUILD);
+	cr_assert_not_null(r.log);
+	cr_expect_not_null(strstr(r.log, "error"), "%s", r.log);
+	r = test_run(p, a, (struct pool_job){.id = 2, .bundle = test_bundle(a, NULL), .build_only = true});
+	cr_expect_eq(r.status, POOL_DONE);
+	cr_expect_eq(r.nkernels, 3u);
+	cr_expect(!hash_is_zero(r.kernel_code[2]));
+	pool_close(p);
+	arena_free(a);
+}
