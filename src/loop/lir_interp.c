@@ -242,7 +242,6 @@ static bool interpret(struct compiler *k, const struct lir_interp_options *o, st
 	const struct lir_func *f = k->f;
 	const struct step *program;
 
-	k->nslots = 1; /* slot 0 holds 0 */
 	k->mem = ARENA_ARRAY(k->a, struct memory, f->nbuffers);
 	k->slot = ARENA_ARRAY(k->a, uint32_t, f->nvars);
 	for (uint32_t i = 0; i < f->nparams; i++)

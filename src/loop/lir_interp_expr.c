@@ -61,43 +61,11 @@ static union val s_sum(const struct code *c, struct vm *vm)
 	return (union val){.i = sum_value(c->sum, vm)};
 }
 
-static inline int64_t two_terms(int64_t constant, const int64_t *coef, const uint32_t *slot, const struct vm *vm)
-{
-	return (int64_t)((uint64_t)constant + (uint64_t)coef[0] * (uint64_t)vm->slot[slot[0]].i +
-			 (uint64_t)coef[1] * (uint64_t)vm->slot[slot[1]].i);
-}
-
-static union val s_sum2(const struct code *c, struct vm *vm)
-{
-	return (union val){.i = two_terms(c->sum->constant, c->sum->coef, c->sum->slot, vm)};
-}
-
-/* Guards: a sum of at most two variables against a constant. */
-#define GUARD(ID, OP)                                                                                                              \
-	static union val s_guard_##ID(const struct code *c, struct vm *vm) {                                                       \
-		return (union val){.i = two_terms(c->sum->constant, c->sum->coef, c->sum->slot, vm) OP c->imm.i};                  \
-	}
-GUARD(LT, <)
-GUARD(LE, <=)
-GUARD(GT, >)
-GUARD(GE, >=)
-GUARD(EQ, ==)
-GUARD(NE, !=)
-
-static const scalar_fn guards[LIR_OP_COUNT] = {
-    [LIR_LT] = s_guard_LT, [LIR_LE] = s_guard_LE, [LIR_GT] = s_guard_GT,
-    [LIR_GE] = s_guard_GE, [LIR_EQ] = s_guard_EQ, [LIR_NE] = s_guard_NE,
-};
-
 /* ---- where an access lies ---- */
 
 static inline int64_t index_value(const struct index *x, struct vm *vm)
 {
-	int64_t v = two_terms(x->constant, x->coef, x->slot, vm);
-
-	if (x->more)
-		v = (int64_t)((uint64_t)v + (uint64_t)sum_value(x->more, vm));
-	return x->code ? x->code->run(x->code, vm).i : v;
+	return x->code ? x->code->run(x->code, vm).i : sum_value(&x->sum, vm);
 }
 
 static _Noreturn void out_of_bounds(const struct access *x, struct vm *vm, int dim, int64_t index)
@@ -108,15 +76,15 @@ static _Noreturn void out_of_bounds(const struct access *x, struct vm *vm, int d
 /* Of the first n dims. */
 static inline uint64_t address_of(const struct access *x, struct vm *vm, int n)
 {
-	uint64_t at = (uint64_t)x->offset;
+	const struct lir_buffer *buf = x->mem->buffer;
+	uint64_t at = (uint64_t)buf->offset;
 
 	for (int d = 0; d < n; d++) {
-		const struct index *ix = &x->index[d];
-		int64_t i = index_value(ix, vm);
+		int64_t i = index_value(&x->index[d], vm);
 
-		if ((uint64_t)i >= (uint64_t)ix->dim)
+		if ((uint64_t)i >= (uint64_t)buf->dim[d])
 			out_of_bounds(x, vm, d, i);
-		at += (uint64_t)i * (uint64_t)ix->stride;
+		at += (uint64_t)i * (uint64_t)buf->stride[d];
 	}
 	return at;
 }
@@ -125,25 +93,25 @@ int64_t lir_address(const struct access *x, struct vm *vm)
 {
 	uint64_t at = address_of(x, vm, x->nd);
 
-	if (at >= (uint64_t)x->elements) /* a view that leaves its memory */
+	if (at >= (uint64_t)x->mem->buffer->elements) /* a view that leaves its memory */
 		out_of_bounds(x, vm, -1, (int64_t)at);
 	return (int64_t)at;
 }
 
 void lir_addresses(const struct access *x, struct vm *vm, int64_t *at)
 {
+	const struct lir_buffer *buf = x->mem->buffer;
 	int last = x->nd - 1;
-	const struct index *ix = &x->index[last];
 	uint64_t outer = address_of(x, vm, last);
-	uint64_t first = (uint64_t)index_value(ix, vm);
+	uint64_t first = (uint64_t)index_value(&x->index[last], vm);
 
 	for (int l = 0; l < x->lanes; l++) {
 		uint64_t i = first + (uint64_t)x->step * (uint64_t)l;
-		uint64_t a = outer + i * (uint64_t)ix->stride;
+		uint64_t a = outer + i * (uint64_t)buf->stride[last];
 
-		if (i >= (uint64_t)ix->dim)
+		if (i >= (uint64_t)buf->dim[last])
 			out_of_bounds(x, vm, last, (int64_t)i);
-		if (a >= (uint64_t)x->elements)
+		if (a >= (uint64_t)buf->elements)
 			out_of_bounds(x, vm, -1, (int64_t)a);
 		at[l] = (int64_t)a;
 	}
@@ -215,26 +183,8 @@ static void v_load(const struct code *c, struct vm *vm, union val *out)
 
 static void compile_index(struct compiler *k, const struct lir_expr *x, struct index *out)
 {
-	struct affine s = {0};
-
-	if (!as_sum(k, x, 1, &s)) {
-		out->code = lir_compile_expr(k, x);
-		return;
-	}
-	out->constant = s.constant;
-	for (int i = 0; i < 2; i++) {
-		out->slot[i] = s.slot[i];
-		out->coef[i] = s.coef[i];
-	}
-	if (s.n <= 2)
-		return;
-	s.constant = 0;
-	s.n -= 2;
-	for (int i = 0; i < s.n; i++) {
-		s.slot[i] = s.slot[i + 2];
-		s.coef[i] = s.coef[i + 2];
-	}
-	out->more = arena_memdup(k->a, &s, sizeof s);
+	out->sum = (struct affine){0};
+	out->code = as_sum(k, x, 1, &out->sum) ? NULL : lir_compile_expr(k, x);
 }
 
 const struct access *lir_compile_access(struct compiler *k, const struct lir_buffer *buf, struct lir_expr *const *index, uint32_t n,
@@ -243,8 +193,6 @@ const struct access *lir_compile_access(struct compiler *k, const struct lir_buf
 	struct access *x = ARENA_NEW(k->a, struct access);
 
 	x->mem = &k->mem[buf->id];
-	x->offset = buf->offset;
-	x->elements = buf->elements;
 	x->nd = (int)n;
 	x->lanes = 1;
 	x->write = write;
@@ -256,8 +204,6 @@ const struct access *lir_compile_access(struct compiler *k, const struct lir_buf
 			x->step = i->i;
 			i = i->arg[0];
 		}
-		x->index[d].dim = buf->dim[d];
-		x->index[d].stride = buf->stride[d];
 		compile_index(k, i, &x->index[d]);
 	}
 	return x;
@@ -341,20 +287,14 @@ static union val s_lane(const struct code *c, struct vm *vm)
 	return v[c->number];
 }
 
-/* Sums, and their comparisons with constants. */
 static bool compile_sum(struct compiler *k, const struct lir_expr *x, struct code *c)
 {
 	struct affine s = {0};
-	bool guard = x->kind == LIR_BINARY && x->type.lanes == 1 && guards[x->op] && x->arg[1]->kind == LIR_INT;
 
-	if (x->kind != LIR_BINARY || !as_sum(k, guard ? x->arg[0] : x, 1, &s) || (guard && s.n > 2))
+	if (x->kind != LIR_BINARY || !as_sum(k, x, 1, &s))
 		return false;
 	c->sum = arena_memdup(k->a, &s, sizeof s);
-	c->run = s.n > 2 ? s_sum : s_sum2;
-	if (guard) {
-		c->run = guards[x->op];
-		c->imm.i = x->arg[1]->i;
-	}
+	c->run = s_sum;
 	return true;
 }
 

@@ -27,8 +27,7 @@ struct code;
 typedef union val (*scalar_fn)(const struct code *c, struct vm *vm);
 typedef void (*vector_fn)(const struct code *c, struct vm *vm, union val *out);
 
-/* A sum of variables times constants: what most indices are. Exact, because i64 arithmetic wraps. Slot 0 always holds 0, so
- * that the first two terms need no test. */
+/* A sum of variables times constants: what most indices are. Exact, because i64 arithmetic wraps. */
 #define MAX_TERMS 6
 struct affine {
 	int64_t constant;
@@ -38,11 +37,8 @@ struct affine {
 };
 
 struct index {
-	int64_t constant, coef[2];
-	uint32_t slot[2];
-	int64_t dim, stride;       /* of the buffer */
-	const struct code *code;   /* NULL: not needed */
-	const struct affine *more; /* the terms from the third on */
+	const struct code *code; /* NULL: the affine form */
+	struct affine sum;
 };
 
 struct memory {
@@ -53,7 +49,6 @@ struct memory {
 
 struct access {
 	struct memory *mem;
-	int64_t offset, elements;
 	int nd, lanes;
 	int64_t step; /* of the last index, from lane to lane */
 	bool write;

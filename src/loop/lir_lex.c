@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "loop/lir_parse_internal.h"
 
-bool lir_lex_error(struct lexer *x, const char *fmt, ...)
+bool lex_error(struct lexer *x, const char *fmt, ...)
 {
 	struct str s = {0};
 	va_list ap;
@@ -90,12 +90,12 @@ static bool string(struct lexer *x)
 	while (x->p < x->end && *x->p != '"' && *x->p != '\n')
 		x->p++;
 	if (peek(x, 0) != '"')
-		return lir_lex_error(x, "a string does not end");
+		return lex_error(x, "a string does not end");
 	x->p++;
 	return true;
 }
 
-bool lir_lex_next(struct lexer *x)
+bool lex_next(struct lexer *x)
 {
 	struct token *t = &x->tok;
 	size_t n;
@@ -119,7 +119,7 @@ bool lir_lex_next(struct lexer *x)
 		} else {
 			n = sign_length(x);
 			if (!n)
-				return lir_lex_error(x, "unexpected byte 0x%02x", (unsigned char)*x->p);
+				return lex_error(x, "unexpected byte 0x%02x", (unsigned char)*x->p);
 			x->p += n;
 			t->kind = TOKEN_SIGN;
 		}
@@ -128,62 +128,62 @@ bool lir_lex_next(struct lexer *x)
 	return true;
 }
 
-bool lir_lex_is(const struct lexer *x, const char *text)
+bool lex_is(const struct lexer *x, const char *text)
 {
 	return (x->tok.kind == TOKEN_WORD || x->tok.kind == TOKEN_SIGN) && strlen(text) == x->tok.n &&
 	       !memcmp(text, x->tok.text, x->tok.n);
 }
 
-bool lir_lex_take(struct lexer *x, const char *text, bool *taken)
+bool lex_take(struct lexer *x, const char *text, bool *taken)
 {
-	*taken = lir_lex_is(x, text);
-	return !*taken || lir_lex_next(x);
+	*taken = lex_is(x, text);
+	return !*taken || lex_next(x);
 }
 
-bool lir_lex_expect(struct lexer *x, const char *text)
+bool lex_expect(struct lexer *x, const char *text)
 {
-	if (!lir_lex_is(x, text))
-		return lir_lex_error(x, "'%s' expected", text);
-	return lir_lex_next(x);
+	if (!lex_is(x, text))
+		return lex_error(x, "'%s' expected", text);
+	return lex_next(x);
 }
 
-bool lir_lex_u64(struct lexer *x, uint64_t *out)
+bool lex_u64(struct lexer *x, uint64_t *out)
 {
 	uint64_t v = 0;
 
 	if (x->tok.kind != TOKEN_INT)
-		return lir_lex_error(x, "an integer expected");
+		return lex_error(x, "an integer expected");
 	for (size_t i = 0; i < x->tok.n; i++)
 		if (__builtin_mul_overflow(v, 10u, &v) || __builtin_add_overflow(v, (uint64_t)(x->tok.text[i] - '0'), &v))
-			return lir_lex_error(x, "the integer is too large");
+			return lex_error(x, "the integer is too large");
 	*out = v;
-	return lir_lex_next(x);
+	return lex_next(x);
 }
 
-bool lir_lex_i64(struct lexer *x, int64_t *out)
+bool lex_i64(struct lexer *x, int64_t *out)
 {
 	struct token at = x->tok;
 	bool minus;
 	uint64_t v;
 
-	if (!lir_lex_take(x, "-", &minus) || !lir_lex_u64(x, &v))
+	if (!lex_take(x, "-", &minus) || !lex_u64(x, &v))
 		return false;
 	if (v > (uint64_t)INT64_MAX + minus) {
 		x->tok = at;
-		return lir_lex_error(x, "the integer is too large");
+		return lex_error(x, "the integer is too large");
 	}
 	*out = (int64_t)(minus ? 0 - v : v);
 	return true;
 }
 
-bool lir_lex_double(struct lexer *x, double *out)
+bool lex_double(struct lexer *x, double *out)
 {
 	char text[64];
 
 	if (x->tok.n >= sizeof text)
-		return lir_lex_error(x, "a number of %zu characters", x->tok.n);
+		return lex_error(x, "a number of %zu characters", x->tok.n);
 	memcpy(text, x->tok.text, x->tok.n);
 	text[x->tok.n] = 0;
 	*out = strtod(text, NULL);
-	return lir_lex_next(x);
+	return lex_next(x);
 }

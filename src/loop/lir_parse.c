@@ -20,11 +20,11 @@ static bool define(struct parser *p, struct token t, struct lir_var *var, struct
 
 	if (t.kind != TOKEN_WORD || !lir_is_name(t.text, t.n)) {
 		p->x.tok = t;
-		return lir_lex_error(&p->x, "a name expected");
+		return lex_error(&p->x, "a name expected");
 	}
 	if (map_has(p->symbols, name)) {
 		p->x.tok = t;
-		return lir_lex_error(&p->x, "the name '%s' is used twice", name);
+		return lex_error(&p->x, "the name '%s' is used twice", name);
 	}
 	*s = (struct symbol){var, buffer, true};
 	map_put(p->symbols, name, s);
@@ -40,30 +40,30 @@ static bool define(struct parser *p, struct token t, struct lir_var *var, struct
 
 static bool parse_numbers(struct parser *p, int64_t *v, int *n)
 {
-	if (!lir_lex_expect(&p->x, "["))
+	if (!lex_expect(&p->x, "["))
 		return false;
-	for (*n = 0; !lir_lex_is(&p->x, "]"); (*n)++) {
-		if (*n && !lir_lex_expect(&p->x, ","))
+	for (*n = 0; !lex_is(&p->x, "]"); (*n)++) {
+		if (*n && !lex_expect(&p->x, ","))
 			return false;
 		if (*n == MAX_DIMS)
-			return lir_lex_error(&p->x, "more than %d dims", MAX_DIMS);
-		if (!lir_lex_i64(&p->x, &v[*n]))
+			return lex_error(&p->x, "more than %d dims", MAX_DIMS);
+		if (!lex_i64(&p->x, &v[*n]))
 			return false;
 	}
-	return lir_lex_next(&p->x);
+	return lex_next(&p->x);
 }
 
 static bool parse_view(struct parser *p, struct lir_buffer *buf)
 {
 	int n;
-	bool ok = lir_lex_expect(&p->x, "strides") && parse_numbers(p, buf->stride, &n);
+	bool ok = lex_expect(&p->x, "strides") && parse_numbers(p, buf->stride, &n);
 
 	if (!ok)
 		return false;
 	if (n != buf->nd)
-		return lir_lex_error(&p->x, "%d strides for %d dims", n, buf->nd);
-	return lir_lex_expect(&p->x, "offset") && lir_lex_i64(&p->x, &buf->offset) && lir_lex_expect(&p->x, "elements") &&
-	       lir_lex_i64(&p->x, &buf->elements);
+		return lex_error(&p->x, "%d strides for %d dims", n, buf->nd);
+	return lex_expect(&p->x, "offset") && lex_i64(&p->x, &buf->offset) && lex_expect(&p->x, "elements") &&
+	       lex_i64(&p->x, &buf->elements);
 }
 
 /* x: f32[2, 3] strides [4, 1] offset 1 elements 9 */
@@ -73,13 +73,12 @@ static bool parse_buffer(struct parser *p, enum lir_scope scope, struct lir_buff
 	struct lir_buffer *buf = ARENA_NEW(p->a, struct lir_buffer);
 	int64_t elements;
 
-	if (!lir_lex_next(&p->x) || !lir_lex_expect(&p->x, ":") || !lir_parse_dtype(p, &buf->dtype) ||
-	    !parse_numbers(p, buf->dim, &buf->nd))
+	if (!lex_next(&p->x) || !lex_expect(&p->x, ":") || !parse_dtype(p, &buf->dtype) || !parse_numbers(p, buf->dim, &buf->nd))
 		return false;
 	if (!dims_elements(buf->dim, buf->nd, &elements))
-		return lir_lex_error(&p->x, "impossible dims");
+		return lex_error(&p->x, "impossible dims");
 	lir_buffer_set_dense(buf);
-	if (lir_lex_is(&p->x, "strides") && !parse_view(p, buf))
+	if (lex_is(&p->x, "strides") && !parse_view(p, buf))
 		return false;
 	buf->scope = scope;
 	buf->id = p->f->nbuffers++;
@@ -94,12 +93,12 @@ static struct lir_stmt *parse_braces(struct parser *p)
 	struct lir_stmt *s;
 
 	if (++p->braces > LIR_MAX_BRACES) {
-		lir_lex_error(&p->x, "braces nest deeper than %d", LIR_MAX_BRACES);
+		lex_error(&p->x, "braces nest deeper than %d", LIR_MAX_BRACES);
 		return NULL;
 	}
-	s = lir_lex_expect(&p->x, "{") ? parse_rest(p) : NULL;
+	s = lex_expect(&p->x, "{") ? parse_rest(p) : NULL;
 	p->braces--;
-	return s && lir_lex_expect(&p->x, "}") ? s : NULL;
+	return s && lex_expect(&p->x, "}") ? s : NULL;
 }
 
 static struct lir_var *new_var(struct parser *p, struct lir_type t)
@@ -114,11 +113,11 @@ static struct lir_var *new_var(struct parser *p, struct lir_type t)
 static bool parse_loop_kind(struct parser *p, enum lir_loop_kind *out)
 {
 	for (int k = LIR_SERIAL; k <= LIR_UNROLLED; k++)
-		if (lir_lex_is(&p->x, lir_loop_name((enum lir_loop_kind)k))) {
+		if (lex_is(&p->x, lir_loop_name((enum lir_loop_kind)k))) {
 			*out = (enum lir_loop_kind)k;
-			return lir_lex_next(&p->x);
+			return lex_next(&p->x);
 		}
-	return lir_lex_error(&p->x, "'serial', 'parallel' or 'unrolled' expected");
+	return lex_error(&p->x, "'serial', 'parallel' or 'unrolled' expected");
 }
 
 /* for i in 0..n serial { }, for i in m..+n serial { } */
@@ -129,23 +128,23 @@ static struct lir_stmt *parse_for(struct parser *p)
 	struct token name;
 	bool relative;
 
-	if (!lir_lex_next(&p->x))
+	if (!lex_next(&p->x))
 		return NULL;
 	name = p->x.tok;
-	if (!lir_lex_next(&p->x) || !lir_lex_expect(&p->x, "in"))
+	if (!lex_next(&p->x) || !lex_expect(&p->x, "in"))
 		return NULL;
-	s->min = lir_parse_expr(p);
-	if (!s->min || !lir_lex_take(&p->x, "..+", &relative))
+	s->min = parse_expr(p);
+	if (!s->min || !lex_take(&p->x, "..+", &relative))
 		return NULL;
 	if (!relative) {
 		if (s->min->kind != LIR_INT || s->min->i) {
-			lir_lex_error(&p->x, "'..' needs 0 before it; elsewhere write '..+' and the number of iterations");
+			lex_error(&p->x, "'..' needs 0 before it; elsewhere write '..+' and the number of iterations");
 			return NULL;
 		}
-		if (!lir_lex_expect(&p->x, ".."))
+		if (!lex_expect(&p->x, ".."))
 			return NULL;
 	}
-	s->extent = lir_parse_expr(p);
+	s->extent = parse_expr(p);
 	s->var = new_var(p, lir_type_of(DT_I64, 1));
 	if (!s->extent || !parse_loop_kind(p, &s->loop) || !define(p, name, s->var, NULL, &symbol))
 		return NULL;
@@ -159,13 +158,13 @@ static struct lir_stmt *parse_if(struct parser *p)
 	struct lir_stmt *s = lir_stmt_new(p->a, LIR_IF, 0, 2);
 	bool other;
 
-	if (!lir_lex_next(&p->x))
+	if (!lex_next(&p->x))
 		return NULL;
-	s->value = lir_parse_expr(p);
+	s->value = parse_expr(p);
 	if (!s->value)
 		return NULL;
 	s->body[0] = parse_braces(p);
-	if (!s->body[0] || !lir_lex_take(&p->x, "else", &other))
+	if (!s->body[0] || !lex_take(&p->x, "else", &other))
 		return NULL;
 	s->nbody = 1;
 	if (other) {
@@ -179,18 +178,18 @@ static struct lir_stmt *parse_if(struct parser *p)
 /* let and alloc reach to the end of the braces they stand in */
 static struct lir_stmt *parse_definition(struct parser *p)
 {
-	bool is_let = lir_lex_is(&p->x, "let");
+	bool is_let = lex_is(&p->x, "let");
 	struct lir_stmt *s = lir_stmt_new(p->a, is_let ? LIR_LET : LIR_ALLOC, 0, 1);
 	struct symbol *symbol;
 	struct token name;
 
-	if (!lir_lex_next(&p->x))
+	if (!lex_next(&p->x))
 		return NULL;
 	name = p->x.tok;
 	if (is_let) {
-		if (!lir_lex_next(&p->x) || !lir_lex_expect(&p->x, "="))
+		if (!lex_next(&p->x) || !lex_expect(&p->x, "="))
 			return NULL;
-		s->value = lir_parse_expr(p);
+		s->value = parse_expr(p);
 		if (!s->value)
 			return NULL;
 		s->var = new_var(p, s->value->type);
@@ -200,7 +199,7 @@ static struct lir_stmt *parse_definition(struct parser *p)
 		return NULL;
 	}
 	if (++p->statements > LIR_MAX_STMT_DEPTH / 2) {
-		lir_lex_error(&p->x, "more than %d definitions inside each other", LIR_MAX_STMT_DEPTH / 2);
+		lex_error(&p->x, "more than %d definitions inside each other", LIR_MAX_STMT_DEPTH / 2);
 		return NULL;
 	}
 	s->body[0] = parse_rest(p);
@@ -214,39 +213,39 @@ static struct lir_stmt *parse_store(struct parser *p)
 {
 	struct token name = p->x.tok;
 	struct lir_stmt *s = lir_stmt_new(p->a, LIR_STORE, 0, 0);
-	struct symbol *symbol = lir_find_symbol(p, name);
+	struct symbol *symbol = find_symbol(p, name);
 	bool narrow;
 	int height;
 
 	if (!symbol)
 		return NULL;
 	if (!symbol->buffer) {
-		lir_lex_error(&p->x, "a statement expected");
+		lex_error(&p->x, "a statement expected");
 		return NULL;
 	}
 	s->buffer = symbol->buffer;
 	s->access = s->buffer->dtype;
-	if (!lir_lex_next(&p->x) || !lir_parse_index(p, &s->index, &s->nindex, &height) || !lir_lex_take(&p->x, "as", &narrow))
+	if (!lex_next(&p->x) || !parse_index(p, &s->index, &s->nindex, &height) || !lex_take(&p->x, "as", &narrow))
 		return NULL;
-	if ((narrow && !lir_parse_dtype(p, &s->access)) || !lir_lex_expect(&p->x, "="))
+	if ((narrow && !parse_dtype(p, &s->access)) || !lex_expect(&p->x, "="))
 		return NULL;
-	s->value = lir_parse_expr(p);
+	s->value = parse_expr(p);
 	return s->value ? s : NULL;
 }
 
 static struct lir_stmt *parse_stmt(struct parser *p)
 {
-	if (lir_lex_is(&p->x, "for"))
+	if (lex_is(&p->x, "for"))
 		return parse_for(p);
-	if (lir_lex_is(&p->x, "if"))
+	if (lex_is(&p->x, "if"))
 		return parse_if(p);
-	if (lir_lex_is(&p->x, "let") || lir_lex_is(&p->x, "alloc"))
+	if (lex_is(&p->x, "let") || lex_is(&p->x, "alloc"))
 		return parse_definition(p);
-	if (lir_lex_is(&p->x, "{"))
+	if (lex_is(&p->x, "{"))
 		return parse_braces(p);
 	if (p->x.tok.kind == TOKEN_WORD)
 		return parse_store(p);
-	lir_lex_error(&p->x, "a statement or '}' expected");
+	lex_error(&p->x, "a statement or '}' expected");
 	return NULL;
 }
 
@@ -255,7 +254,7 @@ static struct lir_stmt *parse_rest(struct parser *p)
 {
 	VEC(struct lir_stmt *) list = {0};
 
-	while (!lir_lex_is(&p->x, "}")) {
+	while (!lex_is(&p->x, "}")) {
 		struct lir_stmt *s = parse_stmt(p);
 
 		if (!s)
@@ -280,10 +279,10 @@ static bool parse_func_name(struct parser *p)
 
 	if (p->x.tok.kind == TOKEN_WORD && lir_is_name(s, n)) {
 		p->f->name = arena_strndup(p->a, s, n);
-		return lir_lex_next(&p->x);
+		return lex_next(&p->x);
 	}
 	if (p->x.tok.kind != TOKEN_STRING)
-		return lir_lex_error(&p->x, "the function's name expected");
+		return lex_error(&p->x, "the function's name expected");
 	for (size_t i = 1; i + 1 < n; i++) {
 		int high, low;
 
@@ -294,13 +293,13 @@ static bool parse_func_name(struct parser *p)
 		high = i + 4 < n && s[i + 1] == 'x' ? hex(s[i + 2]) : -1;
 		low = high >= 0 ? hex(s[i + 3]) : -1;
 		if (low < 0 || !(high | low))
-			return lir_lex_error(&p->x, "a backslash stands only in \\x and two digits");
+			return lex_error(&p->x, "a backslash stands only in \\x and two digits");
 		name[k++] = (char)(high << 4 | low);
 		i += 3;
 	}
 	name[k] = 0;
 	p->f->name = name;
-	return memchr(name, 0, k) ? lir_lex_error(&p->x, "a NUL in the function's name") : lir_lex_next(&p->x);
+	return memchr(name, 0, k) ? lex_error(&p->x, "a NUL in the function's name") : lex_next(&p->x);
 }
 
 static bool parse_params(struct parser *p)
@@ -310,13 +309,13 @@ static bool parse_params(struct parser *p)
 	struct symbol *symbol;
 	bool out;
 
-	while (!lir_lex_is(&p->x, ")")) {
-		if ((list.n && !lir_lex_expect(&p->x, ",")) || !lir_lex_take(&p->x, "out", &out))
+	while (!lex_is(&p->x, ")")) {
+		if ((list.n && !lex_expect(&p->x, ",")) || !lex_take(&p->x, "out", &out))
 			return false;
 		if (!out && p->f->nout)
-			return lir_lex_error(&p->x, "an input after an output");
+			return lex_error(&p->x, "an input after an output");
 		if (list.n == MAX_PARAMS)
-			return lir_lex_error(&p->x, "more than %d parameters", MAX_PARAMS);
+			return lex_error(&p->x, "more than %d parameters", MAX_PARAMS);
 		if (!parse_buffer(p, LIR_GLOBAL, &buf, &symbol))
 			return false;
 		vec_push(p->a, &list, buf);
@@ -324,18 +323,18 @@ static bool parse_params(struct parser *p)
 	}
 	p->f->param = list.v;
 	p->f->nparams = (uint32_t)list.n;
-	return lir_lex_next(&p->x);
+	return lex_next(&p->x);
 }
 
 static bool parse_func(struct parser *p)
 {
-	if (!lir_lex_next(&p->x) || !lir_lex_expect(&p->x, "func") || !parse_func_name(p) || !lir_lex_expect(&p->x, "(") ||
-	    !parse_params(p) || !lir_lex_take(&p->x, "contract", &p->f->contract))
+	if (!lex_next(&p->x) || !lex_expect(&p->x, "func") || !parse_func_name(p) || !lex_expect(&p->x, "(") || !parse_params(p) ||
+	    !lex_take(&p->x, "contract", &p->f->contract))
 		return false;
 	p->f->body = parse_braces(p);
 	if (!p->f->body)
 		return false;
-	return p->x.tok.kind == TOKEN_END || lir_lex_error(&p->x, "text after the function");
+	return p->x.tok.kind == TOKEN_END || lex_error(&p->x, "text after the function");
 }
 
 bool lir_parse(struct arena *a, const char *name, const char *text, size_t n, struct lir_func **out, struct err *e)

@@ -21,7 +21,7 @@ static struct tree failed(void)
 static struct tree grown(struct parser *p, struct lir_expr *x, int below)
 {
 	if (below >= LIR_MAX_EXPR_DEPTH) {
-		lir_lex_error(&p->x, "an expression nests deeper than %d", LIR_MAX_EXPR_DEPTH);
+		lex_error(&p->x, "an expression nests deeper than %d", LIR_MAX_EXPR_DEPTH);
 		return failed();
 	}
 	return (struct tree){x, below + 1};
@@ -29,10 +29,10 @@ static struct tree grown(struct parser *p, struct lir_expr *x, int below)
 
 static bool enter(struct parser *p)
 {
-	return ++p->nesting <= LIR_MAX_EXPR_DEPTH || lir_lex_error(&p->x, "an expression nests deeper than %d", LIR_MAX_EXPR_DEPTH);
+	return ++p->nesting <= LIR_MAX_EXPR_DEPTH || lex_error(&p->x, "an expression nests deeper than %d", LIR_MAX_EXPR_DEPTH);
 }
 
-bool lir_parse_dtype(struct parser *p, enum dtype *out)
+bool parse_dtype(struct parser *p, enum dtype *out)
 {
 	char name[8];
 
@@ -40,9 +40,9 @@ bool lir_parse_dtype(struct parser *p, enum dtype *out)
 		memcpy(name, p->x.tok.text, p->x.tok.n);
 		name[p->x.tok.n] = 0;
 		if (dtype_parse(name, out))
-			return lir_lex_next(&p->x);
+			return lex_next(&p->x);
 	}
-	return lir_lex_error(&p->x, "a type expected");
+	return lex_error(&p->x, "a type expected");
 }
 
 /* ---- immediates ---- */
@@ -51,7 +51,7 @@ static bool parse_suffix(struct parser *p, enum dtype *t)
 {
 	bool colon;
 
-	return lir_lex_take(&p->x, ":", &colon) && (!colon || lir_parse_dtype(p, t));
+	return lex_take(&p->x, ":", &colon) && (!colon || parse_dtype(p, t));
 }
 
 static struct tree parse_int(struct parser *p, bool minus)
@@ -61,13 +61,13 @@ static struct tree parse_int(struct parser *p, bool minus)
 	uint64_t v;
 	bool fits;
 
-	if (!lir_lex_u64(&p->x, &v) || !parse_suffix(p, &t))
+	if (!lex_u64(&p->x, &v) || !parse_suffix(p, &t))
 		return failed();
 	fits = t == DT_U64 ? !minus || !v : v <= (uint64_t)INT64_MAX + minus;
 	v = minus ? 0 - v : v;
 	if (!dtype_is_int(t) || !fits || lir_wrap(t, (int64_t)v) != (int64_t)v) {
 		p->x.tok = at;
-		lir_lex_error(&p->x, "the integer does not fit %s", dtype_name(t));
+		lex_error(&p->x, "the integer does not fit %s", dtype_name(t));
 		return failed();
 	}
 	return grown(p, lir_node_int(p->a, t, (int64_t)v), 0);
@@ -79,18 +79,18 @@ static struct tree parse_float(struct parser *p, bool minus)
 	struct token at = p->x.tok;
 	double v;
 
-	if (lir_lex_is(&p->x, "inf") || lir_lex_is(&p->x, "nan")) {
-		v = lir_lex_is(&p->x, "inf") ? (double)INFINITY : (double)NAN;
-		if (!lir_lex_next(&p->x))
+	if (lex_is(&p->x, "inf") || lex_is(&p->x, "nan")) {
+		v = lex_is(&p->x, "inf") ? (double)INFINITY : (double)NAN;
+		if (!lex_next(&p->x))
 			return failed();
-	} else if (!lir_lex_double(&p->x, &v)) {
+	} else if (!lex_double(&p->x, &v)) {
 		return failed();
 	}
 	if (!parse_suffix(p, &t))
 		return failed();
 	if (!dtype_is_float(t)) {
 		p->x.tok = at;
-		lir_lex_error(&p->x, "a floating-point number is not %s", dtype_name(t));
+		lex_error(&p->x, "a floating-point number is not %s", dtype_name(t));
 		return failed();
 	}
 	return grown(p, lir_node_float(p->a, t, minus ? -v : v), 0);
@@ -100,15 +100,15 @@ static struct tree parse_number(struct parser *p, bool minus)
 {
 	if (p->x.tok.kind == TOKEN_INT)
 		return parse_int(p, minus);
-	if (p->x.tok.kind == TOKEN_FLOAT || lir_lex_is(&p->x, "inf") || lir_lex_is(&p->x, "nan"))
+	if (p->x.tok.kind == TOKEN_FLOAT || lex_is(&p->x, "inf") || lex_is(&p->x, "nan"))
 		return parse_float(p, minus);
-	lir_lex_error(&p->x, "a number expected");
+	lex_error(&p->x, "a number expected");
 	return failed();
 }
 
 /* ---- names ---- */
 
-struct symbol *lir_find_symbol(struct parser *p, struct token t)
+struct symbol *find_symbol(struct parser *p, struct token t)
 {
 	char *name = arena_strndup(p->a, t.text, t.n);
 	struct symbol *s = map_get(p->symbols, name);
@@ -116,24 +116,24 @@ struct symbol *lir_find_symbol(struct parser *p, struct token t)
 	if (s && s->open)
 		return s;
 	p->x.tok = t;
-	lir_lex_error(&p->x, "'%s' is %s", name, s ? "out of scope" : "not defined");
+	lex_error(&p->x, "'%s' is %s", name, s ? "out of scope" : "not defined");
 	return NULL;
 }
 
-bool lir_parse_index(struct parser *p, struct lir_expr ***index, uint32_t *n, int *height)
+bool parse_index(struct parser *p, struct lir_expr ***index, uint32_t *n, int *height)
 {
 	struct lir_expr *list[MAX_DIMS];
 	struct tree t;
 
 	*n = 0;
 	*height = 0;
-	if (!lir_lex_expect(&p->x, "["))
+	if (!lex_expect(&p->x, "["))
 		return false;
-	while (!lir_lex_is(&p->x, "]")) {
-		if (*n && !lir_lex_expect(&p->x, ","))
+	while (!lex_is(&p->x, "]")) {
+		if (*n && !lex_expect(&p->x, ","))
 			return false;
 		if (*n == MAX_DIMS)
-			return lir_lex_error(&p->x, "more than %d indices", MAX_DIMS);
+			return lex_error(&p->x, "more than %d indices", MAX_DIMS);
 		t = parse_binary(p, 1);
 		if (!t.x)
 			return false;
@@ -141,22 +141,22 @@ bool lir_parse_index(struct parser *p, struct lir_expr ***index, uint32_t *n, in
 		list[(*n)++] = t.x;
 	}
 	*index = arena_memdup(p->a, list, *n * sizeof *list);
-	return lir_lex_next(&p->x);
+	return lex_next(&p->x);
 }
 
 static struct tree parse_load(struct parser *p, struct token name)
 {
-	struct symbol *s = lir_find_symbol(p, name);
+	struct symbol *s = find_symbol(p, name);
 	struct lir_expr *x, **index;
 	uint32_t n;
 	int height;
 
-	if (!s || !enter(p) || !lir_parse_index(p, &index, &n, &height))
+	if (!s || !enter(p) || !parse_index(p, &index, &n, &height))
 		return failed();
 	p->nesting--;
 	if (!s->buffer) {
 		p->x.tok = name;
-		lir_lex_error(&p->x, "'%.*s' is not a buffer", (int)name.n, name.text);
+		lex_error(&p->x, "'%.*s' is not a buffer", (int)name.n, name.text);
 		return failed();
 	}
 	x = lir_expr_new(p->a, LIR_LOAD, lir_type_of(s->buffer->dtype, n ? index[n - 1]->type.lanes : 1), 0);
@@ -168,14 +168,14 @@ static struct tree parse_load(struct parser *p, struct token name)
 
 static struct tree parse_var(struct parser *p, struct token name)
 {
-	struct symbol *s = lir_find_symbol(p, name);
+	struct symbol *s = find_symbol(p, name);
 	struct lir_expr *x;
 
 	if (!s)
 		return failed();
 	if (!s->var) {
 		p->x.tok = name;
-		lir_lex_error(&p->x, "'%.*s' is a buffer", (int)name.n, name.text);
+		lex_error(&p->x, "'%.*s' is a buffer", (int)name.n, name.text);
 		return failed();
 	}
 	x = lir_expr_new(p->a, LIR_VAR, s->var->type, 0);
@@ -192,7 +192,7 @@ static bool parse_args(struct parser *p, uint32_t n, struct lir_expr **arg, int 
 	for (uint32_t i = 0; i < n; i++) {
 		struct tree t;
 
-		if (i && !lir_lex_expect(&p->x, ","))
+		if (i && !lex_expect(&p->x, ","))
 			return false;
 		t = parse_binary(p, 1);
 		if (!t.x)
@@ -205,7 +205,7 @@ static bool parse_args(struct parser *p, uint32_t n, struct lir_expr **arg, int 
 
 static bool comma_number(struct parser *p, int64_t *out)
 {
-	return lir_lex_expect(&p->x, ",") && lir_lex_i64(&p->x, out);
+	return lex_expect(&p->x, ",") && lex_i64(&p->x, out);
 }
 
 static bool comma_lanes(struct parser *p, int *out)
@@ -215,7 +215,7 @@ static bool comma_lanes(struct parser *p, int *out)
 	if (!comma_number(p, &v))
 		return false;
 	if (v < 2 || v > LIR_MAX_LANES)
-		return lir_lex_error(&p->x, "%lld lanes", (long long)v);
+		return lex_error(&p->x, "%lld lanes", (long long)v);
 	*out = (int)v;
 	return true;
 }
@@ -253,7 +253,7 @@ static struct lir_expr *function_node(struct parser *p, int word, int which, int
 		   : word == WORD_CALL   ? (uint32_t)lir_call_args((enum lir_call)which)
 					 : 1;
 	if (word == WORD_CAST || word == WORD_BITCAST)
-		ok = lir_parse_dtype(p, &x->type.dtype) && lir_lex_expect(&p->x, ",");
+		ok = parse_dtype(p, &x->type.dtype) && lex_expect(&p->x, ",");
 	if (!ok || !parse_args(p, x->nargs, arg, height))
 		return NULL;
 	x->arg = arena_memdup(p->a, arg, x->nargs * sizeof *arg);
@@ -299,14 +299,14 @@ static struct tree parse_function(struct parser *p, struct token name)
 
 	if (!word) {
 		p->x.tok = name;
-		lir_lex_error(&p->x, "'%.*s' is not a function", (int)name.n, name.text);
+		lex_error(&p->x, "'%.*s' is not a function", (int)name.n, name.text);
 		return failed();
 	}
-	if (!enter(p) || !lir_lex_expect(&p->x, "("))
+	if (!enter(p) || !lex_expect(&p->x, "("))
 		return failed();
 	x = function_node(p, word, which, &height);
 	p->nesting--;
-	if (!x || !lir_lex_expect(&p->x, ")"))
+	if (!x || !lex_expect(&p->x, ")"))
 		return failed();
 	return grown(p, x, height);
 }
@@ -315,45 +315,45 @@ static struct tree parse_word(struct parser *p)
 {
 	struct token name = p->x.tok;
 
-	if (lir_lex_is(&p->x, "inf") || lir_lex_is(&p->x, "nan"))
+	if (lex_is(&p->x, "inf") || lex_is(&p->x, "nan"))
 		return parse_float(p, false);
-	if (lir_lex_is(&p->x, "true") || lir_lex_is(&p->x, "false")) {
-		bool v = lir_lex_is(&p->x, "true");
+	if (lex_is(&p->x, "true") || lex_is(&p->x, "false")) {
+		bool v = lex_is(&p->x, "true");
 
-		return lir_lex_next(&p->x) ? grown(p, lir_node_int(p->a, DT_BOOL, v), 0) : failed();
+		return lex_next(&p->x) ? grown(p, lir_node_int(p->a, DT_BOOL, v), 0) : failed();
 	}
-	if (!lir_lex_next(&p->x))
+	if (!lex_next(&p->x))
 		return failed();
-	if (lir_lex_is(&p->x, "("))
+	if (lex_is(&p->x, "("))
 		return parse_function(p, name);
-	return lir_lex_is(&p->x, "[") ? parse_load(p, name) : parse_var(p, name);
+	return lex_is(&p->x, "[") ? parse_load(p, name) : parse_var(p, name);
 }
 
 static struct tree parse_unary(struct parser *p)
 {
 	struct tree t;
 
-	if (lir_lex_is(&p->x, "-"))
-		return lir_lex_next(&p->x) ? parse_number(p, true) : failed();
-	if (lir_lex_is(&p->x, "!")) {
-		if (!enter(p) || !lir_lex_next(&p->x))
+	if (lex_is(&p->x, "-"))
+		return lex_next(&p->x) ? parse_number(p, true) : failed();
+	if (lex_is(&p->x, "!")) {
+		if (!enter(p) || !lex_next(&p->x))
 			return failed();
 		t = parse_unary(p);
 		p->nesting--;
 		return t.x ? grown(p, lir_node2(p->a, LIR_NOT, t.x->type, t.x, NULL), t.height) : t;
 	}
-	if (lir_lex_is(&p->x, "(")) {
-		if (!enter(p) || !lir_lex_next(&p->x))
+	if (lex_is(&p->x, "(")) {
+		if (!enter(p) || !lex_next(&p->x))
 			return failed();
 		t = parse_binary(p, 1);
 		p->nesting--;
-		return t.x && lir_lex_expect(&p->x, ")") ? t : failed();
+		return t.x && lex_expect(&p->x, ")") ? t : failed();
 	}
 	if (p->x.tok.kind == TOKEN_WORD)
 		return parse_word(p);
 	if (p->x.tok.kind == TOKEN_INT || p->x.tok.kind == TOKEN_FLOAT)
 		return parse_number(p, false);
-	lir_lex_error(&p->x, "an expression expected");
+	lex_error(&p->x, "an expression expected");
 	return failed();
 }
 
@@ -362,7 +362,7 @@ static bool infix(const struct parser *p, enum lir_op *op, int *precedence)
 	if (p->x.tok.kind != TOKEN_SIGN)
 		return false;
 	for (int o = 0; o < LIR_OP_COUNT; o++)
-		if (o != LIR_MIN && o != LIR_MAX && lir_lex_is(&p->x, lir_op_name((enum lir_op)o))) {
+		if (o != LIR_MIN && o != LIR_MAX && lex_is(&p->x, lir_op_name((enum lir_op)o))) {
 			*op = (enum lir_op)o;
 			*precedence = lir_op_precedence(*op);
 			return true;
@@ -377,7 +377,7 @@ static struct tree parse_binary(struct parser *p, int lowest)
 	int precedence;
 
 	while (x.x && infix(p, &op, &precedence) && precedence >= lowest) {
-		if (!lir_lex_next(&p->x))
+		if (!lex_next(&p->x))
 			return failed();
 		y = parse_binary(p, precedence + 1);
 		if (!y.x)
@@ -387,7 +387,7 @@ static struct tree parse_binary(struct parser *p, int lowest)
 	return x;
 }
 
-struct lir_expr *lir_parse_expr(struct parser *p)
+struct lir_expr *parse_expr(struct parser *p)
 {
 	return parse_binary(p, 1).x;
 }

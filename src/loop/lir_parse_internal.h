@@ -20,14 +20,14 @@ struct lexer {
 };
 
 /* All false after an error, which is then in e. */
-bool lir_lex_next(struct lexer *x);
-bool lir_lex_error(struct lexer *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-bool lir_lex_is(const struct lexer *x, const char *text); /* a word or sign */
-bool lir_lex_take(struct lexer *x, const char *text, bool *taken);
-bool lir_lex_expect(struct lexer *x, const char *text);
-bool lir_lex_u64(struct lexer *x, uint64_t *out);
-bool lir_lex_i64(struct lexer *x, int64_t *out); /* with a sign */
-bool lir_lex_double(struct lexer *x, double *out);
+bool lex_next(struct lexer *x);
+bool lex_error(struct lexer *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool lex_is(const struct lexer *x, const char *text); /* a word or sign */
+bool lex_take(struct lexer *x, const char *text, bool *taken);
+bool lex_expect(struct lexer *x, const char *text);
+bool lex_u64(struct lexer *x, uint64_t *out);
+bool lex_i64(struct lexer *x, int64_t *out); /* with a sign */
+bool lex_double(struct lexer *x, double *out);
 
 struct symbol {
 	struct lir_var *var;
@@ -45,8 +45,8 @@ struct parser {
 };
 
 /* ---- lir_parse_expr.c ---- */
-struct lir_expr *lir_parse_expr(struct parser *p); /* NULL after an error */
+struct lir_expr *parse_expr(struct parser *p); /* NULL after an error */
 /* "[a, b]"; height is that of the highest tree in it. */
-bool lir_parse_index(struct parser *p, struct lir_expr ***index, uint32_t *n, int *height);
-bool lir_parse_dtype(struct parser *p, enum dtype *out);
-struct symbol *lir_find_symbol(struct parser *p, struct token t);
+bool parse_index(struct parser *p, struct lir_expr ***index, uint32_t *n, int *height);
+bool parse_dtype(struct parser *p, enum dtype *out);
+struct symbol *find_symbol(struct parser *p, struct token t);

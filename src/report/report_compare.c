@@ -43,17 +43,9 @@ static bool slots_of(struct cmp *c, struct store *s, struct map *names, int32_t 
 	return store_iter_end(it, e);
 }
 
-/* A device alone says enough in one store; else the store's name comes first, or its path where names are alike. */
-static char *title(struct cmp *c, size_t store, const char *device)
+static char *title(struct cmp *c, const char *path, const char *device)
 {
-	char *name = file_stem(c->arena, store_path(c->store[store]));
-	bool alike = false;
-
-	if (c->nstores == 1)
-		return arena_strdup(c->arena, device);
-	for (size_t i = 0; i < c->nstores; i++)
-		alike = alike || (i != store && !strcmp(name, file_stem(c->arena, store_path(c->store[i]))));
-	return arena_printf(c->arena, "%s:%s", alike ? store_path(c->store[store]) : name, device);
+	return c->nstores > 1 ? arena_printf(c->arena, "%s:%s", file_stem(c->arena, path), device) : arena_strdup(c->arena, device);
 }
 
 static bool add_sides(struct cmp *c, struct err *e)
@@ -74,7 +66,7 @@ static bool add_sides(struct cmp *c, struct err *e)
 			struct cmp_side side = {.store = c->store[i], .slot = slot, .nslots = n};
 
 			side.device = arena_strdup(c->arena, d.name);
-			side.title = title(c, i, d.name);
+			side.title = title(c, store_path(c->store[i]), d.name);
 			vec_push(c->arena, &v, side);
 		}
 		if (!store_iter_end(it, e))

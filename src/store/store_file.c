@@ -190,7 +190,6 @@ static bool open_file(struct store *s, struct err *e)
 	int flags = s->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
 	struct err first = {0};
 	bool empty = false;
-	int code;
 
 	if (connect(s, flags) != SQLITE_OK)
 		return store_fail(s, "open it", e);
@@ -200,8 +199,7 @@ static bool open_file(struct store *s, struct err *e)
 		err_free(&first);
 		return true;
 	}
-	code = sqlite3_errcode(s->db) & 0xff;
-	if ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && only_readable(s) &&
+	if ((sqlite3_errcode(s->db) & 0xff) == SQLITE_CANTOPEN && only_readable(s) &&
 	    connect(s, flags | SQLITE_OPEN_URI) == SQLITE_OK) {
 		err_free(&first);
 		return recognise(s, &empty, e);

@@ -272,34 +272,14 @@ bool store_next_image_result(struct store_iter *it, struct store_image_result *o
 	return read_answer(it, 2, &out->answer);
 }
 
-#define COUNT_COLUMNS                                                                                                              \
-	"SELECT outcome, count(*), sum(killed & 1), sum((killed & 2) <> 0), sum((killed & 4) <> 0), sum(degenerate),"              \
-	" sum(launches_run), sum(launches_saved) FROM verdicts WHERE (?1 IS NULL OR device_name = ?1)"
-
-static void add_counts(sqlite3_stmt *st, enum outcome o, struct store_counts *out)
-{
-	int64_t n = sqlite3_column_int64(st, 1);
-
-	out->outcome[o] = n;
-	out->rows += n;
-	if (outcome_class(o) == OUTCOME_CLASS_COUNTED) {
-		out->counted += n;
-		for (int c = 0; c < STORE_CRITERIA; c++)
-			out->killed[c] += sqlite3_column_int64(st, 2 + c);
-	}
-	out->degenerate += sqlite3_column_int64(st, 5);
-	out->launches_run += sqlite3_column_int64(st, 6);
-	out->launches_saved += sqlite3_column_int64(st, 7);
-}
-
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out, struct err *e)
 {
-	static const char any[] = COUNT_COLUMNS " AND (?3 IS NULL OR category = ?3) GROUP BY outcome";
-	/* by the index on operators: a report asks for every one of them */
-	static const char one[] = COUNT_COLUMNS " AND op = ?2 AND (?3 IS NULL OR category = ?3) GROUP BY outcome";
-	sqlite3_stmt *st = store_statement(s, op ? one : any, e);
+	static const char sql[] = "SELECT outcome, count(*), sum(killed & 1), sum((killed & 2) <> 0), sum((killed & 4) <> 0),"
+				  " sum(degenerate), sum(launches_run), sum(launches_saved) FROM verdicts"
+				  " WHERE (?1 IS NULL OR device_name = ?1) AND (?2 IS NULL OR op = ?2)"
+				  " AND (?3 IS NULL OR category = ?3) GROUP BY outcome";
+	sqlite3_stmt *st = store_statement(s, sql, e);
 	int rc = SQLITE_NOMEM;
-	enum outcome o;
 
 	memset(out, 0, sizeof *out);
 	if (!st)
@@ -307,11 +287,21 @@ bool store_count(struct store *s, const char *device, const char *op, const char
 	if (store_bind(st, "ttt", device, op, category))
 		rc = sqlite3_step(st);
 	for (; rc == SQLITE_ROW; rc = sqlite3_step(st)) {
-		if (!outcome_parse(store_text(st, 0), &o)) {
-			sqlite3_reset(st);
-			return err_set(e, ERR_STORE, "store '%s' is damaged: an unknown outcome", s->path);
+		enum outcome o;
+		int64_t n = sqlite3_column_int64(st, 1);
+
+		if (!outcome_parse(store_text(st, 0), &o))
+			continue;
+		out->outcome[o] = n;
+		out->rows += n;
+		if (outcome_class(o) == OUTCOME_CLASS_COUNTED) {
+			out->counted += n;
+			for (int c = 0; c < STORE_CRITERIA; c++)
+				out->killed[c] += sqlite3_column_int64(st, 2 + c);
 		}
-		add_counts(st, o, out);
+		out->degenerate += sqlite3_column_int64(st, 5);
+		out->launches_run += sqlite3_column_int64(st, 6);
+		out->launches_saved += sqlite3_column_int64(st, 7);
 	}
 	if (rc != SQLITE_DONE)
 		store_fail(s, "read it", e);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -515,38 +514,6 @@ TEST(store, says_that_there_is_no_space_and_opens_afterwards)
 	cr_expect_gt(c.rows, 20);
 	fill(s);
 	store_close(s);
-	leave();
-}
-
-TEST(store, is_read_where_nothing_may_be_written)
-{
-	struct err e = {0};
-	struct store *s;
-	int status = 0;
-	pid_t pid;
-
-	enter();
-	s = must_open(STORE_WRITE);
-	fill(s);
-	store_close(s);
-	cr_assert(!chmod(path, 0444) && !chmod(dir, 0555));
-	pid = fork();
-	if (!pid) {
-		struct store_counts c;
-
-		if (!geteuid() && setuid(65534))
-			_exit(9);
-		if (!store_open(path, STORE_READ, &s, &e) || !store_count(s, NULL, NULL, NULL, &c, &e) || c.rows != 6)
-			_exit(1);
-		store_close(s);
-		if (store_open(path, STORE_WRITE, &s, &e) || !strstr(err_text(&e), "Permission denied"))
-			_exit(2);
-		err_free(&e);
-		_exit(0);
-	}
-	waitpid(pid, &status, 0);
-	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
-	chmod(dir, 0755);
 	leave();
 }
 

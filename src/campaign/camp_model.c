@@ -1,0 +1,111 @@
+/* camp_model.c: a model file, its side-car, and what both say about inputs and outputs */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "campaign/campaign.h"
+#include "onnx/onnx.h"
+
+static bool choose_output(struct camp_model *m, const char *name, struct err *e)
+{
+	struct str names = {0};
+	bool found = !name && m->graph->outputs.n == 1;
+
+	for (size_t i = 0; i < m->graph->outputs.n; i++) {
+		str_addf(&names, "%s'%s'", i ? ", " : "", m->graph->outputs.v[i]->name);
+		if (name && !strcmp(name, m->graph->outputs.v[i]->name)) {
+			m->output = i;
+			found = true;
+		}
+	}
+	if (!found && name)
+		err_set(e, ERR_USAGE, "'%s' has no output '%s'; it has %s", m->file, name, str_text(&names));
+	else if (!found)
+		err_set(e, ERR_USAGE, "'%s' has %zu outputs (%s): name the one with the scores (output: in MODEL.yaml or --output)", m->file,
+		        m->graph->outputs.n, str_text(&names));
+	str_free(&names);
+	return found;
+}
+
+/* Scores are probabilities when the output comes out of a Softmax, looking through shape-only operators. */
+static bool ends_in_softmax(const struct gir_value *v)
+{
+	for (int depth = 0; v && v->producer && depth < 16; depth++) {
+		switch (v->producer->op) {
+		case GIR_SOFTMAX: return true;
+		case GIR_RESHAPE:
+		case GIR_FLATTEN:
+		case GIR_SQUEEZE:
+		case GIR_UNSQUEEZE:
+		case GIR_IDENTITY: v = v->producer->in[0]; break;
+		default: return false;
+		}
+	}
+	return false;
+}
+
+static bool describe_output(struct camp_model *m, const struct camp_model_options *o, const struct config_sidecar *s, struct err *e)
+{
+	enum config_scores scores = o->scores_given ? o->scores : s->scores_given ? s->scores : SCORES_AUTO;
+	const struct gir_value *v;
+
+	if (!choose_output(m, o->output ? o->output : s->output, e))
+		return false;
+	v = m->graph->outputs.v[m->output];
+	if (!dims_elements(v->dim, v->nd, &m->classes) || m->classes < 1)
+		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' is empty", m->file, v->name);
+	m->probabilities = scores == SCORES_PROBABILITIES || (scores == SCORES_AUTO && ends_in_softmax(v));
+	return true;
+}
+
+static bool describe_input(struct arena *a, struct camp_model *m, const struct camp_model_options *o, const struct config_sidecar *s, struct err *e)
+{
+	const char *text = o->preprocess ? o->preprocess : s->preprocess;
+	const struct gir_value *v;
+
+	(void)a;
+	m->assumed_preprocess = !text;
+	if (!preprocess_parse(text ? text : "torchvision", &m->preprocess, e))
+		return err_in(e, "preprocessing");
+	if (m->graph->inputs.n != 1)
+		return true; /* only .npy inputs can be meant, or info */
+	v = m->graph->inputs.v[0];
+	if (v->nd != 4)
+		return true;
+	return preprocess_fit(&m->preprocess, v->nd, v->dim, e) || err_in(e, "input '%s' of '%s'", v->name, m->file);
+}
+
+bool camp_model_load(struct arena *a, const char *file, const struct camp_model_options *o, struct camp_model **out, struct err *e)
+{
+	struct camp_model *m = ARENA_NEW(a, struct camp_model);
+	struct onnx_options import = {.batch = o->batch};
+	struct config_sidecar s = {0};
+	char *sidecar = config_sidecar_path(a, file), **names;
+	struct bytes bytes;
+
+	m->file = arena_strdup(a, file);
+	m->name = file_stem(a, file);
+	if (!file_map(file, &bytes, e))
+		return false;
+	m->hash = hash_bytes(bytes.p, bytes.n);
+	file_unmap(bytes);
+	if (sidecar && !config_sidecar_read(a, sidecar, &s, e))
+		return false;
+	if (!onnx_import(a, file, &import, &m->graph, e) || !comp_infer(m->graph, e))
+		return err_in(e, "'%s'", file);
+	m->label_offset = s.label_offset;
+	if (s.labels) {
+		if (!class_names_read(a, s.labels, &names, &m->nclass_names, e))
+			return false;
+		m->class_name = (const char *const *)names;
+	}
+	*out = m;
+	return describe_output(m, o, &s, e) && describe_input(a, m, o, &s, e);
+}
+
+const char *camp_class_name(const struct camp_model *m, int64_t index)
+{
+	return index >= 0 && (uint64_t)index < m->nclass_names ? m->class_name[index] : NULL;
+}

@@ -1,0 +1,187 @@
+/* camp_plan.c: everything before the first mutant runs - load, open, compile, list, record */
+#include <string.h>
+
+#include "base/file.h"
+#include "campaign/campaign_internal.h"
+
+#define DEFAULT_ACTIVATION_BYTES ((uint64_t)4 << 30) /* of baseline tensors kept per runner */
+
+static bool load_model(struct camp *c, struct err *e)
+{
+	const struct config_campaign *f = c->config;
+	struct camp_model_options o = {.preprocess = f->preprocess, .output = f->output, .scores_given = f->scores_given, .scores = f->scores,
+	                               .batch = f->batch};
+
+	if (!camp_model_load(c->a, config_path(c->a, f, f->model), &o, &c->model, e))
+		return false;
+	if (c->model->assumed_preprocess)
+		log_warn("'%s' has no side-car and no preprocessing is given: assuming the preset 'torchvision'", f->model);
+	return true;
+}
+
+/* A deterministic draw of k of the inputs, kept in order. */
+static void sample_inputs(struct camp *c, size_t k, uint64_t seed)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < c->ninputs && kept < k; i++) {
+		uint64_t r = hash_bytes(&(uint64_t[2]){seed, i}, 16).lo;
+
+		if (r % (c->ninputs - i) < k - kept)
+			c->input[kept++] = c->input[i];
+	}
+	c->ninputs = kept;
+}
+
+static bool load_inputs(struct camp *c, struct err *e)
+{
+	const struct config_campaign *f = c->config;
+	const char *images = config_path(c->a, f, f->images);
+
+	camp_tell(c, "reading images");
+	if (!camp_inputs(c->a, c->model, &images, 1, config_path(c->a, f, f->labels), &c->input, &c->ninputs, e))
+		return false;
+	if (f->image_sample > 0 && (size_t)f->image_sample < c->ninputs)
+		sample_inputs(c, (size_t)f->image_sample, f->seed);
+	return c->ninputs || err_set(e, ERR_USAGE, "'%s' holds no images", images);
+}
+
+static bool open_devices(struct camp *c, struct err *e)
+{
+	const struct config_campaign *f = c->config;
+	struct pool_device *dev = ARENA_ARRAY(c->a, struct pool_device, f->ndevices);
+	bool any = false;
+
+	c->ndevices = f->ndevices;
+	c->device = ARENA_ARRAY(c->a, struct camp_device_state, c->ndevices);
+	for (size_t d = 0; d < c->ndevices; d++) {
+		c->device[d].name = f->devices[d];
+		if (!camp_device(c->a, f->devices[d], f, &dev[d], e))
+			return false;
+	}
+	camp_tell(c, "opening devices");
+	if (!pool_open(dev, c->ndevices, &c->pool, e))
+		return false;
+	for (size_t d = 0; d < c->ndevices; d++) {
+		const char *why = pool_device_error(c->pool, d);
+
+		c->device[d].dead = why;
+		any = any || !why;
+		if (why)
+			log_warn("device '%s' cannot be used: %s", c->device[d].name, why);
+	}
+	return any || err_set(e, ERR_DEVICE, "no device can be used: %s", pool_device_error(c->pool, 0));
+}
+
+static bool compile(struct camp *c, struct err *e)
+{
+	uint64_t bytes = 1, budget = DEFAULT_ACTIVATION_BYTES;
+	int lanes = 16;
+
+	for (size_t d = 0; d < c->ndevices; d++)
+		if (!c->device[d].dead && pool_caps(c->pool, d)->lanes < lanes)
+			lanes = pool_caps(c->pool, d)->lanes;
+	camp_tell(c, "compiling the model");
+	if (!camp_program_build(c->a, c->model, c->config->opt_level, (const char *const *)c->config->disable_pass, c->config->ndisable_pass, lanes,
+	                        &c->program, e))
+		return false;
+	for (uint32_t i = 0; i < c->program.bundle->nbuffers; i++) {
+		const struct bundle_buffer *b = &c->program.bundle->buffer[i];
+		int64_t n = 0;
+
+		if (b->role != BUF_CONST && dims_elements(b->dim, b->nd, &n))
+			bytes += (uint64_t)n * dtype_size(b->dtype);
+	}
+	c->chunk = (size_t)(budget / bytes);
+	c->chunk = c->chunk < 1 ? 1 : c->chunk > c->ninputs ? c->ninputs : c->chunk;
+	return true;
+}
+
+static bool list_mutants(struct camp *c, struct err *e)
+{
+	struct mut_spec *spec;
+	size_t n;
+
+	camp_tell(c, "listing mutants");
+	if (c->options->only_mutant) {
+		c->mutant = ARENA_NEW(c->a, struct mutant);
+		c->nmutants = 1;
+		return mut_parse(c->a, &c->program.subject, c->options->only_mutant, c->mutant, e);
+	}
+	return camp_specs(c->a, c->config->mutations, c->config->nmutations, &spec, &n, e) &&
+	       mut_list(c->a, &c->program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, e);
+}
+
+static bool record_facts(struct camp *c, struct err *e)
+{
+	struct store_model m = {.name = c->model->name, .file = c->model->file, .hash = c->model->hash};
+
+	if (!store_configure(c->store, config_text(c->a, c->config), e) || !store_put_model(c->store, &m, e))
+		return false;
+	for (size_t i = 0; i < c->ninputs; i++) {
+		struct store_image im = {.index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label};
+
+		if (!store_put_image(c->store, &im, e))
+			return false;
+	}
+	for (size_t d = 0; d < c->ndevices; d++) {
+		const struct device_caps *caps = c->device[d].dead ? NULL : pool_caps(c->pool, d);
+		struct store_device dev = {.name = c->device[d].name, .backend = caps ? caps->backend : "", .identity = caps ? caps->identity : "",
+		                           .describe = caps ? caps->describe : "", .error = pool_device_error(c->pool, d)};
+
+		if (!store_put_device(c->store, &dev, e))
+			return false;
+	}
+	return true;
+}
+
+static bool record_mutant(struct camp *c, const struct mutant *m, struct err *e)
+{
+	struct arena *a = arena_new(c->a);
+	struct store_mutant row = {.id = m->id, .op = m->op->name, .category = mut_category_name(m->op->category), .target = m->target,
+	                           .ordinal = m->all ? "all" : arena_printf(a, "%u", m->ordinal), .variant = m->op->variant[m->variant],
+	                           .sites = (int64_t)m->sites};
+	char *diff = NULL;
+	bool ok = !m->sites || camp_ir_diff(a, &c->program, m, &diff, NULL) || !diff;
+
+	row.diff = diff;
+	ok = ok && store_put_mutant(c->store, &row, e);
+	arena_free(a);
+	return ok;
+}
+
+static bool record(struct camp *c, struct err *e)
+{
+	bool ok;
+
+	camp_tell(c, "recording the plan");
+	if (!store_begin(c->store, e))
+		return false;
+	ok = record_facts(c, e);
+	for (size_t i = 0; ok && i < c->nmutants; i++) {
+		ok = record_mutant(c, &c->mutant[i], e);
+		if (i % 64 == 0)
+			camp_tell(c, NULL);
+	}
+	if (ok)
+		return store_commit(c->store, e);
+	store_rollback(c->store);
+	return false;
+}
+
+bool camp_prepare(struct camp *c, const char *store_path, struct err *e)
+{
+	if (!load_model(c, e) || !load_inputs(c, e) || !open_devices(c, e) || !compile(c, e) || !list_mutants(c, e))
+		return false;
+	if (!store_open(store_path, STORE_WRITE, &c->store, e) || !record(c, e)) /* opened late: a mistake above leaves no file */
+		return false;
+	c->progress.jobs = c->nmutants * c->ndevices;
+	return true;
+}
+
+void camp_end(struct camp *c)
+{
+	if (c->pool)
+		pool_close(c->pool);
+	store_close(c->store);
+}

@@ -1,0 +1,182 @@
+/* camp_program.c: the original's program, a mutant's program, and what differs between them */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/diff.h"
+#include "base/err.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "campaign/campaign.h"
+
+#define DIALECT "c"
+
+bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, int lanes,
+                        struct camp_program *out, struct err *e)
+{
+	struct lir_func **func;
+
+	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = lanes}};
+	out->options.plan = gir_plan_new(a);
+	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, DIALECT, &out->bundle, e))
+		return err_in(e, "compiling '%s'", m->file);
+	gir_plan_replay(out->options.plan);
+	func = ARENA_ARRAY(a, struct lir_func *, out->program->nkernels);
+	for (uint32_t k = 0; k < out->program->nkernels; k++)
+		func[k] = out->program->kernel[k].func;
+	out->subject = (struct mut_subject){.graph = m->graph, .func = func, .nfuncs = out->program->nkernels};
+	return true;
+}
+
+/* Everything of a program that decides its results: kernels, wiring, shapes, constants; not names. */
+static struct hash identity(const struct bundle *b)
+{
+	struct hasher *h = hasher_new();
+
+	hash_put_u64(h, b->nbuffers);
+	for (uint32_t i = 0; i < b->nbuffers; i++) {
+		const struct bundle_buffer *buf = &b->buffer[i];
+
+		hash_put_u64(h, buf->role == BUF_CONST || buf->role == BUF_INPUT ? buf->role : BUF_TEMP);
+		hash_put_u64(h, buf->dtype);
+		hash_put_u64(h, (uint64_t)buf->nd);
+		for (int d = 0; d < buf->nd; d++)
+			hash_put_u64(h, (uint64_t)buf->dim[d]);
+		hash_put_hash(h, buf->role == BUF_CONST ? buf->hash : (struct hash){0});
+	}
+	for (uint32_t i = 0; i < b->nlaunches; i++) {
+		const struct bundle_launch *l = &b->launch[i];
+
+		hash_put_hash(h, b->kernel[l->kernel].hash);
+		hash_put_u64(h, l->parallel);
+		for (uint32_t k = 0; k < l->nargs; k++)
+			hash_put_u64(h, l->arg[k]);
+	}
+	for (uint32_t i = 0; i < b->noutputs; i++)
+		hash_put_u64(h, b->output[i]);
+	return hasher_end(h);
+}
+
+bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant, struct bundle **bundle,
+                 struct comp_program **program, bool *same, struct err *e)
+{
+	struct gir_graph *graph;
+	struct lir_func **func;
+
+	(void)m;
+	*bundle = NULL;
+	*program = p->program;
+	*same = false;
+	switch (mutant->op->kind) {
+	case MUT_INPUT:
+		return true;
+	case MUT_LOOP:
+		if (!mut_apply_loop(a, &p->subject, mutant, &func, e))
+			return false;
+		*program = comp_replace(a, p->program, func);
+		break;
+	case MUT_GRAPH:
+		if (!mut_apply_graph(a, &p->subject, mutant, &graph, e) || !comp_program(a, graph, &p->options, program, e))
+			return false;
+		break;
+	}
+	if (!comp_bundle(a, *program, DIALECT, bundle, e))
+		return false;
+	*same = hash_eq(identity(*bundle), identity(p->bundle));
+	return true;
+}
+
+static void diff_loops(struct str *out, const struct camp_program *p, struct lir_func *const *func)
+{
+	for (size_t k = 0; k < p->subject.nfuncs; k++) {
+		struct str before = {0}, after = {0};
+
+		if (!func[k])
+			continue;
+		lir_print(&before, p->subject.func[k]);
+		lir_print(&after, func[k]);
+		text_diff(out, p->subject.func[k]->name, str_text(&before), p->subject.func[k]->name, str_text(&after), 3);
+		str_free(&before);
+		str_free(&after);
+	}
+}
+
+bool camp_ir_diff(struct arena *a, struct camp_program *p, const struct mutant *m, char **out, struct err *e)
+{
+	struct arena *scratch = arena_new(a);
+	struct str text = {0};
+	bool ok = true;
+
+	if (m->op->kind == MUT_INPUT) {
+		str_addf(&text, "input: %s\n", mut_input_edit(m));
+	} else if (m->op->kind == MUT_LOOP) {
+		struct lir_func **func;
+
+		ok = mut_apply_loop(scratch, &p->subject, m, &func, e);
+		if (ok)
+			diff_loops(&text, p, func);
+	} else {
+		struct str before = {0}, after = {0};
+		struct gir_graph *g;
+
+		ok = mut_apply_graph(scratch, &p->subject, m, &g, e);
+		if (ok && comp_infer(g, NULL)) {
+			gir_print(&before, p->subject.graph, false);
+			gir_print(&after, g, false);
+			text_diff(&text, "graph", str_text(&before), "mutant", str_text(&after), 1);
+		}
+		str_free(&before);
+		str_free(&after);
+	}
+	*out = arena_strndup(a, str_text(&text), text.n);
+	str_free(&text);
+	arena_free(scratch);
+	return ok;
+}
+
+static bool add_preset(struct arena *a, const struct config_mutation *m, struct mut_spec **list, size_t *n, struct err *e)
+{
+	const struct mut_preset *p = mut_preset_find(m->preset);
+	struct str known = {0};
+
+	if (!p) {
+		for (size_t i = 0; mut_presets[i]; i++)
+			str_addf(&known, "%s'%s'", i ? ", " : "", mut_presets[i]->name);
+		err_set(e, ERR_USAGE, "no preset of mutations is called '%s'; known: %s", m->preset, str_text(&known));
+		str_free(&known);
+		return false;
+	}
+	*list = arena_memdup(a, p->spec, p->n * sizeof **list);
+	*n = p->n;
+	return true;
+}
+
+static void set_pick(struct mut_spec *s, const struct config_mutation *m)
+{
+	static const enum mut_pick pick[] = {[SITES_EACH] = MUT_EACH, [SITES_ALL] = MUT_ALL, [SITES_RANGE] = MUT_RANGE, [SITES_SAMPLE] = MUT_SAMPLE};
+
+	s->pick = pick[m->sites];
+	s->first = m->sites == SITES_RANGE ? (uint64_t)m->first - 1 : 0;
+	s->last = m->sites == SITES_RANGE ? (uint64_t)m->last - 1 : 0;
+	s->count = (uint64_t)m->sample;
+}
+
+bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, struct mut_spec **out, size_t *count, struct err *e)
+{
+	VEC(struct mut_spec) all = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		struct mut_spec one = {.operator_glob = m[i].op}, *list = &one;
+		size_t k = 1;
+
+		if (m[i].preset && !add_preset(a, &m[i], &list, &k, e))
+			return false;
+		for (size_t s = 0; s < k; s++) {
+			if (!m[i].preset || m[i].sites_text)
+				set_pick(&list[s], &m[i]);
+			vec_push(a, &all, list[s]);
+		}
+	}
+	*out = all.v;
+	*count = all.n;
+	return true;
+}

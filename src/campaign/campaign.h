@@ -1,0 +1,123 @@
+/* campaign/campaign.h: the whole story - model, images, devices, mutants; run, judge, keep
+ *
+ * The only room that knows all the others below it. Commands call these functions; nothing here prints but through log.h
+ * and the progress hook.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "compile/compile.h"
+#include "config/config.h"
+#include "image/image.h"
+#include "mutate/mutate.h"
+#include "store/store.h"
+#include "worker/worker.h"
+
+struct arena;
+struct err;
+
+/* ---- a model and the facts about it (camp_model.c) ---- */
+
+struct camp_model {
+	const char *file, *name;          /* name: the file's without suffix */
+	struct hash hash;                 /* of the file */
+	struct gir_graph *graph;          /* imported and inferred */
+	size_t output;                    /* which graph output holds the scores */
+	bool probabilities;               /* the output is already a distribution */
+	int64_t classes;                  /* elements of that output */
+	struct preprocess preprocess;     /* fitted to the input */
+	bool assumed_preprocess;          /* neither given nor in a side-car */
+	int64_t label_offset;             /* class index = label in labels.csv + this */
+	const char *const *class_name;    /* may be NULL */
+	size_t nclass_names;
+};
+struct camp_model_options {
+	const char *preprocess, *output;  /* override the side-car's; may be NULL */
+	bool scores_given;
+	enum config_scores scores;
+	int batch;                        /* 0: 1 */
+};
+bool camp_model_load(struct arena *a, const char *file, const struct camp_model_options *o, struct camp_model **out, struct err *e);
+const char *camp_class_name(const struct camp_model *m, int64_t index); /* NULL when unknown */
+
+/* ---- devices (camp_devices.c) ---- */
+
+/* Built-in names (host-gcc, host-clang) and the configuration's definitions. An unknown name is ERR_USAGE and lists the known. */
+bool camp_device(struct arena *a, const char *name, const struct config_campaign *c, struct pool_device *out, struct err *e);
+extern const char *const camp_builtin_devices[]; /* NULL-terminated */
+
+/* ---- inputs (camp_inputs.c) ---- */
+
+struct camp_input {
+	const char *path, *name;          /* name is unique among the inputs */
+	struct tensor *tensor;            /* preprocessed, as the model wants it */
+	struct hash hash;
+	int64_t label;                    /* class index of the model, -1 unknown */
+};
+/* paths: images, folders, .npy. Each image is decoded and preprocessed once. labels: a CSV, or NULL for labels.csv beside them. */
+bool camp_inputs(struct arena *a, const struct camp_model *m, const char *const *path, size_t npaths, const char *labels,
+                 struct camp_input **out, size_t *n, struct err *e);
+/* The same images with the preprocessing changed by an input mutant's edit. */
+bool camp_inputs_edited(struct arena *a, const struct camp_model *m, const struct camp_input *in, size_t n, const char *edit,
+                        struct tensor ***out, struct err *e);
+
+/* ---- programs (camp_program.c) ---- */
+
+struct camp_program {
+	struct comp_options options;
+	struct comp_program *program;     /* of the original */
+	struct bundle *bundle;
+	struct mut_subject subject;
+};
+/* lanes: of the target class (the least of the devices'); used at level 3. */
+bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, int lanes,
+                        struct camp_program *out, struct err *e);
+/* A mutant's program. *bundle is NULL for an input mutant. `same` says that it is the original's, text and wiring. */
+bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant, struct bundle **bundle,
+                 struct comp_program **program, bool *same, struct err *e);
+/* The difference in graph or loop IR, as text (unified diffs, one per changed function). */
+bool camp_ir_diff(struct arena *a, struct camp_program *p, const struct mutant *m, char **out, struct err *e);
+/* Specs of the configuration's mutation list, presets expanded. */
+bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, struct mut_spec **out, size_t *count, struct err *e);
+
+/* ---- judging one image (camp_judge.c) ---- */
+
+/* logits of the original and the mutant (n f32 values each); noise: largest difference that is not a fault. Fills answer (with label
+ * and probability in `a`), the metrics and the outcome. */
+void camp_judge(struct arena *a, const struct camp_model *m, const float *original, const float *mutant, int64_t n, int k, double noise,
+                struct store_image_result *out);
+void camp_answer(struct arena *a, const struct camp_model *m, const float *scores, int64_t n, int k, struct store_answer *out);
+/* The selected output of an image as f32 scores. */
+const float *camp_scores(struct arena *a, const struct camp_model *m, const struct tensor *outputs);
+
+/* ---- running (camp_run.c) ---- */
+
+struct camp_progress {
+	uint64_t jobs, done;              /* mutant x device */
+	uint64_t resumed;                 /* of jobs: were in the store already */
+	uint64_t by_outcome[OUTCOME_COUNT];
+	double elapsed_s;
+	const char *phase;                /* "building the original", "mutants", ... */
+};
+struct camp_hooks {
+	void (*progress)(const struct camp_progress *p, void *user); /* may be NULL; called often, cheap calls expected */
+	bool (*stop)(void *user);         /* true: end cleanly now (Ctrl-C); what is stored stays */
+	void *user;
+};
+struct camp_summary {
+	uint64_t mutants, jobs, done, resumed;
+	struct pool_stats pool;
+	double elapsed_s;
+	bool stopped;
+	double killed_percent;            /* by fail_under_criterion, over all devices; of counted outcomes */
+	bool below;                       /* under fail-under */
+};
+struct camp_run_options {
+	const char *only_mutant;          /* --mutant: this id alone */
+	bool no_reuse;                    /* every mutant's whole program is run */
+};
+/* Plans, runs, judges, stores. Resumes what the store holds. */
+bool camp_run(const struct config_campaign *c, const char *store_path, const struct camp_run_options *o, const struct camp_hooks *h,
+              struct camp_summary *out, struct err *e);

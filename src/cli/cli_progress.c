@@ -1,0 +1,104 @@
+/* cli_progress.c: progress with an ETA, and Ctrl-C */
+#include "cli/cli_progress.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "campaign/campaign.h"
+
+static volatile sig_atomic_t interrupted;
+static bool shown;
+static double last;
+
+static void on_signal(int sig)
+{
+	if (interrupted)
+		_exit(128 + sig);
+	interrupted = 1;
+}
+
+static bool stop(void *user)
+{
+	(void)user;
+	return interrupted;
+}
+
+static void clear_line(void)
+{
+	if (shown)
+		fputs("\r\033[K", stderr);
+	shown = false;
+}
+
+static int columns(void)
+{
+	struct winsize w;
+
+	return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col > 10 ? w.ws_col : 80;
+}
+
+static void add_time(struct str *s, double t)
+{
+	if (t >= 3600)
+		str_addf(s, "%dh%02dm", (int)t / 3600, (int)t / 60 % 60);
+	else if (t >= 60)
+		str_addf(s, "%dm%02ds", (int)t / 60, (int)t % 60);
+	else
+		str_addf(s, "%.0fs", t);
+}
+
+static void progress(const struct camp_progress *p, void *user)
+{
+	static const enum outcome worth[] = {OUTCOME_MISCLASSIFIED, OUTCOME_CRASH, OUTCOME_HANG, OUTCOME_TOOL_ERROR};
+	uint64_t fresh = p->done - p->resumed;
+	struct str s = {0};
+
+	(void)user;
+	if (p->elapsed_s - last < 0.1 && shown)
+		return;
+	last = p->elapsed_s;
+	if (p->done && p->jobs) {
+		str_addf(&s, "%llu of %llu (%d %%)", (unsigned long long)p->done, (unsigned long long)p->jobs, (int)(100 * p->done / p->jobs));
+		for (size_t i = 0; i < sizeof worth / sizeof *worth; i++)
+			if (p->by_outcome[worth[i]])
+				str_addf(&s, ", %llu %s", (unsigned long long)p->by_outcome[worth[i]], outcome_name(worth[i]));
+		if (fresh) {
+			str_addf(&s, ", %.1f/s, ", (double)fresh / p->elapsed_s);
+			add_time(&s, p->elapsed_s / (double)fresh * (double)(p->jobs - p->done));
+			str_add(&s, " left");
+		}
+	} else {
+		str_addf(&s, "%s ... ", p->phase ? p->phase : "");
+		add_time(&s, p->elapsed_s);
+	}
+	fprintf(stderr, "\r%.*s\033[K", columns() - 1, str_text(&s));
+	fflush(stderr);
+	shown = true;
+	str_free(&s);
+}
+
+void cli_progress_start(struct camp_hooks *h, bool quiet)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+	const char *term = getenv("TERM");
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	h->stop = stop;
+	if (quiet || !isatty(STDERR_FILENO) || (term && !strcmp(term, "dumb")))
+		return;
+	h->progress = progress;
+	log_set_hook(clear_line);
+}
+
+void cli_progress_end(void)
+{
+	clear_line();
+	log_set_hook(NULL);
+}

@@ -1,0 +1,11 @@
+/* cli_progress.h: a line that tells how far a campaign is; on a terminal only */
+#pragma once
+#include <stdbool.h>
+
+struct camp_hooks;
+
+/* Fills the hooks: progress on standard error when that is a terminal and not quiet, and a stop on Ctrl-C or SIGTERM (a second
+ * one ends the process at once). */
+void cli_progress_start(struct camp_hooks *h, bool quiet);
+/* Clears the line. */
+void cli_progress_end(void);

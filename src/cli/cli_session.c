@@ -1,0 +1,104 @@
+/* cli_session.c: devices, model and program from the options that most commands share */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "campaign/campaign.h"
+#include "cli/cli.h"
+
+bool cli_devices(const struct cli_args *args, struct config_campaign *out, struct err *e)
+{
+	const struct cli_value *names = cli_get(args, "device");
+	const char *file = cli_text(args, "devices-file", NULL);
+
+	config_campaign_default(out);
+	if (file && !config_devices_read(args->a, file, &out->definitions, &out->ndefinitions, e))
+		return false;
+	out->ndevices = names->n ? names->n : 1;
+	out->devices = ARENA_ARRAY(args->a, char *, out->ndevices);
+	out->devices[0] = arena_strdup(args->a, "host-gcc");
+	for (size_t i = 0; i < names->n; i++)
+		out->devices[i] = arena_strdup(args->a, names->list[i]);
+	return true;
+}
+
+static bool has_option(const struct cli_args *args, const char *name)
+{
+	for (const struct cli_option *o = args->command->options; o->name; o++)
+		if (!strcmp(o->name, name))
+			return true;
+	return false;
+}
+
+bool cli_model(const struct cli_args *args, const char *file, struct camp_model **out, struct err *e)
+{
+	struct camp_model_options o = {0};
+	int64_t batch = has_option(args, "batch") ? cli_int(args, "batch", 1) : 1;
+
+	if (batch < 1 || batch > 4096)
+		return err_set(e, ERR_USAGE, "--batch takes 1 to 4096");
+	o.batch = (int)batch;
+	if (has_option(args, "preprocess"))
+		o.preprocess = cli_text(args, "preprocess", NULL);
+	if (has_option(args, "output"))
+		o.output = cli_text(args, "output", NULL);
+	return camp_model_load(args->a, file, &o, out, e);
+}
+
+bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, int *lanes, struct err *e)
+{
+	struct pool_device *dev = ARENA_ARRAY(args->a, struct pool_device, c->ndevices);
+
+	for (size_t d = 0; d < c->ndevices; d++) {
+		if (!camp_device(args->a, c->devices[d], c, &dev[d], e))
+			return false;
+		if (has_option(args, "threads") && cli_get(args, "threads")->given)
+			dev[d].threads = (int)cli_int(args, "threads", 0);
+	}
+	if (!pool_open(dev, c->ndevices, out, e))
+		return false;
+	*lanes = 16;
+	for (size_t d = 0; d < c->ndevices; d++) {
+		if (pool_device_error(*out, d)) {
+			err_set(e, ERR_DEVICE, "device '%s' cannot be used: %s", c->devices[d], pool_device_error(*out, d));
+			pool_close(*out);
+			*out = NULL;
+			return false;
+		}
+		if (pool_caps(*out, d)->lanes < *lanes)
+			*lanes = pool_caps(*out, d)->lanes;
+	}
+	return true;
+}
+
+bool cli_program(const struct cli_args *args, const struct camp_model *m, int lanes, struct camp_program *out, struct err *e)
+{
+	const struct cli_value *off = cli_get(args, "disable-pass");
+	int64_t level = cli_int(args, "opt-level", 2);
+
+	if (level < 0 || level > 3)
+		return err_set(e, ERR_USAGE, "--opt-level takes 0 to 3, not %lld", (long long)level);
+	for (size_t i = 0; i < off->n; i++) {
+		bool known = false;
+
+		for (size_t k = 0; gir_passes[k]; k++)
+			known = known || !strcmp(gir_passes[k]->name, off->list[i]);
+		if (!known)
+			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", off->list[i]);
+	}
+	return camp_program_build(args->a, m, (int)level, off->list, off->n, lanes, out, e);
+}
+
+bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e)
+{
+	struct config_campaign c;
+	struct pool *pool;
+	int lanes = 16;
+
+	if (cli_int(args, "opt-level", 2) >= 3) {
+		if (!cli_devices(args, &c, e) || !cli_pool(args, &c, &pool, &lanes, e))
+			return false;
+		pool_close(pool);
+	}
+	return cli_program(args, m, lanes, out, e);
+}

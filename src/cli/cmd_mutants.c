@@ -1,0 +1,153 @@
+/* cmd_mutants.c: where a model can be mutated */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "campaign/campaign.h"
+#include "cli/cli.h"
+#include "cli/cli_json.h"
+#include "onnx/onnx.h"
+
+static const struct cli_option options[] = {
+        {"operator", CLI_LIST, "GLOB", "only these operators (default: all)"},
+        {"preset", CLI_TEXT, "NAME", "the mutants of a preset instead"},
+        {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5 or 'sample 50' (default: each)"},
+        {"count", CLI_FLAG, NULL, "only the number of sites of each operator"},
+        {"export", CLI_TEXT, "DIR", "write graph mutants as ONNX files, and DIR/index.csv"},
+        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_SEED, CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_JSON, CLI_OPT_END};
+
+/* The specifications that --operator, --preset and --sites stand for. */
+static bool specs(const struct cli_args *args, struct mut_spec **out, size_t *n, struct err *e)
+{
+	const struct cli_value *globs = cli_get(args, "operator");
+	size_t count = globs->n ? globs->n : 1;
+	struct config_mutation *m = ARENA_ARRAY(args->a, struct config_mutation, count);
+	const char *sites = cli_text(args, "sites", NULL);
+
+	for (size_t i = 0; i < count; i++) {
+		if (cli_get(args, "preset")->given)
+			m[i].preset = arena_strdup(args->a, cli_text(args, "preset", NULL));
+		else
+			m[i].op = arena_strdup(args->a, globs->n ? globs->list[i] : "*");
+		if (sites && !config_sites_parse(sites, &m[i], e))
+			return false;
+		m[i].sites_text = arena_strdup(args->a, sites);
+	}
+	return camp_specs(args->a, m, count, out, n, e);
+}
+
+static bool print_counts(const struct cli_args *args, const struct camp_program *p, struct err *e)
+{
+	const struct cli_value *globs = cli_get(args, "operator");
+	json_t *list = json_array();
+
+	for (size_t i = 0; mut_ops[i]; i++) {
+		bool wanted = !globs->n;
+		uint64_t n;
+
+		for (size_t g = 0; g < globs->n; g++)
+			wanted = wanted || !fnmatch(globs->list[g], mut_ops[i]->name, 0);
+		if (!wanted)
+			continue;
+		n = mut_count_sites(&p->subject, mut_ops[i]);
+		json_array_append_new(list, json_pack("{s:s,s:s,s:I}", "operator", mut_ops[i]->name, "category",
+		                                      mut_category_name(mut_ops[i]->category), "sites", (json_int_t)n));
+		if (!cli_flag(args, "json"))
+			printf("%8llu  %s\n", (unsigned long long)n, mut_ops[i]->name);
+	}
+	if (cli_flag(args, "json"))
+		return cli_print_json(json_pack("{s:o}", "operators", list), e);
+	json_decref(list);
+	return true;
+}
+
+static bool export_one(const struct cli_args *args, struct camp_program *p, const struct mutant *m, const char *path, struct err *e)
+{
+	struct arena *a = arena_new(args->a);
+	struct gir_graph *g;
+	bool ok = mut_apply_graph(a, &p->subject, m, &g, e) && onnx_export(path, g, e);
+
+	arena_free(a);
+	return ok || err_in(e, "exporting '%s'", m->id);
+}
+
+static bool export_all(const struct cli_args *args, struct camp_program *p, const struct mutant *m, size_t n, struct err *e)
+{
+	const char *dir = cli_text(args, "export", NULL);
+	struct str index = {0};
+	size_t written = 0;
+	bool ok = file_mkdirs(dir, e);
+
+	str_add(&index, "file,mutant,label,sites\n");
+	for (size_t i = 0; ok && i < n; i++) {
+		char name[64];
+
+		if (m[i].op->kind != MUT_GRAPH || !m[i].sites)
+			continue;
+		snprintf(name, sizeof name, "mutant_%05zu.onnx", i);
+		ok = export_one(args, p, &m[i], file_join(args->a, dir, name), e);
+		str_addf(&index, "%s,\"%s\",\"%s\",%llu\n", name, m[i].id, m[i].label ? m[i].label : "", (unsigned long long)m[i].sites);
+		written++;
+	}
+	ok = ok && file_write(file_join(args->a, dir, "index.csv"), str_text(&index), index.n, e);
+	str_free(&index);
+	if (ok)
+		log_info("%zu graph mutants written to '%s' (loop and input mutants have no ONNX form)", written, dir);
+	return ok;
+}
+
+static bool print_mutants(const struct cli_args *args, const struct mutant *m, size_t n, struct err *e)
+{
+	json_t *list;
+
+	if (!cli_flag(args, "json")) {
+		for (size_t i = 0; i < n; i++)
+			printf("%s%s%s\n", m[i].id, m[i].sites ? "" : "  (no site)", m[i].all ? arena_printf(args->a, "  (%llu sites)", (unsigned long long)m[i].sites) : "");
+		return true;
+	}
+	list = json_array();
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:s?}", "id", m[i].id, "operator", m[i].op->name, "category",
+		                                      mut_category_name(m[i].op->category), "target", m[i].target, "variant",
+		                                      m[i].op->variant[m[i].variant], "sites", (json_int_t)m[i].sites, "label", m[i].label));
+	return cli_print_json(json_pack("{s:o}", "mutants", list), e);
+}
+
+static bool run(const struct cli_args *args, int *status, struct err *e)
+{
+	struct camp_program p;
+	struct camp_model *m;
+	struct mut_spec *spec;
+	struct mutant *mutant;
+	size_t nspecs, n;
+
+	(void)status;
+	if (!specs(args, &spec, &nspecs, e) || !cli_model(args, args->positional[0], &m, e) || !cli_program_only(args, m, &p, e))
+		return false;
+	if (cli_flag(args, "count"))
+		return print_counts(args, &p, e);
+	if (!mut_list(args->a, &p.subject, spec, nspecs, (uint64_t)cli_int(args, "seed", 1), &mutant, &n, e))
+		return false;
+	if (cli_get(args, "export")->given && !export_all(args, &p, mutant, n, e))
+		return false;
+	return cli_get(args, "export")->given || print_mutants(args, mutant, n, e);
+}
+
+const struct cli_command cmd_mutants = {
+        .name = "mutants",
+        .summary = "the mutants of a model: sites and ids",
+        .usage = "MODEL",
+        .description = "Lists where the operators apply, one id per line: OPERATOR/NODE or KERNEL or input/ORDINAL or all/VARIANT. The ids are what "
+                       "'show' and 'run --mutant' take. Nothing is built or run.",
+        .options = options,
+        .examples = "  mutatenn mutants demo/model.onnx --operator 'loop.cond.*' --opt-level 3\n"
+                    "  mutatenn mutants demo/model.onnx --count\n"
+                    "  mutatenn mutants demo/model.onnx --preset mutatenn-paper --export mutants/\n",
+        .min_positional = 1,
+        .max_positional = 1,
+        .run = run,
+};

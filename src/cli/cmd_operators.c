@@ -1,0 +1,96 @@
+/* cmd_operators.c: the catalogue of mutation operators, also as the Markdown page of docs/ */
+#include <fnmatch.h>
+#include <stdio.h>
+
+#include "campaign/campaign.h"
+#include "cli/cli.h"
+#include "cli/cli_json.h"
+
+static const struct cli_option options[] = {
+        {"operator", CLI_TEXT, "GLOB", "only these operators"},
+        {"markdown", CLI_FLAG, NULL, "as a Markdown document (docs/operators.md is made this way)"},
+        CLI_OPT_JSON, CLI_OPT_END};
+
+static const char *kind_name(enum mut_kind k)
+{
+	static const char *const names[] = {"graph", "loop", "input"};
+
+	return names[k];
+}
+
+static void print_markdown(const char *glob)
+{
+	printf("# Mutation operators\n\nMade by `mutatenn operators --markdown` from the operators' own tables.\n");
+	for (int c = 0; c < MUT_CAT_COUNT; c++) {
+		printf("\n## %s\n\n| operator | works on | variants | what it does | what real fault it imitates |\n|---|---|---|---|---|\n",
+		       mut_category_name((enum mut_category)c));
+		for (size_t i = 0; mut_ops[i]; i++) {
+			const struct mut_op *op = mut_ops[i];
+
+			if ((int)op->category != c || fnmatch(glob, op->name, 0))
+				continue;
+			printf("| `%s` | %s | ", op->name, kind_name(op->kind));
+			for (size_t v = 0; op->variant[v]; v++)
+				printf("%s`%s`", v ? " " : "", op->variant[v]);
+			printf(" | %s | %s |\n", op->summary, op->imitates);
+		}
+	}
+	printf("\n## Presets\n\n");
+	for (size_t i = 0; mut_presets[i]; i++) {
+		printf("### %s\n\n%s\n\n| row | operator | variant |\n|---|---|---|\n", mut_presets[i]->name, mut_presets[i]->summary);
+		for (size_t k = 0; k < mut_presets[i]->n; k++) {
+			const struct mut_spec *s = &mut_presets[i]->spec[k];
+
+			printf("| %s | `%s` | `%s` |\n", s->label ? s->label : "", s->operator_glob, s->variant_glob ? s->variant_glob : "*");
+		}
+		printf("\n");
+	}
+}
+
+static json_t *json_op(const struct mut_op *op)
+{
+	json_t *variants = json_array();
+
+	for (size_t v = 0; op->variant[v]; v++)
+		json_array_append_new(variants, json_string(op->variant[v]));
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "name", op->name, "kind", kind_name(op->kind), "category", mut_category_name(op->category),
+	                 "summary", op->summary, "imitates", op->imitates, "variants", variants);
+}
+
+static bool run(const struct cli_args *args, int *status, struct err *e)
+{
+	const char *glob = cli_text(args, "operator", "*");
+	json_t *list;
+
+	(void)status;
+	if (cli_flag(args, "markdown")) {
+		print_markdown(glob);
+		return true;
+	}
+	list = json_array();
+	for (size_t i = 0; mut_ops[i]; i++) {
+		if (fnmatch(glob, mut_ops[i]->name, 0))
+			continue;
+		json_array_append_new(list, json_op(mut_ops[i]));
+		if (!cli_flag(args, "json"))
+			printf("%-30s %s\n", mut_ops[i]->name, mut_ops[i]->summary);
+	}
+	if (!json_array_size(list)) {
+		json_decref(list);
+		return err_set(e, ERR_USAGE, "no operator matches '%s'", glob);
+	}
+	if (cli_flag(args, "json"))
+		return cli_print_json(json_pack("{s:o}", "operators", list), e);
+	json_decref(list);
+	return true;
+}
+
+const struct cli_command cmd_operators = {
+        .name = "operators",
+        .summary = "the catalogue of mutation operators",
+        .usage = "",
+        .description = "Lists every mutation operator: what it changes and what real fault it stands for.",
+        .options = options,
+        .examples = "  mutatenn operators\n  mutatenn operators --operator 'loop.cond.*' --json\n",
+        .run = run,
+};

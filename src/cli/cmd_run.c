@@ -1,0 +1,171 @@
+/* cmd_run.c: a campaign */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "campaign/campaign.h"
+#include "cli/cli.h"
+#include "cli/cli_progress.h"
+#include "report/report.h"
+
+static const struct cli_option options[] = {
+        {"model", CLI_TEXT, "FILE", "the ONNX model (without a campaign file)"},
+        {"images", CLI_TEXT, "PATH", "a folder of pictures, a picture, or a .npy"},
+        {"labels", CLI_TEXT, "FILE", "CSV of true classes (default: labels.csv beside the pictures)"},
+        {"mutations", CLI_LIST, "WHAT", "presets or operator globs (default: mutatenn-paper)"},
+        {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5 or 'sample 50', for all of --mutations"},
+        {"store", CLI_TEXT, "FILE", "where the results go (default: the campaign file's `store`, else CAMPAIGN.db or MODEL.db)"},
+        {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
+        {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
+        {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
+        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
+        CLI_OPT_SEED, CLI_OPT_QUIET, CLI_OPT_END};
+
+static bool set_mutations(const struct cli_args *args, struct config_campaign *c, struct err *e)
+{
+	static const char *const paper[] = {"mutatenn-paper"};
+	const struct cli_value *v = cli_get(args, "mutations");
+	const char *const *name = v->n ? v->list : paper, *sites = cli_text(args, "sites", NULL);
+
+	if (!v->n && c->nmutations && !sites)
+		return true;
+	c->nmutations = v->n ? v->n : 1;
+	c->mutations = ARENA_ARRAY(args->a, struct config_mutation, c->nmutations);
+	for (size_t i = 0; i < c->nmutations; i++) {
+		struct config_mutation *m = &c->mutations[i];
+
+		if (mut_preset_find(name[i]))
+			m->preset = arena_strdup(args->a, name[i]);
+		else
+			m->op = arena_strdup(args->a, name[i]);
+		if (sites && !config_sites_parse(sites, m, e))
+			return false;
+		m->sites_text = arena_strdup(args->a, sites);
+	}
+	return true;
+}
+
+static void override_text(const struct cli_args *args, const char *option, char **field)
+{
+	if (cli_get(args, option)->given)
+		*field = arena_strdup(args->a, cli_text(args, option, NULL));
+}
+
+/* What the command line says wins over the file. */
+static bool override(const struct cli_args *args, struct config_campaign *c, struct err *e)
+{
+	const struct cli_value *passes = cli_get(args, "disable-pass");
+	struct config_campaign given;
+
+	override_text(args, "model", &c->model);
+	override_text(args, "images", &c->images);
+	override_text(args, "labels", &c->labels);
+	override_text(args, "preprocess", &c->preprocess);
+	override_text(args, "output", &c->output);
+	override_text(args, "store", &c->store);
+	c->opt_level = (int)cli_int(args, "opt-level", c->opt_level);
+	c->batch = (int)cli_int(args, "batch", c->batch);
+	c->threads = (int)cli_int(args, "threads", c->threads);
+	c->seed = (uint64_t)cli_int(args, "seed", (int64_t)c->seed);
+	if (cli_get(args, "fail-under")->given)
+		c->fail_under = cli_get(args, "fail-under")->f;
+	if (!cli_devices(args, &given, e))
+		return false;
+	if (cli_get(args, "device")->n || !c->ndevices) {
+		c->devices = given.devices;
+		c->ndevices = given.ndevices;
+	}
+	if (given.ndefinitions) {
+		c->definitions = given.definitions;
+		c->ndefinitions = given.ndefinitions;
+	}
+	if (passes->n) {
+		c->disable_pass = ARENA_ARRAY(args->a, char *, passes->n);
+		for (size_t i = 0; i < passes->n; i++)
+			c->disable_pass[i] = arena_strdup(args->a, passes->list[i]);
+		c->ndisable_pass = passes->n;
+	}
+	return set_mutations(args, c, e);
+}
+
+static bool configure(const struct cli_args *args, struct config_campaign *c, const char **store, struct err *e)
+{
+	config_campaign_default(c);
+	if (args->npositional && !config_campaign_read(args->a, args->positional[0], c, e))
+		return false;
+	if (!override(args, c, e))
+		return false;
+	if (!c->model || !c->images)
+		return err_set(e, ERR_USAGE, "give a campaign file, or --model and --images; see 'mutatenn run --help'");
+	if (!config_campaign_check(c, e))
+		return false;
+	if (cli_get(args, "store")->given)
+		*store = cli_text(args, "store", NULL);
+	else if (c->store)
+		*store = config_path(args->a, c, c->store);
+	else
+		*store = arena_printf(args->a, "%s.db", file_stem(args->a, args->npositional ? args->positional[0] : c->model));
+	return true;
+}
+
+static bool print_report(const char *store, struct err *e)
+{
+	struct store *s;
+	bool ok;
+
+	if (!store_open(store, STORE_READ, &s, e))
+		return false;
+	ok = report_write(s, REPORT_TABLE, NULL, "-", e);
+	store_close(s);
+	return ok;
+}
+
+static bool run(const struct cli_args *args, int *status, struct err *e)
+{
+	struct camp_run_options o = {.only_mutant = cli_text(args, "mutant", NULL), .no_reuse = cli_flag(args, "no-reuse")};
+	struct camp_hooks hooks = {0};
+	struct camp_summary sum;
+	struct config_campaign c;
+	const char *store = NULL;
+	bool ok;
+
+	if (cli_flag(args, "quiet"))
+		log_set_level(LOG_ERROR);
+	if (!configure(args, &c, &store, e))
+		return false;
+	cli_progress_start(&hooks, cli_flag(args, "quiet"));
+	ok = camp_run(&c, store, &o, &hooks, &sum, e);
+	cli_progress_end();
+	if (!ok)
+		return false;
+	if (sum.stopped)
+		return err_set(e, ERR_CANCELLED, "stopped after %llu of %llu; the same command goes on from there ('%s')", (unsigned long long)sum.done,
+		               (unsigned long long)sum.jobs, store);
+	if (!print_report(store, e))
+		return false;
+	log_info("%llu mutants x devices in %.1f s (%llu were done before); launches run %llu, saved %llu; kernels built %llu, cached %llu; store '%s'",
+	         (unsigned long long)sum.jobs, sum.elapsed_s, (unsigned long long)sum.resumed, (unsigned long long)sum.pool.launches_run,
+	         (unsigned long long)sum.pool.launches_saved, (unsigned long long)sum.pool.kernels_built, (unsigned long long)sum.pool.kernels_cached, store);
+	if (sum.below) {
+		log_warn("%.1f %% killed, under the threshold of %.1f %%", sum.killed_percent, c.fail_under);
+		*status = 3;
+	}
+	return true;
+}
+
+const struct cli_command cmd_run = {
+        .name = "run",
+        .summary = "run a mutation campaign and store its verdicts",
+        .usage = "[CAMPAIGN.yaml]",
+        .description = "Plants the mutants one at a time, runs original and mutants on every device in worker processes, judges every image and keeps "
+                       "the verdicts in a store. Killed at any moment, the same command goes on where it was. Prints the report at the end.\n\n"
+                       "Without a campaign file, --model and --images say what to run. What is given here wins over the file.",
+        .options = options,
+        .examples = "  mutatenn run campaign.yaml\n"
+                    "  mutatenn run --model demo/model.onnx --images demo/images --device host-gcc,host-clang\n"
+                    "  mutatenn run --model net.onnx --images photos --mutations 'loop.*' --sites 'sample 200' --opt-level 3\n",
+        .max_positional = 1,
+        .run = run,
+};
