@@ -397,7 +397,8 @@ static const char *op_word(enum lir_op op)
 const char *c_vector_binary(struct cg *g, enum lir_op op, enum dtype t, int lanes)
 {
 	const char *type = c_vector(g, t, lanes), *name = arena_printf(g->a, "%s_%s", op_word(op), type);
-	bool choose = (op == LIR_MIN || op == LIR_MAX) && !is_half(t);
+	/* vectors wider than any register: gcc 12 cannot always expand their masks */
+	bool choose = (op == LIR_MIN || op == LIR_MAX) && !is_half(t) && dtype_size(t) * (size_t)lanes <= 64;
 	const char *select = choose ? c_vector_select(g, t, lanes) : NULL;
 	struct c_shape s;
 

@@ -106,7 +106,8 @@ static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
 	touch_expr(g, s->min);
 	touch_expr(g, s->extent);
 	if (parallel) {
-		open_block(g);
+		if (!tail)
+			open_block(g);
 		g->d->parallel(g, s);
 	} else {
 		cg_line(g);
@@ -119,7 +120,7 @@ static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
 	g->in_parallel &= !parallel;
 	g->certain -= !known;
 	close_block(g);
-	if (parallel)
+	if (parallel && !tail)
 		close_block(g);
 }
 

@@ -30,6 +30,8 @@ struct threads {
 	_Alignas(64) atomic_uint pending; /* helpers that have not ended this round */
 	_Alignas(64) atomic_uint sleepers;
 	atomic_uint caller_sleeps;
+	bool pinned;
+	cpu_set_t usable; /* by the caller, before it was pinned */
 	struct helper {
 		struct threads *t;
 		pthread_t id;
@@ -146,15 +148,16 @@ int threads_usable(void)
 
 static void pin(struct threads *t)
 {
-	cpu_set_t all, one;
+	cpu_set_t one;
 	int cpu = -1;
 
-	if (sched_getaffinity(0, sizeof all, &all) || CPU_COUNT(&all) != t->n)
+	if (sched_getaffinity(0, sizeof t->usable, &t->usable) || CPU_COUNT(&t->usable) != t->n)
 		return;
+	t->pinned = true;
 	for (int i = 0; i < t->n; i++) {
 		do
 			cpu++;
-		while (!CPU_ISSET(cpu, &all));
+		while (!CPU_ISSET(cpu, &t->usable));
 		CPU_ZERO(&one);
 		CPU_SET(cpu, &one);
 		pthread_setaffinity_np(i ? t->helper[i - 1].id : pthread_self(), sizeof one, &one);
@@ -204,5 +207,7 @@ void threads_stop(struct threads *t)
 	begin_round(t);
 	for (int i = 0; i < t->n - 1; i++)
 		pthread_join(t->helper[i].id, NULL);
+	if (t->pinned)
+		pthread_setaffinity_np(pthread_self(), sizeof t->usable, &t->usable);
 	arena_free(t->arena);
 }

@@ -1,6 +1,7 @@
 /* test_codegen_fuzz.c: random functions give the same bits by the interpreter and through gcc and clang
  *
- * MUTATENN_FUZZ_ROUNDS sets how many functions (default 6), MUTATENN_FUZZ_SEED the first one's seed.
+ * MUTATENN_FUZZ_ROUNDS sets how many functions (default 6), MUTATENN_FUZZ_SEED the first one's seed; MUTATENN_FUZZ_DUMP a
+ * file that gets the last one's source.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "codegen/codegen.h"
 #include "device/device.h"
@@ -280,6 +282,8 @@ static void expect_same(const struct device_ops *ops, struct device *d, struct a
 	int64_t where = 0;
 
 	cr_assert(codegen_emit("c", f, &source, &e), "%s", err_text(&e));
+	if (getenv("MUTATENN_FUZZ_DUMP"))
+		file_write(getenv("MUTATENN_FUZZ_DUMP"), str_text(&source), source.n, NULL);
 	cr_assert(ops->compile(d, a, str_text(&source), f->contract, &art, &e), "seed %llu: %s\n%s", (unsigned long long)seed,
 		  err_text(&e), str_text(&source));
 	cr_assert(ops->load(d, &art, &k, &e), "%s", err_text(&e));

@@ -1,0 +1,303 @@
+/* test_device.c: the cpu device - what the hash of an artefact sees, what the cache believes, what a bad compiler does, and
+ * threads that share a kernel */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "device/device.h"
+#include "device/device_internal.h"
+#include "test_support.h"
+
+#define ENTRY "void mutatenn_kernel(void *const *buffer, long long part, long long parts)\n"
+
+static struct device *open_with(const char *cc, const char *cache)
+{
+	struct device_options o = {.cc = cc, .cache_dir = cache};
+	struct device *d = NULL;
+	struct err e = {0};
+
+	if (!device_cpu.open(&o, &d, &e))
+		cr_skip_test("%s", err_text(&e));
+	return d;
+}
+
+static struct artefact compile(struct device *d, struct arena *a, const char *source)
+{
+	struct artefact art;
+	struct err e = {0};
+
+	cr_assert(device_cpu.compile(d, a, source, false, &art, &e), "%s", err_text(&e));
+	return art;
+}
+
+static void run(struct device *d, const struct artefact *art, void *const *buffer, bool parallel)
+{
+	struct kernel *k;
+	struct err e = {0};
+
+	cr_assert(device_cpu.load(d, art, &k, &e), "%s", err_text(&e));
+	cr_assert(device_cpu.run(d, k, buffer, parallel, &e));
+	device_cpu.unload(d, k);
+}
+
+static void hashes_with(const char *cc)
+{
+	struct device *d = open_with(cc, "");
+	struct arena *a = arena_new(NULL);
+	struct hash one =
+	    compile(d, a, "static float twice(float x) { return x * 2; }\n" ENTRY "{ *(float *)buffer[0] = twice(3); }").code;
+	struct hash same = compile(d, a,
+				   "/* a comment */\nstatic float other(float y) { return y * 2; }\n" ENTRY
+				   "{\n\t*(float *)buffer[0] = other(3);\n}")
+			       .code;
+	struct hash different =
+	    compile(d, a, "static float twice(float x) { return x * 2; }\n" ENTRY "{ *(float *)buffer[0] = twice(4); }").code;
+
+	cr_expect(hash_eq(one, same));
+	cr_expect(!hash_eq(one, different));
+	arena_free(a);
+	device_cpu.close(d);
+}
+
+TEST(device, gcc_comments_and_inner_names_leave_the_code_hash_alone_and_constants_change_it)
+{
+	hashes_with("gcc");
+}
+
+TEST(device, clang_comments_and_inner_names_leave_the_code_hash_alone_and_constants_change_it)
+{
+	hashes_with("clang");
+}
+
+TEST(device, equal_names_of_loaded_kernels_do_not_hide_each_other)
+{
+	struct device *d = open_with("gcc", "");
+	struct arena *a = arena_new(NULL);
+	struct artefact art[3];
+	struct kernel *k[3];
+	float x = 0;
+	void *buffer[] = {&x};
+
+	for (int i = 0; i < 3; i++) {
+		art[i] = compile(d, a, arena_printf(a, ENTRY "{ *(float *)buffer[0] = %d; }", i + 1));
+		cr_assert(device_cpu.load(d, &art[i], &k[i], NULL));
+	}
+	for (int i = 2; i >= 0; i--) {
+		cr_assert(device_cpu.run(d, k[i], buffer, false, NULL));
+		cr_expect_eq(x, (float)(i + 1));
+	}
+	device_cpu.unload(d, k[1]);
+	arena_free(a);
+	device_cpu.close(d); /* unloads the others */
+}
+
+static char *temp_dir(struct arena *a)
+{
+	char *dir = arena_strdup(a, "/tmp/mutatenn-test-XXXXXX");
+
+	cr_assert(mkdtemp(dir));
+	return dir;
+}
+
+static void damage(const char *path, long at)
+{
+	FILE *f = fopen(path, "r+b");
+
+	cr_assert(f);
+	fseek(f, at, SEEK_SET);
+	fputc(0x55, f);
+	fclose(f);
+}
+
+TEST(device, a_cached_kernel_is_found_again_and_a_damaged_one_is_built_again)
+{
+	struct arena *a = arena_new(NULL);
+	char *dir = temp_dir(a), **name, *path;
+	struct device *d = open_with("gcc", dir);
+	const char *source = ENTRY "{ *(float *)buffer[0] = 7; }";
+	struct artefact first = compile(d, a, source), second = compile(d, a, source), third;
+	float x = 0;
+	void *buffer[] = {&x};
+	size_t n;
+
+	cr_expect(!first.cached);
+	cr_expect(second.cached);
+	cr_expect(hash_eq(first.code, second.code));
+	cr_expect_eq(first.size, second.size);
+	cr_assert(file_list(a, dir, &name, &n, NULL));
+	cr_assert_eq(n, 1u);
+	path = file_join(a, dir, name[0]);
+	for (int i = 0; i < 3; i++) {
+		if (i < 2)
+			damage(path, i ? (long)first.size + 3 : 700);
+		else
+			cr_assert(!truncate(path, 100));
+		third = compile(d, a, source);
+		cr_expect(!third.cached);
+		cr_expect(hash_eq(first.code, third.code));
+	}
+	third = compile(d, a, source);
+	cr_expect(third.cached);
+	run(d, &third, buffer, false);
+	cr_expect_eq(x, 7.0f);
+	device_cpu.close(d);
+	unlink(path);
+	cr_expect_eq(rmdir(dir), 0);
+	arena_free(a);
+}
+
+TEST(device, a_missing_compiler_is_an_error_that_names_the_package)
+{
+	struct device_options o = {.cc = "no-such-machine-gcc", .cache_dir = "", .name = "board"};
+	struct device *d = NULL;
+	struct err e = {0};
+
+	cr_assert(!device_cpu.open(&o, &d, &e));
+	cr_expect_str_eq(
+	    err_text(&e),
+	    "device 'board': the compiler 'no-such-machine-gcc' is not installed (Debian package 'gcc-no-such-machine')");
+	err_free(&e);
+}
+
+TEST(device, a_refused_text_gives_the_compilers_log)
+{
+	struct device *d = open_with("gcc", "");
+	struct arena *a = arena_new(NULL);
+	struct artefact art;
+	struct err e = {0};
+
+	cr_assert(!device_cpu.compile(d, a, "int x = ;", false, &art, &e));
+	cr_expect_eq(e.code, ERR_DEVICE);
+	cr_assert(art.log);
+	cr_expect(strstr(art.log, "expected expression") != NULL, "%s", art.log);
+	err_free(&e);
+	arena_free(a);
+	device_cpu.close(d);
+}
+
+/* A compiler that answers at first, then never: its child must go too. */
+TEST(device, a_compiler_that_hangs_is_killed_with_what_it_started)
+{
+	struct arena *a = arena_new(NULL);
+	char *dir = temp_dir(a), *cc = file_join(a, dir, "slow-gcc"), *mark = file_join(a, dir, "pid");
+	struct device_options o = {.cc = cc, .cache_dir = "", .compile_timeout_s = 0.5};
+	const char *script =
+	    arena_printf(a, "#!/bin/sh\ncase \"$*\" in *-dM*) exit 0;; esac\nsleep 100 &\necho $! > %s\nwait\n", mark);
+	struct artefact art;
+	struct device *d;
+	struct err e = {0};
+	struct bytes raw;
+
+	cr_assert(file_write(cc, script, strlen(script), &e));
+	cr_assert(!chmod(cc, 0755));
+	cr_assert(device_cpu.open(&o, &d, &e), "%s", err_text(&e));
+	cr_expect(!device_cpu.compile(d, a, "", false, &art, &e));
+	cr_expect_eq(e.code, ERR_TIMEOUT, "%s", err_text(&e));
+	cr_assert(file_read(a, mark, 0, &raw, &e), "%s", err_text(&e));
+	nanosleep(&(struct timespec){0, 50000000}, NULL);
+	for (int i = 0; i < 100 && !kill(atoi((const char *)raw.p), 0); i++) { /* a zombie until somebody reaps it */
+		char *stat = arena_printf(a, "/proc/%d/stat", atoi((const char *)raw.p));
+		struct bytes text;
+
+		if (!file_read(a, stat, 0, &text, NULL) || strstr((const char *)text.p, ") Z"))
+			break;
+		cr_expect_lt(i, 99, "the compiler's child still runs");
+		nanosleep(&(struct timespec){0, 10000000}, NULL);
+	}
+	device_cpu.close(d);
+	unlink(cc);
+	unlink(mark);
+	rmdir(dir);
+	err_free(&e);
+	arena_free(a);
+}
+
+TEST(device, hostile_objects_have_no_hash)
+{
+	struct device *d = open_with("gcc", "");
+	struct arena *a = arena_new(NULL);
+	struct artefact art = compile(d, a, ENTRY "{ *(float *)buffer[0] = 7; }");
+	struct hash h;
+	uint64_t state = 1;
+
+	for (size_t n = 0; n < art.size; n += 1 + art.size / 200) { /* exact copies, so that a checker sees any overrun */
+		uint8_t *cut = malloc(n ? n : 1);
+
+		memcpy(cut, art.data, n);
+		cr_expect(!elf_hash(cut, n, &h));
+		free(cut);
+	}
+	for (int i = 0; i < 3000; i++) {
+		uint8_t *copy = malloc(art.size);
+
+		memcpy(copy, art.data, art.size);
+		for (int k = 0; k < 4; k++) {
+			state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+			copy[i % 2 ? state >> 33 & 63 : art.size - 1 - (state >> 33) % 2000] = (uint8_t)(state >> 20);
+		}
+		elf_hash(copy, art.size, &h); /* must not crash */
+		free(copy);
+	}
+	arena_free(a);
+	device_cpu.close(d);
+}
+
+#define PARTS_KERNEL                                                                                                               \
+	ENTRY "{\n\tfor (long long i = 1000 * part / parts; i < 1000 * (part + 1) / parts; i++)\n\t\t((float *)buffer[0])[i] += "  \
+	      "i;\n}"
+
+TEST(device, threads_together_do_a_kernel_once_also_in_a_forked_child)
+{
+	struct device *d = open_with("gcc", "");
+	struct arena *a = arena_new(NULL);
+	struct artefact art = compile(d, a, PARTS_KERNEL);
+	struct kernel *k;
+	pid_t pid;
+	int status;
+
+	cr_assert(device_cpu.load(d, &art, &k, NULL));
+	pid = fork();
+	if (!pid) {
+		float *x = arena_zalloc(a, 1000 * sizeof *x);
+		void *buffer[] = {x};
+		bool ok = device_cpu.start_threads(d, 3, NULL);
+
+		for (int i = 0; i < 5000; i++) {
+			ok = ok && device_cpu.run(d, k, buffer, true, NULL);
+			if (i % 1000 == 0)
+				nanosleep(&(struct timespec){0, 1000000}, NULL); /* long enough for them to sleep */
+		}
+		for (int i = 0; i < 1000; i++)
+			ok = ok && x[i] == 5000.0f * (float)i;
+		device_cpu.close(d);
+		_exit(ok ? 0 : 1);
+	}
+	cr_assert_eq(waitpid(pid, &status, 0), pid);
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	arena_free(a);
+	device_cpu.close(d);
+}
+
+TEST(device, capabilities_say_what_the_compiler_is)
+{
+	struct device *d = open_with("clang", "");
+	const struct device_caps *c = device_cpu.caps(d);
+
+	cr_expect_str_eq(c->backend, "cpu");
+	cr_expect_str_eq(c->dialect, "c");
+	cr_expect(!strncmp(c->describe, "clang ", 6), "%s", c->describe);
+	cr_expect(strstr(c->describe, "-O2 -march=native") != NULL);
+	cr_expect(c->lanes == 4 || c->lanes == 8 || c->lanes == 16);
+	cr_expect(c->threads >= 1);
+	cr_expect_eq(device_find("cpu"), &device_cpu);
+	cr_expect_null(device_find("abacus"));
+	device_cpu.close(d);
+}
