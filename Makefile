@@ -1,0 +1,42 @@
+# Two commands matter: `make demo` and `make check`. The rest is Meson's.
+
+BUILD ?= build
+NINJA ?= ninja
+
+.PHONY: all deps demo check check-all sanitize bench docs install clean
+
+all: $(BUILD)/build.ninja
+	$(NINJA) -C $(BUILD)
+
+# Installs the packages of packages.txt that are missing. Needs root (or sudo) only when something is missing.
+deps:
+	@tools/deps
+
+$(BUILD)/build.ninja: | deps
+	meson setup $(BUILD)
+
+# A campaign on the embedded model and pictures, on two devices: leaves store, JSON and CSV in demo-out/.
+demo: all
+	@tools/demo $(BUILD)
+
+check: all
+	meson test -C $(BUILD) --print-errorlogs
+
+# The same with clang, and with gcc under AddressSanitizer and UBSan: what CI runs.
+check-all: check
+	CC=clang meson setup $(BUILD)-clang >/dev/null || true
+	meson test -C $(BUILD)-clang --print-errorlogs --suite unit --suite style --suite fuzz
+	$(MAKE) sanitize
+
+sanitize: | deps
+	meson setup $(BUILD)-asan -Db_sanitize=address,undefined >/dev/null || true
+	meson test -C $(BUILD)-asan --print-errorlogs --suite unit --suite fuzz
+
+docs: all
+	$(BUILD)/mutatenn operators --markdown > docs/operators.md
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan demo-out

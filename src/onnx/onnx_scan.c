@@ -1,0 +1,86 @@
+/* onnx_scan.c: a walk over the wire format before protobuf-c sees it: protobuf-c recurses without limit */
+#include "onnx/onnx_internal.h"
+
+#define MAX_NESTING 64
+
+struct scan {
+	const uint8_t *start;
+	struct err *e;
+};
+
+static bool varint(struct scan *s, const uint8_t **p, const uint8_t *end, uint64_t *out)
+{
+	*out = 0;
+	for (int shift = 0; shift < 64; shift += 7) {
+		if (*p == end)
+			return err_set(s->e, ERR_PARSE, "byte %zu: the file ends inside a number", (size_t)(*p - s->start));
+		*out |= (uint64_t)(**p & 0x7f) << shift;
+		if (!(*(*p)++ & 0x80))
+			return true;
+	}
+	return err_set(s->e, ERR_PARSE, "byte %zu: a number of more than 10 bytes", (size_t)(*p - s->start));
+}
+
+static bool message(struct scan *s, const ProtobufCMessageDescriptor *d, const uint8_t *p, const uint8_t *end, int depth)
+{
+	if (depth > MAX_NESTING)
+		return err_set(s->e, ERR_PARSE, "byte %zu: messages nest deeper than %d", (size_t)(p - s->start), MAX_NESTING);
+	while (p < end) {
+		const ProtobufCFieldDescriptor *f;
+		uint64_t tag, len = 0;
+
+		if (!varint(s, &p, end, &tag))
+			return false;
+		switch (tag & 7) {
+		case 0:
+			if (!varint(s, &p, end, &len))
+				return false;
+			continue;
+		case 1: len = 8; break;
+		case 5: len = 4; break;
+		case 2:
+			if (!varint(s, &p, end, &len))
+				return false;
+			break;
+		default: return err_set(s->e, ERR_PARSE, "byte %zu: not ONNX (wire type %d)", (size_t)(p - s->start), (int)(tag & 7));
+		}
+		if (len > (uint64_t)(end - p))
+			return err_set(s->e, ERR_PARSE, "byte %zu: %llu bytes are announced, %zu are left (is the file truncated?)",
+			               (size_t)(p - s->start), (unsigned long long)len, (size_t)(end - p));
+		f = tag >> 3 <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3)) : NULL;
+		if ((tag & 7) == 2 && f && f->type == PROTOBUF_C_TYPE_MESSAGE && !message(s, f->descriptor, p, p + len, depth + 1))
+			return false;
+		p += len;
+	}
+	return true;
+}
+
+bool onnx_scan(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n, struct err *e)
+{
+	struct scan s = {p, e};
+
+	return message(&s, d, p, p + n, 0);
+}
+
+static void *take(void *arena, size_t size)
+{
+	return arena_alloc(arena, size);
+}
+
+static void keep(void *arena, void *p)
+{
+	(void)arena, (void)p;
+}
+
+void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, struct err *e)
+{
+	ProtobufCAllocator allocator = {.alloc = take, .free = keep, .allocator_data = a};
+	void *m;
+
+	if (!onnx_scan(d, bytes, n, e))
+		return NULL;
+	m = protobuf_c_message_unpack(d, &allocator, n, bytes);
+	if (!m)
+		err_set(e, ERR_PARSE, "not a valid ONNX message");
+	return m;
+}
