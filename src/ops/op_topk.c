@@ -50,14 +50,6 @@ static struct lir_expr *precedes(struct op_lower *c, struct lir_expr *x, struct 
 	return lir_or(B, r, lir_and(B, lir_binary(B, LIR_NE, y, y), lir_eq(B, x, x)));
 }
 
-/* The number of the dim's elements that are kept, from whichever output is wanted. */
-static int64_t kept(const struct gir_node *n, int axis)
-{
-	const struct gir_value *v = n->out[0] ? n->out[0] : n->out[1];
-
-	return v->dim[axis];
-}
-
 static bool lower(struct op_lower *c, struct err *e)
 {
 	bool largest = OP_INT(c->node, "largest", 1) != 0;
@@ -87,9 +79,8 @@ static bool lower(struct op_lower *c, struct err *e)
 	lir_end(B);
 	lir_end(B);
 	at[axis] = place = op_let(c, "place", op_acc_get(c, count));
-	lir_if(B, lir_lt(B, place, lir_int(B, kept(c->node, axis))));
-	if (c->node->out[0])
-		op_store(c, at, lir_load(B, in, s.index));
+	lir_if(B, lir_lt(B, place, lir_int(B, c->node->out[0]->dim[axis])));
+	op_store(c, at, lir_load(B, in, s.index));
 	if (c->node->nout > 1 && c->node->out[1])
 		lir_store(B, op_out(c, 1), at, i);
 	lir_end(B);

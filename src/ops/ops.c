@@ -36,6 +36,10 @@ bool op_infer_node(struct op_infer *c, struct err *e)
 			return err_set(e, ERR_PARSE, "node '%s' (%s): input %d is left out, but it is required", c->node->name, info->name, i);
 	if (!c->node->nout)
 		return err_set(e, ERR_PARSE, "node '%s' (%s): no outputs", c->node->name, info->name);
+	if (!c->node->out[0]) { /* only others are wanted: lowerings may count on it all the same */
+		c->node->out[0] = gir_value(c->graph, arena_printf(c->a, "%s.0", c->node->name));
+		c->node->out[0]->producer = c->node;
+	}
 	if (!impl->infer(c, e))
 		return err_in(e, "node '%s' (%s)", c->node->name, info->name);
 	for (uint32_t i = 0; i < c->node->nout; i++)

@@ -106,7 +106,8 @@ struct op_impl {
 };
 
 const struct op_impl *op_impl(enum gir_op op);
-/* Infers the outputs of c->node; on failure the error names the node and operator. Checks arity first. */
+/* Infers the outputs of c->node; on failure the error names the node and operator. Checks arity first. Output 0 is made when the
+ * node leaves it out, so that every lowering has it. */
 bool op_infer_node(struct op_infer *c, struct err *e);
 /* Lowers c->node into c->kernels (at least one). */
 bool op_lower_node(struct op_lower *c, struct err *e);
