@@ -190,6 +190,8 @@ static void convert(struct cg *g, const struct lir_expr *x, enum dtype from, enu
 	text(g, "__builtin_convertvector(");
 	if (via != to && via != from)
 		convert(g, x, from, via, via);
+	else if (is_half(from))
+		apply(g, c_half_vector(g, from, x->type.lanes, true), x);
 	else
 		c_expr(g, x->arg[0], P_TERNARY);
 	str_addf(&g->body, ", %s)", type);
@@ -214,7 +216,7 @@ static void vector_cast(struct cg *g, const struct lir_expr *x, int prec)
 		str_addf(&g->body, " & 1), %s)", c_vector(g, to, lanes));
 	} else if (from == to) {
 		c_expr(g, x->arg[0], prec);
-	} else if (is_half(from) || is_half(to)) {
+	} else if (is_half(to) || (is_half(from) && to == DT_F32)) {
 		apply(g, c_vector_cast(g, from, to, lanes), x);
 	} else {
 		if (dtype_is_float(from) && dtype_is_int(to) && dtype_size(to) < 4)

@@ -26,6 +26,15 @@ const char *c_vector_select(struct cg *g, enum dtype t, int lanes);
 const char *c_vector_all(struct cg *g, enum dtype t, int lanes);
 const char *c_bitcast(struct cg *g, enum dtype from, enum dtype to);
 
+/* For helpers: whether this name is new (it is not afterwards); a function's text; its dependency on reinterpreting. */
+bool c_first_time(struct cg *g, const char *name);
+void c_helper(struct cg *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void c_to_bits(struct cg *g, enum dtype from, enum dtype to);
+
+/* codegen_c_half.c */
+void c_half_scalar(struct cg *g, enum dtype from, enum dtype to);          /* "f16_of_f32" and its like are there */
+const char *c_half_vector(struct cg *g, enum dtype t, int lanes, bool up); /* name of t to f32, or of f32 to t */
+
 /* codegen_c_expr.c */
 void c_expr(struct cg *g, const struct lir_expr *x, int prec);
 /* A vector of bool as lanes of 0 or -1 of so many bytes, primary. */

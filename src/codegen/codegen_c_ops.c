@@ -22,7 +22,7 @@ static int bits_of(enum dtype t)
 
 /* ---- types ------------------------------------------------------------------------------------------------ */
 
-static bool first_time(struct cg *g, const char *name)
+bool c_first_time(struct cg *g, const char *name)
 {
 	if (map_has(g->have, name))
 		return false;
@@ -41,7 +41,7 @@ const char *c_scalar(struct cg *g, enum dtype t)
 	};
 	const char *name = t == DT_BOOL ? "u8" : dtype_name(t);
 
-	if (first_time(g, name))
+	if (c_first_time(g, name))
 		str_addf(&g->pre, "typedef %s %s;\n", spelling[t], name);
 	return name;
 }
@@ -51,7 +51,7 @@ const char *c_vector(struct cg *g, enum dtype t, int lanes)
 	const char *scalar = c_scalar(g, t), *name = arena_printf(g->a, "%sx%d", scalar, lanes);
 	int bytes = (int)dtype_size(t) * lanes;
 
-	if (first_time(g, name))
+	if (c_first_time(g, name))
 		str_addf(&g->pre,
 			 "typedef %s %s __attribute__((vector_size(%d)));\n"
 			 "typedef %s %s_u __attribute__((vector_size(%d), aligned(%d)));\n",
@@ -78,12 +78,12 @@ const char *c_mask_type(struct cg *g, int bytes, int lanes)
 
 static void helper_text(struct cg *g, const char *fmt, va_list ap)
 {
-	if (first_time(g, "FN"))
+	if (c_first_time(g, "FN"))
 		str_add(&g->pre, "#define FN static inline __attribute__((always_inline))\n");
 	str_vaddf(&g->pre, fmt, ap);
 }
 
-__attribute__((format(printf, 2, 3))) static void helper(struct cg *g, const char *fmt, ...)
+void c_helper(struct cg *g, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -97,8 +97,9 @@ static const char *min_max(struct cg *g, enum dtype t, bool min)
 	const char *type = c_scalar(g, t), *name = arena_printf(g->a, "%s_%s", min ? "min" : "max", type);
 	const char *f = is_half(t) ? c_cast_shape(g, t, DT_F32).pre : "(";
 
-	if (first_time(g, name))
-		helper(g, "FN %s %s(%s a, %s b) { return %sa) %c %sb) ? a : b; }\n", type, name, type, type, f, min ? '<' : '>', f);
+	if (c_first_time(g, name))
+		c_helper(g, "FN %s %s(%s a, %s b) { return %sa) %c %sb) ? a : b; }\n", type, name, type, type, f, min ? '<' : '>',
+			 f);
 	return name;
 }
 
@@ -107,22 +108,22 @@ static const char *divide(struct cg *g, enum dtype t, bool mod)
 {
 	const char *type = c_scalar(g, t), *name = arena_printf(g->a, "%s_%s", mod ? "mod" : "div", type);
 
-	if (!first_time(g, name))
+	if (!c_first_time(g, name))
 		return name;
-	helper(g, "FN %s %s(%s a, %s b)\n{\n\tif (!b)\n\t\t__builtin_trap();\n", type, name, type, type);
+	c_helper(g, "FN %s %s(%s a, %s b)\n{\n\tif (!b)\n\t\t__builtin_trap();\n", type, name, type, type);
 	if (dtype_is_signed(t))
 		str_addf(&g->pre, "\tif (b == -1)\n\t\treturn %s;\n", mod ? "0" : "-a");
 	str_addf(&g->pre, "\treturn a %c b;\n}\n", mod ? '%' : '/');
 	return name;
 }
 
-static void to_bits(struct cg *g, enum dtype from, enum dtype to)
+void c_to_bits(struct cg *g, enum dtype from, enum dtype to)
 {
 	const char *f = c_scalar(g, from), *t = c_scalar(g, to), *name = arena_printf(g->a, "bits_%s_of_%s", t, f);
 
-	if (first_time(g, name))
-		helper(g, "FN %s %s(%s x)\n{\n\tunion {\n\t\t%s from;\n\t\t%s to;\n\t} u = {x};\n\treturn u.to;\n}\n", t, name, f,
-		       f, t);
+	if (c_first_time(g, name))
+		c_helper(g, "FN %s %s(%s x)\n{\n\tunion {\n\t\t%s from;\n\t\t%s to;\n\t} u = {x};\n\treturn u.to;\n}\n", t, name, f,
+			 f, t);
 }
 
 const char *c_bitcast(struct cg *g, enum dtype from, enum dtype to)
@@ -131,70 +132,8 @@ const char *c_bitcast(struct cg *g, enum dtype from, enum dtype to)
 
 	if (from_float == to_float)
 		return arena_printf(g->a, "(%s)(", c_scalar(g, to));
-	to_bits(g, from, to);
+	c_to_bits(g, from, to);
 	return arena_printf(g->a, "bits_%s_of_%s(", c_scalar(g, to), c_scalar(g, from));
-}
-
-static void f32_of_f16(struct cg *g)
-{
-	c_scalar(g, DT_F16);
-	to_bits(g, DT_U32, DT_F32);
-	if (first_time(g, "f32_of_f16"))
-		helper(g, "FN f32 f32_of_f16(f16 h)\n{\n"
-			  "\tu32 sign = (u32)(h & 0x8000) << 16, rest = h & 0x7fff;\n"
-			  "\tif (rest > 0x7c00)\n\t\treturn bits_f32_of_u32(sign | 0x7fc00000);\n"
-			  "\tif (rest == 0x7c00)\n\t\treturn bits_f32_of_u32(sign | 0x7f800000);\n"
-			  "\tif (rest < 0x400) {\n"
-			  "\t\tf32 x = (f32)rest * 0x1p-24f;\n"
-			  "\t\treturn sign ? -x : x;\n"
-			  "\t}\n"
-			  "\treturn bits_f32_of_u32(sign | (rest << 13) + 0x38000000);\n}\n");
-}
-
-/* Denormals by adding a power of two whose unit is the smallest denormal: the addition rounds. */
-static void f16_of_f32(struct cg *g)
-{
-	c_scalar(g, DT_F16);
-	to_bits(g, DT_F32, DT_U32);
-	if (first_time(g, "f16_of_f32"))
-		helper(g, "FN f16 f16_of_f32(f32 x)\n{\n"
-			  "\tu32 b = bits_u32_of_f32(x), sign = b >> 16 & 0x8000, rest = b & 0x7fffffff;\n"
-			  "\tif (rest > 0x7f800000)\n\t\treturn sign | 0x7e00;\n"
-			  "\tif (rest >= 0x477ff000)\n\t\treturn sign | 0x7c00;\n"
-			  "\tif (rest < 0x38800000)\n"
-			  "\t\treturn sign | bits_u32_of_f32((sign ? -x : x) + 0.5f) - 0x3f000000;\n"
-			  "\treturn sign | (rest - 0x38000000 + 0xfff + (rest >> 13 & 1)) >> 13;\n}\n");
-}
-
-/* A double loses its low bits to an odd one first, so that the second rounding sees whether anything was there. */
-static void f16_of_f64(struct cg *g)
-{
-	f16_of_f32(g);
-	to_bits(g, DT_F64, DT_U64);
-	to_bits(g, DT_U64, DT_F64);
-	if (first_time(g, "f16_of_f64"))
-		helper(g, "FN f16 f16_of_f64(f64 x)\n{\n"
-			  "\tu64 b = bits_u64_of_f64(x);\n"
-			  "\tif ((b & 0x7fffffffffffffffULL) > 0x7ff0000000000000ULL)\n\t\treturn b >> 48 & 0x8000 | 0x7e00;\n"
-			  "\tif (b & 0x1fffffff)\n\t\tb = b & ~0x1fffffffULL | 0x20000000;\n"
-			  "\treturn f16_of_f32((f32)bits_f64_of_u64(b));\n}\n");
-}
-
-static void bf16_of_f32(struct cg *g)
-{
-	c_scalar(g, DT_BF16);
-	to_bits(g, DT_F32, DT_U32);
-	if (first_time(g, "bf16_of_f32"))
-		helper(g, "FN bf16 bf16_of_f32(f32 x)\n{\n\tu32 b = bits_u32_of_f32(x);\n"
-			  "\tif (x != x)\n\t\treturn b >> 16 | 0x40;\n\treturn b + 0x7fff + (b >> 16 & 1) >> 16;\n}\n");
-}
-
-static void f32_of_bf16(struct cg *g)
-{
-	c_scalar(g, DT_BF16);
-	to_bits(g, DT_U32, DT_F32);
-	if (first_time(g, "f32_of_bf16"))
-		helper(g, "FN f32 f32_of_bf16(bf16 h) { return bits_f32_of_u32((u32)h << 16); }\n");
 }
 
 /* ---- shapes -------------------------------------------------------------------------------------------------- */
@@ -281,10 +220,7 @@ static struct c_shape cast_half(struct cg *g, enum dtype from, enum dtype to)
 {
 	struct c_shape outer, inner = call(g, from == DT_F16 ? "f32_of_f16" : "f32_of_bf16");
 
-	if (from == DT_F16)
-		f32_of_f16(g);
-	else
-		f32_of_bf16(g);
+	c_half_scalar(g, from, DT_F32);
 	if (to == DT_F32)
 		return inner;
 	outer = c_cast_shape(g, DT_F32, to);
@@ -297,13 +233,10 @@ static struct c_shape cast_to_half(struct cg *g, enum dtype from, enum dtype to)
 	struct c_shape s;
 
 	if (to == DT_F16 && from == DT_F64) {
-		f16_of_f64(g);
+		c_half_scalar(g, from, to);
 		return call(g, "f16_of_f64");
 	}
-	if (to == DT_F16)
-		f16_of_f32(g);
-	else
-		bf16_of_f32(g);
+	c_half_scalar(g, DT_F32, to);
 	s = call(g, to == DT_F16 ? "f16_of_f32" : "bf16_of_f32");
 	if (from != DT_F32) {
 		s.pre = arena_printf(g->a, "%s(%s)", s.pre, c_scalar(g, DT_F32));
@@ -344,7 +277,7 @@ struct c_shape c_call_shape(struct cg *g, enum lir_call c, enum dtype t)
 	} else {
 		const char *function = arena_printf(g->a, "%s%s", name, suffix);
 
-		if (first_time(g, function))
+		if (c_first_time(g, function))
 			str_addf(&g->pre, "%s %s(%s%s%s);\n", type, function, type,
 				 c == LIR_CALL_POW || c == LIR_CALL_FMOD ? ", " : "",
 				 c == LIR_CALL_POW || c == LIR_CALL_FMOD ? type : "");
@@ -370,7 +303,7 @@ struct c_shape c_call_shape(struct cg *g, enum lir_call c, enum dtype t)
 static void by_lanes(struct cg *g, const char *name, const char *to, const char *from, int args, int lanes, struct c_shape s,
 		     const char *sign)
 {
-	helper(g, "FN %s %s(%s a", to, name, from);
+	c_helper(g, "FN %s %s(%s a", to, name, from);
 	for (int i = 1; i < args; i++)
 		str_addf(&g->pre, ", %s %c", from, 'a' + i);
 	str_addf(&g->pre, ")\n{\n\treturn (%s){", to);
@@ -394,6 +327,18 @@ static const char *op_word(enum lir_op op)
 	return word[op];
 }
 
+/* Halves are computed in f32 and rounded. */
+static void half_binary(struct cg *g, enum lir_op op, enum dtype t, int lanes, const char *name, const char *type)
+{
+	const char *up = c_half_vector(g, t, lanes, true), *down = c_half_vector(g, t, lanes, false);
+	bool choose = op == LIR_MIN || op == LIR_MAX;
+	const char *f = choose ? c_vector_binary(g, op, DT_F32, lanes) : "";
+
+	c_first_time(g, name);
+	c_helper(g, "FN %s %s(%s a, %s b) { return %s(%s(%s(a)%s %s(b))); }\n", type, name, type, type, down, f, up,
+		 choose ? "," : arena_printf(g->a, " %s", lir_op_name(op)), up);
+}
+
 const char *c_vector_binary(struct cg *g, enum lir_op op, enum dtype t, int lanes)
 {
 	const char *type = c_vector(g, t, lanes), *name = arena_printf(g->a, "%s_%s", op_word(op), type);
@@ -405,13 +350,17 @@ const char *c_vector_binary(struct cg *g, enum lir_op op, enum dtype t, int lane
 	if (map_has(g->have, name))
 		return name;
 	if (choose) {
-		first_time(g, name);
-		helper(g, "FN %s %s(%s a, %s b) { return %s((%s)(a %c b), a, b); }\n", type, name, type, type, select,
-		       c_mask_type(g, (int)dtype_size(t), lanes), op == LIR_MIN ? '<' : '>');
+		c_first_time(g, name);
+		c_helper(g, "FN %s %s(%s a, %s b) { return %s((%s)(a %c b), a, b); }\n", type, name, type, type, select,
+			 c_mask_type(g, (int)dtype_size(t), lanes), op == LIR_MIN ? '<' : '>');
+		return name;
+	}
+	if (is_half(t)) {
+		half_binary(g, op, t, lanes, name, type);
 		return name;
 	}
 	s = c_binary_shape(g, op, t);
-	first_time(g, name);
+	c_first_time(g, name);
 	by_lanes(g, name, type, type, 2, lanes, s, "");
 	return name;
 }
@@ -420,19 +369,32 @@ const char *c_vector_compare(struct cg *g, enum lir_op op, enum dtype t, int lan
 {
 	const char *type = c_vector(g, t, lanes), *mask = c_mask_type(g, 2, lanes),
 		   *name = arena_printf(g->a, "%s_%s", op_word(op), type);
-	struct c_shape s = c_binary_shape(g, op, t);
+	const char *up = c_half_vector(g, t, lanes, true), *wide = c_mask_type(g, 4, lanes);
 
-	if (first_time(g, name))
-		by_lanes(g, name, mask, type, 2, lanes, s, "-");
+	if (c_first_time(g, name))
+		c_helper(g, "FN %s %s(%s a, %s b) { return __builtin_convertvector((%s)(%s(a) %s %s(b)), %s); }\n", mask, name,
+			 type, type, wide, up, lir_op_name(op), up, mask);
 	return name;
 }
 
+/* One side is a half, so the way is through f32; a double must not be rounded twice. */
 const char *c_vector_cast(struct cg *g, enum dtype from, enum dtype to, int lanes)
 {
 	const char *f = c_vector(g, from, lanes), *t = c_vector(g, to, lanes), *name = arena_printf(g->a, "%s_of_%s", t, f);
+	const char *up = is_half(from) ? c_half_vector(g, from, lanes, true) : NULL;
+	const char *down = is_half(to) ? c_half_vector(g, to, lanes, false) : NULL;
 	struct c_shape s = c_cast_shape(g, from, to);
 
-	if (first_time(g, name))
+	if (!c_first_time(g, name))
+		return name;
+	if (from == DT_F64 && to == DT_F16)
+		by_lanes(g, name, t, f, 1, lanes, s, "");
+	else if (up && down)
+		c_helper(g, "FN %s %s(%s a) { return %s(%s(a)); }\n", t, name, f, down, up);
+	else if (down)
+		c_helper(g, "FN %s %s(%s a) { return %s(__builtin_convertvector(a, %s)); }\n", t, name, f, down,
+			 c_vector(g, DT_F32, lanes));
+	else
 		by_lanes(g, name, t, f, 1, lanes, s, "");
 	return name;
 }
@@ -443,10 +405,10 @@ static void vector_fma(struct cg *g, const char *name, const char *type, enum dt
 	int bytes = (int)dtype_size(t) * lanes;
 	const char *suffix = t == DT_F32 ? "ps" : "pd";
 
-	helper(g, "#ifdef __x86_64__\n#if %s\n",
-	       bytes == 64                  ? "defined __AVX512F__"
-	       : bytes == 32 || bytes == 16 ? "defined __FMA__"
-					    : "0");
+	c_helper(g, "#ifdef __x86_64__\n#if %s\n",
+		 bytes == 64                  ? "defined __AVX512F__"
+		 : bytes == 32 || bytes == 16 ? "defined __FMA__"
+					      : "0");
 	str_addf(&g->pre, "FN %s %s(%s a, %s b, %s c) { return ", type, name, type, type, type);
 	if (bytes == 64)
 		str_addf(&g->pre, "__builtin_ia32_vfmadd%s512_mask(a, b, c, -1, 4); }\n", suffix);
@@ -462,10 +424,20 @@ static void vector_abs(struct cg *g, const char *name, const char *type, enum dt
 {
 	const char *mask = c_mask_type(g, (int)dtype_size(t), lanes);
 
-	helper(g, "FN %s %s(%s a) { return (%s)((%s)a & 0x7fff%s); }\n", type, name, type, type, mask,
-	       t == DT_F64   ? "ffffffffffffLL"
-	       : t == DT_F32 ? "ffff"
-			     : "");
+	c_helper(g, "FN %s %s(%s a) { return (%s)((%s)a & 0x7fff%s); }\n", type, name, type, type, mask,
+		 t == DT_F64   ? "ffffffffffffLL"
+		 : t == DT_F32 ? "ffff"
+			       : "");
+}
+
+static void half_fma(struct cg *g, const char *name, const char *type, enum dtype t, int lanes)
+{
+	const char *up = c_half_vector(g, t, lanes, true), *down = c_half_vector(g, t, lanes, false);
+	const char *fma = c_vector_call(g, LIR_CALL_FMA, DT_F32, lanes);
+
+	c_first_time(g, name);
+	c_helper(g, "FN %s %s(%s a, %s b, %s c) { return %s(%s(%s(a), %s(b), %s(c))); }\n", type, name, type, type, type, down, fma,
+		 up, up, up);
 }
 
 const char *c_vector_call(struct cg *g, enum lir_call c, enum dtype t, int lanes)
@@ -479,13 +451,17 @@ const char *c_vector_call(struct cg *g, enum lir_call c, enum dtype t, int lanes
 		return name;
 	if (c == LIR_CALL_ABS) {
 		c_mask_type(g, (int)dtype_size(t), lanes);
-		first_time(g, name);
+		c_first_time(g, name);
 		vector_abs(g, name, type, t, lanes);
 		return name;
 	}
+	if (c == LIR_CALL_FMA && is_half(t)) {
+		half_fma(g, name, type, t, lanes);
+		return name;
+	}
 	s = c_call_shape(g, c, t);
-	first_time(g, name);
-	if (c == LIR_CALL_FMA && !is_half(t))
+	c_first_time(g, name);
+	if (c == LIR_CALL_FMA)
 		vector_fma(g, name, type, t, lanes);
 	else
 		by_lanes(g, name, to, type,
@@ -501,9 +477,9 @@ const char *c_vector_select(struct cg *g, enum dtype t, int lanes)
 	const char *type = c_vector(g, t, lanes), *mask = c_mask_type(g, (int)dtype_size(t), lanes);
 	const char *name = arena_printf(g->a, "select_%s", type);
 
-	if (first_time(g, name))
-		helper(g, "FN %s %s(%s m, %s a, %s b) { return (%s)((m & (%s)a) | (~m & (%s)b)); }\n", type, name, mask, type, type,
-		       type, mask, mask);
+	if (c_first_time(g, name))
+		c_helper(g, "FN %s %s(%s m, %s a, %s b) { return (%s)((m & (%s)a) | (~m & (%s)b)); }\n", type, name, mask, type,
+			 type, type, mask, mask);
 	return name;
 }
 
@@ -511,8 +487,8 @@ const char *c_vector_all(struct cg *g, enum dtype t, int lanes)
 {
 	const char *type = c_vector(g, t, lanes), *name = arena_printf(g->a, "all_%s", type);
 
-	if (first_time(g, name)) {
-		helper(g, "FN %s %s(%s x) { return (%s){", type, name, c_scalar(g, t), type);
+	if (c_first_time(g, name)) {
+		c_helper(g, "FN %s %s(%s x) { return (%s){", type, name, c_scalar(g, t), type);
 		for (int l = 0; l < lanes; l++)
 			str_add(&g->pre, l ? ", x" : "x");
 		str_add(&g->pre, "}; }\n");

@@ -30,6 +30,7 @@ struct device {
 	const char **flags;         /* the user's or the default; then what is always there */
 	size_t nflags;
 	struct spawn_limits limits;
+	bool clang;
 	bool fuses; /* the text leaves fma to the compiler's contraction on this target */
 	struct device_caps caps;
 	struct hash toolchain;
@@ -148,6 +149,7 @@ static void describe(struct device *d, const char *dump, int threads)
 	hash_put_text(h, model);
 	hash_put_text(h, str_text(&flags));
 	d->toolchain = hasher_end(h);
+	d->clang = strstr(dump, "#define __clang__ ") != NULL;
 	d->fuses = !x86;
 	d->caps = (struct device_caps){
 	    .backend = "cpu",
@@ -223,13 +225,15 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 static const char **command(struct device *d, struct arena *a, bool contract, const char *output)
 {
 	size_t fixed = sizeof fixed_flags / sizeof *fixed_flags, n = 0;
-	const char **argv = ARENA_ARRAY(a, const char *, d->nflags + fixed + 8);
+	const char **argv = ARENA_ARRAY(a, const char *, d->nflags + fixed + 9);
 
 	argv[n++] = d->cc;
 	for (size_t i = 0; i < d->nflags; i++)
 		argv[n++] = d->flags[i];
 	for (size_t i = 0; i < fixed; i++)
 		argv[n++] = fixed_flags[i];
+	if (d->clang) /* expressions nest; gcc has no limit */
+		argv[n++] = "-fbracket-depth=4096";
 	argv[n++] = contract && d->fuses ? "-ffp-contract=fast" : "-ffp-contract=off";
 	argv[n++] = "-o";
 	argv[n++] = output;

@@ -1,7 +1,7 @@
 /* test_codegen_fuzz.c: random functions give the same bits by the interpreter and through gcc and clang
  *
  * MUTATENN_FUZZ_ROUNDS sets how many functions (default 6), MUTATENN_FUZZ_SEED the first one's seed; MUTATENN_FUZZ_DUMP a
- * file that gets the last one's source.
+ * file that gets the last one's source, MUTATENN_FUZZ_MARCH another -march.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -307,7 +307,8 @@ static long setting(const char *name, long otherwise)
 
 static void compare_with(const char *cc)
 {
-	struct device_options o = {.cc = cc, .cache_dir = ""};
+	const char *march = getenv("MUTATENN_FUZZ_MARCH"), *flags[] = {"-O2", march};
+	struct device_options o = {.cc = cc, .cache_dir = "", .cflags = march ? flags : NULL, .ncflags = 2};
 	struct err e = {0};
 	struct device *d;
 	long first = setting("MUTATENN_FUZZ_SEED", 1), rounds = setting("MUTATENN_FUZZ_ROUNDS", 6);
