@@ -1,5 +1,5 @@
 /* op_binary.c: element-wise operators of several inputs with NumPy broadcasting */
-#include "ops/ops_internal.h"
+#include "ops/ops_calc.h"
 
 #define B (&c->b)
 #define BINARY(id, infer_fn, fn) const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn}
@@ -7,46 +7,64 @@
 
 static bool check_same_type(struct op_infer *c, struct err *e)
 {
-	for (uint32_t i = 1; i < c->node->nin; i++)
-		if (c->node->in[i] && c->node->in[i]->dtype != c->node->in[0]->dtype)
+	for (uint32_t i = 1; i < c->node->nin; i++) {
+		if (!c->node->in[i])
+			return err_set(e, ERR_PARSE, "input %u is left out, but none is optional", i);
+		if (c->node->in[i]->dtype != c->node->in[0]->dtype)
 			return err_set(e, ERR_PARSE, "inputs have different types: %s and %s", dtype_name(c->node->in[0]->dtype),
-			               dtype_name(c->node->in[i]->dtype));
+				       dtype_name(c->node->in[i]->dtype));
+	}
 	return true;
 }
 
 static bool arithmetic(struct op_infer *c, struct err *e)
 {
-	return check_same_type(c, e) && op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
+	return op_check_type(c, 0, TYPES_NUMBER, e) && check_same_type(c, e) && op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
 }
 
-static bool comparison(struct op_infer *c, struct err *e)
+static bool bitwise(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPES_INT, e) && arithmetic(c, e);
+}
+
+static bool equality(struct op_infer *c, struct err *e)
 {
 	return check_same_type(c, e) && op_infer_broadcast_all(c, DT_BOOL, e);
 }
 
-#define PLAIN_OP(ID, fn, infer_fn, OPID)                                                                               \
-	SCALAR(fn)                                                                                                     \
-	{                                                                                                              \
-		(void)n;                                                                                               \
-		return lir_binary(B, LIR_##OPID, in[0], in[1]);                                                        \
-	}                                                                                                              \
+static bool order(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPES_NUMBER, e) && equality(c, e);
+}
+
+static bool logical(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPE_BIT(BOOL), e) && equality(c, e);
+}
+
+#define PLAIN_OP(ID, fn, infer_fn, OPID)                                                                                           \
+	SCALAR(fn)                                                                                                                 \
+	{                                                                                                                          \
+		(void)n;                                                                                                           \
+		return lir_binary(B, LIR_##OPID, in[0], in[1]);                                                                    \
+	}                                                                                                                          \
 	BINARY(ID, infer_fn, fn)
 
 PLAIN_OP(ADD, add, arithmetic, ADD);
 PLAIN_OP(SUB, sub, arithmetic, SUB);
 PLAIN_OP(MUL, mul, arithmetic, MUL);
 PLAIN_OP(DIV, div_, arithmetic, DIV);
-PLAIN_OP(AND, and_, comparison, AND);
-PLAIN_OP(OR, or_, comparison, OR);
-PLAIN_OP(XOR, xor_, comparison, NE);
-PLAIN_OP(EQUAL, equal, comparison, EQ);
-PLAIN_OP(GREATER, greater, comparison, GT);
-PLAIN_OP(GREATEROREQUAL, greater_or_equal, comparison, GE);
-PLAIN_OP(LESS, less, comparison, LT);
-PLAIN_OP(LESSOREQUAL, less_or_equal, comparison, LE);
-PLAIN_OP(BITWISEAND, bitwise_and, arithmetic, BAND);
-PLAIN_OP(BITWISEOR, bitwise_or, arithmetic, BOR);
-PLAIN_OP(BITWISEXOR, bitwise_xor, arithmetic, BXOR);
+PLAIN_OP(AND, and_, logical, AND);
+PLAIN_OP(OR, or_, logical, OR);
+PLAIN_OP(XOR, xor_, logical, NE);
+PLAIN_OP(EQUAL, equal, equality, EQ);
+PLAIN_OP(GREATER, greater, order, GT);
+PLAIN_OP(GREATEROREQUAL, greater_or_equal, order, GE);
+PLAIN_OP(LESS, less, order, LT);
+PLAIN_OP(LESSOREQUAL, less_or_equal, order, LE);
+PLAIN_OP(BITWISEAND, bitwise_and, bitwise, BAND);
+PLAIN_OP(BITWISEOR, bitwise_or, bitwise, BOR);
+PLAIN_OP(BITWISEXOR, bitwise_xor, bitwise, BXOR);
 
 SCALAR(bit_shift)
 {
@@ -54,7 +72,7 @@ SCALAR(bit_shift)
 
 	return lir_binary(B, left ? LIR_SHL : LIR_SHR, in[0], in[1]);
 }
-BINARY(BITSHIFT, arithmetic, bit_shift);
+BINARY(BITSHIFT, bitwise, bit_shift);
 
 /* fmod = 0 takes the sign of the divisor, as Python's % does */
 SCALAR(mod)
@@ -70,14 +88,16 @@ SCALAR(mod)
 	}
 	if (OP_INT(n, "fmod", 0) || !dtype_is_signed(in[0]->type.dtype))
 		return r;
-	return lir_select(B, lir_and(B, lir_binary(B, LIR_NE, r, zero), lir_binary(B, LIR_NE, lir_lt(B, r, zero), lir_lt(B, in[1], zero))),
-	                  lir_add(B, r, in[1]), r);
+	return lir_select(
+	    B, lir_and(B, lir_binary(B, LIR_NE, r, zero), lir_binary(B, LIR_NE, lir_lt(B, r, zero), lir_lt(B, in[1], zero))),
+	    lir_add(B, r, in[1]), r);
 }
 BINARY(MOD, arithmetic, mod);
 
 static bool pow_infer(struct op_infer *c, struct err *e)
 {
-	return op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
+	return op_check_type(c, 0, TYPES_NUMBER, e) && op_check_type(c, 1, TYPES_NUMBER, e) &&
+	       op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
 }
 
 /* The base's type is the result's; integers are raised in double, exact where the result fits 53 bits */
@@ -161,6 +181,8 @@ BINARY(WHERE, where_infer, where);
 /* opset 11 and later take the bounds as inputs, earlier ones as attributes */
 static bool clip_infer(struct op_infer *c, struct err *e)
 {
+	if (!op_check_type(c, 0, TYPES_NUMBER, e) || !op_check_scalar_or(c, 1, 0, e) || !op_check_scalar_or(c, 2, 0, e))
+		return false;
 	for (uint32_t i = 1; i < c->node->nin; i++)
 		if (c->node->in[i] && c->node->in[i]->dtype != c->node->in[0]->dtype)
 			return err_set(e, ERR_PARSE, "bound %u has another type than the input", i);
@@ -175,7 +197,7 @@ static struct lir_expr *clip_bound(struct op_lower *c, const struct gir_node *n,
 
 	if (v && v->data && tensor_elements(v->data) == 1)
 		return dtype_is_float(v->dtype) ? op_imm_like(B, in[0], tensor_get_f64(v->data, 0))
-		                                : lir_imm_i64(B, v->dtype, tensor_get_i64(v->data, 0));
+						: lir_imm_i64(B, v->dtype, tensor_get_i64(v->data, 0));
 	if (v)
 		return in[i];
 	return attr && attr->kind == GIR_ATTR_FLOAT ? op_imm_like(B, in[0], attr->f) : NULL;

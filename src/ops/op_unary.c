@@ -1,7 +1,7 @@
 /* op_unary.c: element-wise operators of one input, most of them activations; formulas are ONNX's */
 #include <math.h>
 
-#include "ops/ops_internal.h"
+#include "ops/ops_calc.h"
 
 #define B (&c->b)
 #define UNARY(id, infer_fn, fn) const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn}
@@ -13,11 +13,31 @@ static bool same(struct op_infer *c, struct err *e)
 	return op_out_like(c, 0, 0, e);
 }
 
+static bool floats(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPES_FLOAT, e) && same(c, e);
+}
+
+static bool numbers(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPES_NUMBER, e) && same(c, e);
+}
+
+static bool integers(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPES_INT, e) && same(c, e);
+}
+
+static bool booleans(struct op_infer *c, struct err *e)
+{
+	return op_check_type(c, 0, TYPE_BIT(BOOL), e) && same(c, e);
+}
+
 static bool to_bool(struct op_infer *c, struct err *e)
 {
 	const struct gir_value *v = c->node->in[0];
 
-	return op_set_out(c, 0, DT_BOOL, v->nd, v->dim, e);
+	return op_check_type(c, 0, TYPES_FLOAT, e) && op_set_out(c, 0, DT_BOOL, v->nd, v->dim, e);
 }
 
 /* A math function on a float type; integers (Abs, Sign ... of them) are handled by their own operators. */
@@ -26,13 +46,13 @@ static struct lir_expr *call(struct op_lower *c, enum lir_call f, struct lir_exp
 	return lir_call1(B, f, x);
 }
 
-#define CALL_OP(ID, fn, CALLID)                                                                                        \
-	SCALAR(fn)                                                                                                     \
-	{                                                                                                              \
-		(void)n;                                                                                               \
-		return call(c, LIR_CALL_##CALLID, in[0]);                                                              \
-	}                                                                                                              \
-	UNARY(ID, same, fn)
+#define CALL_OP(ID, fn, CALLID)                                                                                                    \
+	SCALAR(fn)                                                                                                                 \
+	{                                                                                                                          \
+		(void)n;                                                                                                           \
+		return call(c, LIR_CALL_##CALLID, in[0]);                                                                          \
+	}                                                                                                                          \
+	UNARY(ID, floats, fn)
 
 CALL_OP(ACOS, acos_, ACOS);
 CALL_OP(ACOSH, acosh_, ACOSH);
@@ -65,7 +85,7 @@ SCALAR(abs_)
 		return x;
 	return lir_select(B, lir_lt(B, x, K(0)), lir_sub(B, K(0), x), x);
 }
-UNARY(ABS, same, abs_);
+UNARY(ABS, numbers, abs_);
 
 SCALAR(neg)
 {
@@ -74,14 +94,14 @@ SCALAR(neg)
 	(void)n; /* -0 must come out of 0 */
 	return dtype_is_float(x->type.dtype) ? lir_mul(B, x, K(-1)) : lir_sub(B, K(0), x);
 }
-UNARY(NEG, same, neg);
+UNARY(NEG, numbers, neg);
 
 SCALAR(not_)
 {
 	(void)n;
 	return lir_not(B, in[0]);
 }
-UNARY(NOT, same, not_);
+UNARY(NOT, booleans, not_);
 
 SCALAR(bitwise_not)
 {
@@ -90,7 +110,7 @@ SCALAR(bitwise_not)
 	(void)n;
 	return lir_binary(B, LIR_BXOR, x, lir_imm_i64(B, x->type.dtype, -1));
 }
-UNARY(BITWISENOT, same, bitwise_not);
+UNARY(BITWISENOT, integers, bitwise_not);
 
 SCALAR(reciprocal)
 {
@@ -99,7 +119,7 @@ SCALAR(reciprocal)
 	(void)n;
 	return lir_div(B, K(1), x);
 }
-UNARY(RECIPROCAL, same, reciprocal);
+UNARY(RECIPROCAL, floats, reciprocal);
 
 SCALAR(relu)
 {
@@ -108,7 +128,7 @@ SCALAR(relu)
 	(void)n;
 	return lir_max(B, x, K(0));
 }
-UNARY(RELU, same, relu);
+UNARY(RELU, numbers, relu);
 
 SCALAR(leaky_relu)
 {
@@ -116,7 +136,7 @@ SCALAR(leaky_relu)
 
 	return lir_select(B, lir_lt(B, x, K(0)), lir_mul(B, x, K(OP_FLOAT(n, "alpha", 0.01f))), x);
 }
-UNARY(LEAKYRELU, same, leaky_relu);
+UNARY(LEAKYRELU, floats, leaky_relu);
 
 SCALAR(thresholded_relu)
 {
@@ -124,7 +144,7 @@ SCALAR(thresholded_relu)
 
 	return lir_select(B, lir_binary(B, LIR_GT, x, K(OP_FLOAT(n, "alpha", 1))), x, K(0));
 }
-UNARY(THRESHOLDEDRELU, same, thresholded_relu);
+UNARY(THRESHOLDEDRELU, floats, thresholded_relu);
 
 static struct lir_expr *sigmoid_of(struct op_lower *c, struct lir_expr *x)
 {
@@ -136,7 +156,7 @@ SCALAR(sigmoid)
 	(void)n;
 	return sigmoid_of(c, in[0]);
 }
-UNARY(SIGMOID, same, sigmoid);
+UNARY(SIGMOID, floats, sigmoid);
 
 SCALAR(hard_sigmoid)
 {
@@ -145,7 +165,7 @@ SCALAR(hard_sigmoid)
 
 	return lir_max(B, lir_min(B, line, K(1)), K(0));
 }
-UNARY(HARDSIGMOID, same, hard_sigmoid);
+UNARY(HARDSIGMOID, floats, hard_sigmoid);
 
 SCALAR(hard_swish)
 {
@@ -155,7 +175,7 @@ SCALAR(hard_swish)
 	(void)n;
 	return lir_mul(B, x, lir_max(B, lir_min(B, line, K(1)), K(0)));
 }
-UNARY(HARDSWISH, same, hard_swish);
+UNARY(HARDSWISH, floats, hard_swish);
 
 SCALAR(elu)
 {
@@ -164,7 +184,7 @@ SCALAR(elu)
 
 	return lir_select(B, lir_lt(B, x, K(0)), below, x);
 }
-UNARY(ELU, same, elu);
+UNARY(ELU, floats, elu);
 
 SCALAR(celu)
 {
@@ -174,7 +194,7 @@ SCALAR(celu)
 
 	return lir_add(B, lir_max(B, x, K(0)), lir_min(B, below, K(0)));
 }
-UNARY(CELU, same, celu);
+UNARY(CELU, floats, celu);
 
 SCALAR(selu)
 {
@@ -184,7 +204,7 @@ SCALAR(selu)
 
 	return lir_mul(B, K(gamma), lir_select(B, lir_binary(B, LIR_LE, x, K(0)), below, x));
 }
-UNARY(SELU, same, selu);
+UNARY(SELU, floats, selu);
 
 SCALAR(shrink)
 {
@@ -194,7 +214,7 @@ SCALAR(shrink)
 
 	return lir_select(B, lir_lt(B, x, K(-lambd)), lir_add(B, x, K(bias)), inner);
 }
-UNARY(SHRINK, same, shrink);
+UNARY(SHRINK, numbers, shrink);
 
 SCALAR(sign)
 {
@@ -204,7 +224,7 @@ SCALAR(sign)
 	(void)n;
 	return dtype_is_signed(x->type.dtype) ? lir_select(B, lir_lt(B, x, K(0)), K(-1), inner) : inner;
 }
-UNARY(SIGN, same, sign);
+UNARY(SIGN, numbers, sign);
 
 /* log(1 + exp(x)) without overflow: max(x,0) + log(1 + exp(-|x|)) */
 static struct lir_expr *softplus_of(struct op_lower *c, struct lir_expr *x)
@@ -219,14 +239,14 @@ SCALAR(softplus)
 	(void)n;
 	return softplus_of(c, in[0]);
 }
-UNARY(SOFTPLUS, same, softplus);
+UNARY(SOFTPLUS, floats, softplus);
 
 SCALAR(mish)
 {
 	(void)n;
 	return lir_mul(B, in[0], call(c, LIR_CALL_TANH, softplus_of(c, in[0])));
 }
-UNARY(MISH, same, mish);
+UNARY(MISH, floats, mish);
 
 SCALAR(softsign)
 {
@@ -235,7 +255,7 @@ SCALAR(softsign)
 	(void)n;
 	return lir_div(B, x, lir_add(B, K(1), call(c, LIR_CALL_ABS, x)));
 }
-UNARY(SOFTSIGN, same, softsign);
+UNARY(SOFTSIGN, floats, softsign);
 
 SCALAR(gelu)
 {
@@ -249,7 +269,7 @@ SCALAR(gelu)
 	}
 	return lir_mul(B, lir_mul(B, K(0.5), x), lir_add(B, K(1), inner));
 }
-UNARY(GELU, same, gelu);
+UNARY(GELU, floats, gelu);
 
 SCALAR(isnan_)
 {

@@ -112,9 +112,10 @@ struct lir_expr *op_load_broadcast(struct op_lower *c, struct gir_value *v, stru
 	struct lir_buffer *buf = op_value(c, v);
 	struct lir_expr *at[MAX_DIMS];
 
-	assert(buf->nd <= nd);
-	for (int d = 0; d < buf->nd; d++)
+	for (int d = 0; d < buf->nd; d++) {
+		assert(buf->dim[d] == 1 || d >= buf->nd - nd);
 		at[d] = buf->dim[d] == 1 ? lir_int(&c->b, 0) : index[nd - buf->nd + d];
+	}
 	if (lanes == 1)
 		return lir_load(&c->b, buf, at);
 	if (!buf->nd || buf->dim[buf->nd - 1] == 1)
