@@ -255,6 +255,18 @@ static void remove_dir(struct arena *a, const char *dir)
 	rmdir(dir);
 }
 
+/* What the compiler says when the machine, not the text, is to blame. */
+static enum err_code blame(const char *log)
+{
+	static const char *const ours[] = {"No space left on device", "Disk quota exceeded",  "Resource temporarily unavailable",
+					   "Too many open files",     "error trying to exec", "unable to execute command"};
+
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (strstr(log, ours[i]))
+			return ERR_IO;
+	return ERR_DEVICE;
+}
+
 static bool compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
 {
 	struct arena *scratch = arena_new(NULL);
@@ -277,7 +289,8 @@ static bool compile(struct device *d, struct arena *a, const char *source, bool 
 	if (ok && WIFSIGNALED(status))
 		ok = err_set(e, ERR_DEVICE, "'%s' died of signal %d", d->cc, WTERMSIG(status));
 	else if (ok && WEXITSTATUS(status))
-		ok = err_set(e, ERR_DEVICE, "'%s' refused the kernel: %.200s", d->cc, *out->log ? out->log : "no reason given");
+		ok =
+		    err_set(e, blame(out->log), "'%s' refused the kernel: %.200s", d->cc, *out->log ? out->log : "no reason given");
 	ok = ok && file_read(scratch, object, 0, &raw, e);
 	if (ok) {
 		out->size = raw.n;

@@ -340,3 +340,44 @@ TEST(codegen_fuzz, clang_computes_what_the_interpreter_computes)
 {
 	compare_with("clang");
 }
+
+/* As deep as the text form allows: clang has to be told that this is fine. */
+static void deep_with(const char *cc)
+{
+	struct device_options o = {.cc = cc, .cache_dir = ""};
+	struct arena *a = arena_new(NULL);
+	struct lir_builder b;
+	struct lir_expr *x, *zero;
+	struct device *d;
+	struct err e = {0};
+	int64_t dim = 4;
+
+	if (!device_cpu.open(&o, &d, &e))
+		cr_skip_test("%s", err_text(&e));
+	lir_begin(&b, a, "deep");
+	zero = lir_int(&b, 0);
+	x = lir_load(&b, lir_param(&b, "x", DT_F32, 1, &dim, false), &zero);
+	for (int i = 0; i < 400; i++)
+		x = lir_binary(&b, LIR_SUB, lir_imm(&b, DT_F32, 1 + i), x);
+	lir_store(&b, lir_param(&b, "y", DT_F32, 1, &dim, true), &zero, x);
+
+	struct lir_func *f = lir_finish(&b);
+	void **want = buffers(a, f);
+	struct lir_interp_options io = {.outputs_initialised = true};
+	struct lir_interp_result r = {0};
+
+	cr_assert(lir_interp(f, want, &io, &r, &e), "%s", err_text(&e));
+	expect_same(&device_cpu, d, a, f, want, 0);
+	arena_free(a);
+	device_cpu.close(d);
+}
+
+TEST(codegen_fuzz, gcc_takes_deep_expressions)
+{
+	deep_with("gcc");
+}
+
+TEST(codegen_fuzz, clang_takes_deep_expressions)
+{
+	deep_with("clang");
+}
