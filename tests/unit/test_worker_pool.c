@@ -1,0 +1,226 @@
+/* test_worker_pool.c: workers that die, never start or talk nonsense: the pool goes on and says what it saw */
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+#include "test_support.h"
+#include "worker_support.h"
+
+#define JOBS 50
+
+/* ---- workers that never work -------------------------------------------------------------------------------- */
+
+static void expect_error(const char *const *argv, size_t n, const char *part)
+{
+	struct pool *p = test_pool_of(argv, n, 1);
+	struct arena *a = arena_new(NULL);
+	struct pool_result r;
+
+	cr_assert_not_null(pool_device_error(p, 0));
+	cr_expect_not_null(strstr(pool_device_error(p, 0), part), "'%s' in '%s'", part, pool_device_error(p, 0));
+	r = test_run(p, a, (struct pool_job){.id = 9, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 1), .ninputs = 1});
+	cr_expect_eq(r.status, POOL_LOST);
+	cr_expect_eq(r.nimages, 1u);
+	cr_expect(!r.image[0].ran);
+	cr_expect_eq(pool_pending(p), 0u);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(pool, a_missing_worker_command_is_the_device_s_error)
+{
+	expect_error((const char *const[]){"/nowhere/mutatenn-worker"}, 1, "No such file");
+}
+
+TEST(pool, what_a_worker_command_prints_instead_of_working_is_shown)
+{
+	expect_error((const char *const[]){"sh", "-c", "echo Permission denied, go away; exit 3"}, 3, "Permission denied, go away");
+	expect_error((const char *const[]){"sh", "-c", "echo lost on the way >&2; exit 3"}, 3, "lost on the way");
+	expect_error((const char *const[]){"true"}, 1, "status 0");
+}
+
+TEST(pool, a_worker_that_talks_nonsense_after_its_magic_is_given_up)
+{
+	expect_error((const char *const[]){"sh", "-c", "printf '\\223mutaNN\\n'; yes"}, 3, "unknown type");
+	expect_error((const char *const[]){"sh", "-c", "printf '\\223mutaNN\\n\\0\\0\\0\\0\\0\\0\\0\\0'; cat"}, 3, "nothing");
+}
+
+TEST(pool, a_missing_compiler_is_the_device_s_error)
+{
+	struct pool_device d = {.name = "test", .backend = "cpu", .cc = "no-such-compiler", .cache_dir = ""};
+	struct pool *p = test_pool("gcc"); /* sets where the worker is */
+	struct err e = {0};
+
+	pool_close(p);
+	cr_assert(pool_open(&d, 1, &p, &e));
+	cr_assert_not_null(pool_device_error(p, 0));
+	cr_expect_not_null(strstr(pool_device_error(p, 0), "no-such-compiler"), "%s", pool_device_error(p, 0));
+	pool_close(p);
+}
+
+TEST(pool, a_banner_before_the_magic_does_no_harm)
+{
+	struct pool *p = test_pool("gcc");
+	struct arena *a = arena_new(NULL);
+	const char *argv[] = {"sh", "-c", "echo Welcome to the board; exec \"$0\"", getenv("MUTATENN_WORKER")};
+	struct pool_result r;
+
+	pool_close(p);
+	p = test_pool_of(argv, 4, 1);
+	cr_assert_null(pool_device_error(p, 0), "%s", pool_device_error(p, 0));
+	cr_expect_str_eq(pool_caps(p, 0)->dialect, "c");
+	r = test_run(p, a, (struct pool_job){.id = 9, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 1), .ninputs = 1});
+	cr_expect_eq(r.status, POOL_DONE, "%s", r.text);
+	pool_close(p);
+	arena_free(a);
+}
+
+/* ---- workers that are killed -------------------------------------------------------------------------------- */
+
+static bool is_worker_of(pid_t parent, const char *pid)
+{
+	char path[300], text[512], *end;
+	FILE *f;
+	int ppid = 0;
+	bool worker;
+
+	snprintf(path, sizeof path, "/proc/%s/stat", pid);
+	if (!(f = fopen(path, "r")))
+		return false;
+	text[fread(text, 1, sizeof text - 1, f)] = 0;
+	fclose(f);
+	end = strrchr(text, ')');
+	worker = end && sscanf(end + 1, " %*c %d", &ppid) == 1 && ppid == parent && strstr(text, "mutatenn-work");
+	return worker;
+}
+
+/* One of this process's workers, at random. */
+static void kill_one(unsigned *seed)
+{
+	DIR *d = opendir("/proc");
+	pid_t found[64];
+	int n = 0;
+
+	for (struct dirent *e; (e = readdir(d)) && n < 64;)
+		if (e->d_name[0] >= '0' && e->d_name[0] <= '9' && is_worker_of(getpid(), e->d_name))
+			found[n++] = atoi(e->d_name);
+	closedir(d);
+	if (n)
+		kill(found[rand_r(seed) % (unsigned)n], SIGKILL);
+}
+
+/* Mutant i adds i; every fifth crashes, every seventh is the original. */
+static struct bundle *nth(struct arena *a, int i)
+{
+	const char *head = "#include <stdint.h>\n#include <stdlib.h>\n__attribute__((visibility(\"default\"))) void "
+			   "mutatenn_kernel(void *const *b, "
+			   "int64_t part, int64_t parts)\n";
+	const char *s = i % 5 == 4 ? arena_printf(a, "%s{ if (%d) abort(); }\n", head, i)
+				   : arena_printf(a,
+						  "%s{ const float *x = b[0]; float *y = b[1];\n"
+						  "for (int k = 0; k < 1000; k++) y[k] = (x[k] > 0 ? x[k] : 0) + %d; }\n",
+						  head, i);
+
+	return test_bundle(a, (const char *const[]){NULL, i % 7 == 6 ? NULL : s, NULL});
+}
+
+static void describe(const struct pool_result *r, char *out, size_t n)
+{
+	struct str s = {0};
+	char hex[HASH_HEX];
+
+	str_addf(&s, "%d %d %d %s", r->status, r->stage, r->signal, r->launch ? r->launch : "-");
+	for (size_t i = 0; i < r->nimages; i++)
+		str_addf(&s, " %d %d %s", r->image[i].ran, r->image[i].status,
+			 r->image[i].output ? hash_hex(tensor_hash(r->image[i].output), hex) : "-");
+	snprintf(out, n, "%s", str_text(&s));
+	str_free(&s);
+}
+
+static void run_all(struct pool *p, char text[JOBS][400], unsigned kills, unsigned seed)
+{
+	struct arena *a = arena_new(NULL);
+	struct bundle *original = test_bundle(a, NULL);
+	struct pool_input *in = test_inputs(a, 3);
+	struct err e = {0};
+	int done = 0;
+
+	for (int i = 0; i < JOBS; i++)
+		cr_assert(pool_submit(p,
+				      &(struct pool_job){.id = (uint64_t)i,
+							 .bundle = nth(a, i),
+							 .baseline = original,
+							 .input = in,
+							 .ninputs = 3,
+							 .time_limit_s = 20},
+				      &e));
+	for (int idle = 0; done < JOBS && idle < 6000;) {
+		struct pool_result r;
+		bool got;
+
+		cr_assert(pool_wait(p, a, 0.01 + 0.001 * (rand_r(&seed) % 30), &got, &r, &e), "%s", err_text(&e));
+		if (got) {
+			describe(&r, text[r.job], 400);
+			done++;
+		}
+		idle = got ? 0 : idle + 1;
+		if (kills && rand_r(&seed) % 2) {
+			kill_one(&seed);
+			kills--;
+		}
+	}
+	cr_assert_eq(done, JOBS);
+	arena_free(a);
+}
+
+static char quiet[JOBS][400], disturbed[JOBS][400];
+
+TEST(pool, killing_workers_at_random_changes_no_result)
+{
+	struct pool *p = test_pool("gcc");
+
+	run_all(p, quiet, 0, 1);
+	cr_expect_eq(pool_stats(p).workers_lost, 0u);
+	pool_close(p);
+	p = test_pool("gcc");
+	run_all(p, disturbed, 10, 2);
+	cr_expect_gt(pool_stats(p).workers_lost, 0u);
+	pool_close(p);
+	for (int i = 0; i < JOBS; i++)
+		cr_expect_str_eq(disturbed[i], quiet[i], "job %d: %s, undisturbed %s", i, disturbed[i], quiet[i]);
+	cr_expect_eq(quiet[4][0] - '0', POOL_CRASHED);
+	cr_expect_eq(quiet[6][0] - '0', POOL_EQUIVALENT);
+}
+
+TEST(pool, a_pool_that_is_closed_with_work_left_ends_its_workers)
+{
+	struct pool *p = test_pool("gcc");
+	struct arena *a = arena_new(NULL);
+	struct err e = {0};
+
+	for (int i = 0; i < 10; i++)
+		cr_assert(
+		    pool_submit(p, &(struct pool_job){.id = 1, .bundle = nth(a, i), .input = test_inputs(a, 1), .ninputs = 1}, &e));
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(pool, bad_jobs_are_refused)
+{
+	struct pool *p = test_pool("gcc");
+	struct arena *a = arena_new(NULL);
+	struct pool_input *in = test_inputs(a, 1);
+	struct err e = {0};
+
+	cr_expect(!pool_submit(p, &(struct pool_job){.id = 1, .device = 3, .bundle = test_bundle(a, NULL)}, &e));
+	in->ntensors = 0;
+	cr_expect(!pool_submit(p, &(struct pool_job){.id = 1, .bundle = test_bundle(a, NULL), .input = in, .ninputs = 1}, &e));
+	cr_expect_eq(pool_pending(p), 0u);
+	err_free(&e);
+	pool_close(p);
+	arena_free(a);
+}
