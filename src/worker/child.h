@@ -82,7 +82,9 @@ struct ctl {
 struct proc_spec {
 	const struct prog *prog;
 	struct kernel **kernel;   /* per kernel: loaded already, or NULL */
-	const uint8_t **artefact; /* per kernel: bytes, for those that are not */
+	bool *open;               /* per buffer: its slot may be written; the child's own copy */
+	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers */
+	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded */
 	size_t *artefact_size;
 	const struct slots *slots;
 	const struct mem *mem;

@@ -15,8 +15,10 @@
 static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec *s, struct err *e)
 {
 	struct prog *p = x->prog;
+	bool *trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 
 	s->kernel = ARENA_ARRAY(x->arena, struct kernel *, p->nkernels);
+	s->trusted = trusted;
 	s->artefact = ARENA_ARRAY(x->arena, const uint8_t *, p->nkernels);
 	s->artefact_size = ARENA_ARRAY(x->arena, size_t, p->nkernels);
 	for (uint32_t i = 0; i < p->nkernels; i++) {
@@ -25,6 +27,7 @@ static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec 
 		for (uint32_t k = 0; b && k < b->prog->nkernels && !s->kernel[i]; k++)
 			if (hash_eq(b->prog->kernel[k].artefact, p->kernel[i].artefact))
 				s->kernel[i] = b->kernel[k];
+		trusted[i] = s->kernel[i] && b->prog != p;
 		if (s->kernel[i])
 			continue;
 		if (!(blob = worker_blob(x->w, p->kernel[i].artefact)))
@@ -73,6 +76,7 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 	x->cut = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->held = ARENA_ARRAY(x->arena, bool, p->nlaunches);
+	s.open = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	return find_kernels(x, b, &s, e) && find_constants(x, e) && slots_layout(&w->slots, p, e) && proc_start(&x->proc, &s, e);
 }
 

@@ -43,7 +43,8 @@ struct chunk *mem_chunk(struct mem *m, size_t size)
 
 	if (size > (size_t)1 << 46)
 		return NULL;
-	size = up(size ? size : 1, PAGE);
+	size = up(size ? size : 1,
+		  size > HUGE_PAGE / 2 ? HUGE_PAGE : PAGE); /* a fork copies one entry for a large page, 512 for small ones */
 	p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED || !(c = calloc(1, sizeof *c)))
 		return NULL;

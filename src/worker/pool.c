@@ -19,7 +19,7 @@
 #define START_S 10
 #define START_CUSTOM_S 60
 #define BUILD_S 240 /* the worker ends a compiler itself long before */
-#define MAX_LOST 4 /* workers may be killed from outside at any time: only a job that loses one after the other is suspect */
+#define MAX_LOST 4  /* workers may be killed from outside at any time: only a job that loses one after the other is suspect */
 
 double pool_now(void)
 {
