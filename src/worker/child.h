@@ -41,17 +41,23 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where);
 void mem_read_only(const struct mem *m); /* in the child */
 size_t pad_bytes(enum dtype t);
 
-/* Output slots: shared with the child, at addresses that depend on the program only, nothing mapped between them. */
+/* Output slots lie in one file in memory. The worker sees them side by side; a child maps those that it needs, at addresses that
+ * depend on the program only, with nothing mapped between them. */
 struct slot {
-	uint8_t *map;
-	size_t size; /* mapped; 0: no slot */
-	uint8_t *data;
-	size_t bytes;
+	size_t size;      /* mapped, pads and all; 0: no slot */
+	size_t off;       /* in the file */
+	size_t front;     /* from the start of the mapping to the data */
+	size_t bytes;     /* of data */
 	uint64_t pattern; /* of the pads */
+	uint8_t *at;      /* start of the mapping in a child */
+	uint8_t *view;    /* the same for the worker */
 };
 struct slots {
-	uint8_t *base;
+	uint8_t *base; /* of the reservation for children */
 	size_t reserve;
+	int file;
+	uint8_t *view;
+	size_t view_size;
 	struct slot *slot; /* per buffer of the program laid out last */
 	uint32_t n;
 	bool dirty; /* pads must be written again */
@@ -79,10 +85,12 @@ struct ctl {
 	char text[256]; /* why it gave up */
 };
 
+enum slot_state { SLOT_ABSENT, SLOT_OPEN, SLOT_READ };
+
 struct proc_spec {
 	const struct prog *prog;
 	struct kernel **kernel;   /* per kernel: loaded already, or NULL */
-	bool *open;               /* per buffer: its slot may be written; the child's own copy */
+	uint8_t *open;            /* per buffer: enum slot_state; the child's own copy */
 	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers */
 	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded */
 	size_t *artefact_size;
@@ -120,7 +128,7 @@ void proc_stop(struct proc *p); /* kills and reaps what is left */
 /* The child's side of both; never returns. */
 _Noreturn void proc_child(struct proc *p, int sock, pid_t parent);
 /* Lets the child's threads do little more than compute; false where the platform refuses. (child_jail.c) */
-bool jail_close(int sock);
+bool jail_close(int sock, int slots);
 void jail_limits(double cpu_seconds, uint64_t memory);
 
 /* ---- jobs (child_run.c, child_base.c) -------------------------------------------------------------------- */
@@ -188,7 +196,8 @@ struct exec {
 	struct arena *arena;
 	struct prog *prog;
 	struct proc proc;
-	void **ptr; /* per buffer: where its data are now */
+	void **ptr;           /* per buffer: where its data are now for the child */
+	const uint8_t **view; /* and for the worker */
 	struct hash *key;
 	bool *cut, *reused;
 	bool *held; /* per launch: made of constants, ran in this child, still in its slot */

@@ -142,7 +142,7 @@ static struct known *keep(struct worker *w, struct base *b, const struct exec *x
 		if (buf->writer < 0 || p->launch[buf->writer].constant != constant)
 			continue;
 		k->data[i] = chunk_alloc(k->chunk, buf->bytes, pad_bytes(buf->dtype), pad_pattern(buf->name, buf->dtype));
-		memcpy(k->data[i], x->ptr[i], buf->bytes);
+		memcpy(k->data[i], x->view[i], buf->bytes);
 		map_put_hash(k->by_key, k->key[i], (void *)(uintptr_t)(i + 1));
 		chunk_release(&w->mem, k->chunk); /* the known holds the chunk as a whole */
 	}

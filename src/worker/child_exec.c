@@ -50,7 +50,7 @@ static bool find_constants(struct exec *x, struct err *e)
 			continue;
 		if (!(blob = worker_blob(x->w, buf->hash)) || blob->size != buf->bytes)
 			return err_set(e, ERR_PARSE, "constant '%s' was not sent, or has another size", buf->name);
-		x->ptr[i] = blob->data;
+		x->view[i] = x->ptr[i] = blob->data;
 		x->key[i] = buf->hash;
 	}
 	return true;
@@ -72,11 +72,12 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 	*x = (struct exec){.w = w, .arena = arena_new(NULL), .prog = p, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
 	x->proc.pid = x->proc.sock = -1;
 	x->ptr = ARENA_ARRAY(x->arena, void *, p->nbuffers);
+	x->view = ARENA_ARRAY(x->arena, const uint8_t *, p->nbuffers);
 	x->key = ARENA_ARRAY(x->arena, struct hash, p->nbuffers);
 	x->cut = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->held = ARENA_ARRAY(x->arena, bool, p->nlaunches);
-	s.open = ARENA_ARRAY(x->arena, bool, p->nbuffers);
+	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
 	return find_kernels(x, b, &s, e) && find_constants(x, e) && slots_layout(&w->slots, p, e) && proc_start(&x->proc, &s, e);
 }
 
@@ -147,7 +148,7 @@ void exec_image(struct exec *x, const struct blob *const *input)
 	const struct prog *p = x->prog;
 
 	for (uint32_t i = 0; i < p->ninputs; i++) {
-		x->ptr[p->input[i]] = input[i]->data;
+		x->view[p->input[i]] = x->ptr[p->input[i]] = input[i]->data;
 		x->key[p->input[i]] = input[i]->hash;
 	}
 	memset(x->cut, 0, p->nbuffers * sizeof *x->cut);
@@ -176,7 +177,7 @@ static void make_keys(struct exec *x, uint32_t k)
 	}
 }
 
-static const uint8_t *known_data(const struct known *k, struct hash key, const struct exec *x, uint32_t buffer)
+static const uint8_t *known_data(const struct known *k, struct hash key)
 {
 	uintptr_t at = k && !k->failed ? (uintptr_t)map_get_hash(k->by_key, key) : 0;
 
@@ -193,10 +194,11 @@ static bool reuse(struct exec *x, uint32_t k, const struct known *constant, cons
 	if (l->constant && x->held[k])
 		return true;
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
-		if (!known_data(from, x->key[l->arg[o]], x, l->arg[o]))
+		if (!known_data(from, x->key[l->arg[o]]))
 			return false;
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
-		x->ptr[l->arg[o]] = (void *)known_data(from, x->key[l->arg[o]], x, l->arg[o]);
+		x->view[l->arg[o]] = known_data(from, x->key[l->arg[o]]);
+		x->ptr[l->arg[o]] = (void *)x->view[l->arg[o]];
 		x->reused[l->arg[o]] = true;
 	}
 	return true;
@@ -207,8 +209,12 @@ static void set_args(struct exec *x, uint32_t k)
 	const struct prog_launch *l = &x->prog->launch[k];
 
 	for (uint32_t i = 0; i < l->nargs; i++) {
-		if (i >= l->nargs - l->nout)
-			x->ptr[l->arg[i]] = x->w->slots.slot[l->arg[i]].data;
+		const struct slot *s = &x->w->slots.slot[l->arg[i]];
+
+		if (i >= l->nargs - l->nout) {
+			x->ptr[l->arg[i]] = s->at + s->front;
+			x->view[l->arg[i]] = s->view + s->front;
+		}
 		x->proc.arg[l->first_arg + i] = x->ptr[l->arg[i]];
 	}
 }
@@ -245,10 +251,10 @@ static void cut_off(struct exec *x, uint32_t k, const struct known *constant, co
 		const struct known *from = t && image && !image->failed && image->data[t - 1] ? image : constant;
 
 		if (!t || !from || from->failed || !from->data[t - 1] ||
-		    memcmp(x->ptr[b], from->data[t - 1], x->prog->buffer[b].bytes))
+		    memcmp(x->view[b], from->data[t - 1], x->prog->buffer[b].bytes))
 			continue;
 		x->key[b] = from->key[t - 1];
-		x->ptr[b] = from->data[t - 1];
+		x->view[b] = x->ptr[b] = from->data[t - 1];
 		x->cut[b] = true;
 	}
 }

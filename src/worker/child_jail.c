@@ -62,7 +62,7 @@ void jail_limits(double cpu_seconds, uint64_t memory)
 		limit(RLIMIT_DATA, now + memory, now + memory);
 }
 
-bool jail_close(int sock)
+bool jail_close(int sock, int slots)
 {
 	static const int harmless[] = {
 	    SCMP_SYS(futex),
@@ -94,6 +94,8 @@ bool jail_close(int sock)
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 				     SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0xffffffffu));
+	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+				     SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)slots));
 	/* abort() and nothing else: signals to itself */
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
 	ok = ok && !seccomp_attr_set(c, SCMP_FLTATR_CTL_TSYNC, 1) && !seccomp_load(c);

@@ -1,9 +1,11 @@
 /* child_mem.c: where tensors lie in a worker: read-only chunks in large pages, and output slots far apart from each other */
 #include "worker/child.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -160,52 +162,63 @@ uint64_t pad_pattern(const char *name, enum dtype t)
 
 bool slots_open(struct slots *s, struct err *e)
 {
-	*s = (struct slots){.reserve = RESERVE};
+	*s = (struct slots){.reserve = RESERVE, .file = memfd_create("mutatenn-tensors", MFD_CLOEXEC)};
+	if (s->file < 0)
+		return err_set(e, ERR_IO, "no memory file for tensors: %s", strerror(errno));
 	for (;; s->reserve /= 2) {
 		s->base = mmap(RESERVE_AT, s->reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (s->base != MAP_FAILED)
 			return true;
-		if (s->reserve < (size_t)256 << 20)
+		if (s->reserve < (size_t)256 << 20) {
+			s->base = NULL;
 			return err_set(e, ERR_IO, "no address space for tensors");
+		}
 	}
 }
 
 void slots_close(struct slots *s)
 {
+	if (!s->reserve)
+		return;
 	if (s->base)
 		munmap(s->base, s->reserve);
+	if (s->view)
+		munmap(s->view, s->view_size);
+	if (s->file >= 0)
+		close(s->file);
 	free(s->slot);
 	*s = (struct slots){0};
 }
 
 void slot_refill(struct slot *s)
 {
-	fill(s->map, (size_t)(s->data - s->map), s->pattern);
-	fill(s->data + s->bytes, s->size - (size_t)(s->data - s->map) - s->bytes, s->pattern);
+	fill(s->view, s->front, s->pattern);
+	fill(s->view + s->front + s->bytes, s->size - s->front - s->bytes, s->pattern);
 }
 
 bool slot_intact(const struct slot *s)
 {
-	return filled(s->map, (size_t)(s->data - s->map), s->pattern) &&
-	       filled(s->data + s->bytes, s->size - (size_t)(s->data - s->map) - s->bytes, s->pattern);
+	return filled(s->view, s->front, s->pattern) &&
+	       filled(s->view + s->front + s->bytes, s->size - s->front - s->bytes, s->pattern);
 }
 
 /* Data start at different offsets in their pages: tensors that are walked together should not share cache sets. */
 static void plan(struct slot *s, uint32_t i, const struct prog_buffer *b)
 {
-	size_t pad = pad_bytes(b->dtype), colour = i * 5 % 16 * 256;
+	size_t pad = pad_bytes(b->dtype);
 
 	s->bytes = b->bytes;
 	s->pattern = pad_pattern(b->name, b->dtype);
-	s->size = up(up(pad, PAGE) + colour + b->bytes + pad, PAGE);
-	s->data = (uint8_t *)(up(pad, PAGE) + colour); /* offset for now */
+	s->front = up(pad, PAGE) + i * 5 % 16 * 256;
+	s->size = up(s->front + b->bytes + pad, PAGE);
 }
 
-static bool place(struct slots *s, struct slot *now, uint32_t n, struct err *e)
+static bool place(struct slots *s, struct slot *now, uint32_t n, size_t *file, struct err *e)
 {
 	size_t total = 0, count = 0, gap = GAP, at = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
+		now[i].off = total;
 		total += now[i].size;
 		count += now[i].size != 0;
 	}
@@ -217,60 +230,58 @@ static bool place(struct slots *s, struct slot *now, uint32_t n, struct err *e)
 	for (uint32_t i = 0; i < n; i++)
 		if (now[i].size) {
 			at += gap;
-			now[i].map = s->base + at;
-			now[i].data = now[i].map + (uintptr_t)now[i].data;
+			now[i].at = s->base + at;
 			at += now[i].size;
 		}
+	*file = total;
 	return true;
 }
 
-static bool same_place(const struct slot *a, const struct slot *b)
+/* Pages come into being when they are touched; a file that grew is seen through a new mapping, which no child inherits. */
+static bool grow(struct slots *s, size_t size, struct err *e)
 {
-	return a->map == b->map && a->size == b->size;
-}
+	uint8_t *view;
 
-static bool unmap(const struct slot *s)
-{
-	return mmap(s->map, s->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+	if (size <= s->view_size)
+		return true;
+	if (size > (size_t)sysconf(_SC_PHYS_PAGES) * PAGE)
+		return err_set(e, ERR_UNSUPPORTED, "the program's tensors (%zu MiB) do not fit into memory", size >> 20);
+	view = ftruncate(s->file, (off_t)size) ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, s->file, 0);
+	if (view == MAP_FAILED)
+		return err_set(e, ERR_IO, "no memory for the program's tensors (%zu MiB): %s", size >> 20, strerror(errno));
+	if (s->view)
+		munmap(s->view, s->view_size);
+	madvise(view, size, MADV_DONTFORK);
+	s->view = view;
+	s->view_size = size;
+	return true;
 }
 
 bool slots_layout(struct slots *s, const struct prog *p, struct err *e)
 {
 	struct slot *now = calloc(p->nbuffers ? p->nbuffers : 1, sizeof *now);
-	bool ok = true;
+	size_t size = 0;
 
 	if (!now)
 		return err_set(e, ERR_IO, "out of memory");
 	for (uint32_t i = 0; i < p->nbuffers; i++)
 		if (p->buffer[i].writer >= 0)
 			plan(&now[i], i, &p->buffer[i]);
-	if (!place(s, now, p->nbuffers, e)) {
+	if (!place(s, now, p->nbuffers, &size, e) || !grow(s, size, e)) {
 		free(now);
 		return false;
 	}
-	for (uint32_t i = 0; i < s->n; i++)
-		if (s->slot[i].size && (i >= p->nbuffers || !same_place(&s->slot[i], &now[i])))
-			ok = unmap(&s->slot[i]) && ok;
-	for (uint32_t i = 0; ok && i < p->nbuffers; i++) {
-		bool stays = i < s->n && s->slot[i].size && same_place(&s->slot[i], &now[i]);
+	for (uint32_t i = 0; i < p->nbuffers; i++) {
+		const struct slot *old = i < s->n ? &s->slot[i] : NULL;
 
-		if (!now[i].size)
-			continue;
-		if (!stays)
-			ok = mmap(now[i].map, now[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) !=
-			     MAP_FAILED;
-		if (ok && (!stays || s->dirty || s->slot[i].data != now[i].data || s->slot[i].bytes != now[i].bytes ||
-			   s->slot[i].pattern != now[i].pattern))
+		now[i].view = s->view + now[i].off;
+		if (now[i].size && (s->dirty || !old || old->off != now[i].off || old->size != now[i].size ||
+				    old->front != now[i].front || old->bytes != now[i].bytes || old->pattern != now[i].pattern))
 			slot_refill(&now[i]);
 	}
 	free(s->slot);
 	s->slot = now;
 	s->n = p->nbuffers;
 	s->dirty = false;
-	if (!ok) { /* nothing is known to be mapped: start afresh */
-		slots_close(s);
-		return slots_open(s, e) &&
-		       err_set(e, ERR_IO, "not enough memory for the program's tensors (%zu MiB)", p->bytes >> 20);
-	}
 	return true;
 }

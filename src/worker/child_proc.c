@@ -21,6 +21,7 @@
 
 #define SPIN_S 30e-6
 #define SOCK 3
+#define SLOTS 4 /* descriptors of a child */
 
 static double now(void)
 {
@@ -182,7 +183,7 @@ static void announce(struct ctl *c, enum pool_stage stage, uint32_t launch)
 	atomic_store(&c->stage, (uint32_t)stage);
 }
 
-static void leave_worker(int sock, pid_t parent)
+static void leave_worker(int sock, int slots, pid_t parent)
 {
 	static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGPIPE};
 	int null;
@@ -192,27 +193,33 @@ static void leave_worker(int sock, pid_t parent)
 		_exit(4);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
 		signal(deadly[i], SIG_DFL);
-	if (sock != SOCK)
-		dup2(sock, SOCK);
+	sock = fcntl(sock, F_DUPFD, 10);
+	slots = fcntl(slots, F_DUPFD, 10);
+	if (dup2(sock, SOCK) < 0 || dup2(slots, SLOTS) < 0)
+		_exit(4);
 	null = open("/dev/null", O_RDWR);
 	if (null >= 0) {
 		dup2(null, 0);
 		dup2(null, 1);
 	}
-	if (syscall(SYS_close_range, SOCK + 1, ~0u, 0))
-		for (int fd = SOCK + 1; fd < 1024; fd++)
+	if (syscall(SYS_close_range, SLOTS + 1, ~0u, 0))
+		for (int fd = SLOTS + 1; fd < 1024; fd++)
 			close(fd);
 }
 
-static void protect_slots(struct proc *p, int how, bool open)
+static void slot_set(struct proc *p, uint32_t i, enum slot_state to)
 {
-	for (uint32_t i = 0; i < p->spec.slots->n; i++) {
-		const struct slot *s = &p->spec.slots->slot[i];
+	const struct slot *s = &p->spec.slots->slot[i];
+	uint8_t *is = &p->spec.open[i];
 
-		p->spec.open[i] = open;
-		if (s->size)
-			mprotect(s->map, s->size, how);
-	}
+	if (*is == to)
+		return;
+	if (*is != SLOT_ABSENT)
+		mprotect(s->at, s->size, to == SLOT_OPEN ? PROT_READ | PROT_WRITE : PROT_READ);
+	else if (mmap(s->at, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, SLOTS, (off_t)s->off) ==
+		 MAP_FAILED)
+		give_up(p, "no memory for a tensor");
+	*is = to;
 }
 
 static void load_all(struct proc *p)
@@ -241,12 +248,9 @@ static void run_one(struct proc *p, uint32_t k, bool checked)
 	double t;
 
 	for (uint32_t i = l->nargs - l->nout; checked && i < l->nargs; i++) {
-		const struct slot *s = &slot[l->arg[i]];
-
-		if (!p->spec.open[l->arg[i]])
-			mprotect(s->map, s->size, PROT_READ | PROT_WRITE);
-		p->spec.open[l->arg[i]] = p->spec.trusted[l->kernel];
-		memset(s->data, 0xff, s->bytes); /* a quiet NaN in every float type: what nobody writes is the same every time */
+		slot_set(p, l->arg[i], SLOT_OPEN);
+		/* a quiet NaN in every float type: what nobody writes is the same every time */
+		memset(slot[l->arg[i]].at + slot[l->arg[i]].front, 0xff, slot[l->arg[i]].bytes);
 	}
 	announce(p->ctl, POOL_RUN, k + 1);
 	t = now();
@@ -257,14 +261,16 @@ static void run_one(struct proc *p, uint32_t k, bool checked)
 	 * open: changing them each time costs as much as running small kernels, and what strays into them is written over before it
 	 * is read. */
 	for (uint32_t i = l->nargs - l->nout; checked && !p->spec.trusted[l->kernel] && i < l->nargs; i++)
-		mprotect(slot[l->arg[i]].map, slot[l->arg[i]].size, PROT_READ);
+		slot_set(p, l->arg[i], SLOT_READ);
 }
 
 static void run_timed(struct proc *p)
 {
 	struct ctl *c = p->ctl;
 
-	protect_slots(p, PROT_READ | PROT_WRITE, true);
+	for (uint32_t i = 0; i < p->spec.slots->n; i++)
+		if (p->spec.slots->slot[i].size)
+			slot_set(p, i, SLOT_OPEN);
 	for (uint32_t r = 0; r < c->warmup + c->repeat; r++) {
 		double t = now();
 
@@ -274,7 +280,6 @@ static void run_timed(struct proc *p)
 			p->times[r - c->warmup] = now() - t;
 		atomic_fetch_add(&c->rep, 1);
 	}
-	protect_slots(p, PROT_READ, false);
 }
 
 static void answer(struct proc *p, uint32_t seq)
@@ -309,15 +314,14 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent)
 	uint32_t seen = 0;
 
 	announce(c, POOL_START, 0);
-	leave_worker(sock, parent);
+	leave_worker(sock, p->spec.slots->file, parent);
 	mem_read_only(p->spec.mem);
-	protect_slots(p, PROT_NONE, false);
 	if (!p->spec.ops->start_threads(p->spec.device, p->spec.threads, &e))
 		give_up(p, err_text(&e));
 	load_all(p);
 	announce(c, POOL_LOAD, 0);
 	jail_limits(p->spec.cpu_seconds, p->spec.memory);
-	jail_close(SOCK);
+	jail_close(SOCK, SLOTS);
 	answer(p, 1);
 	for (;;) {
 		seen = next_command(p, seen);

@@ -102,7 +102,7 @@ static Wire__Tensor *describe(struct run *r, const struct exec *x, uint32_t buff
 
 	wire__tensor__init(t);
 	t->buffer = buffer;
-	t->hash = wire_hash_put(ARENA_NEW(r->arena, struct wire_hash), hash_bytes(x->ptr[buffer], x->prog->buffer[buffer].bytes));
+	t->hash = wire_hash_put(ARENA_NEW(r->arena, struct wire_hash), hash_bytes(x->view[buffer], x->prog->buffer[buffer].bytes));
 	t->key = wire_hash_put(ARENA_NEW(r->arena, struct wire_hash), x->key[buffer]);
 	t->cut_off = x->cut[buffer];
 	t->reused = x->reused[buffer];
@@ -155,7 +155,7 @@ static bool tell_image(struct run *r, const struct exec *x, uint32_t index, enum
 	if (!worker_send(r->w, WIRE_IMAGE, &im, e))
 		return false;
 	for (size_t i = 0; i < im.n_tensor; i++)
-		if (!worker_data(r->w, x->ptr[im.tensor[i]->buffer], p->buffer[im.tensor[i]->buffer].bytes, e))
+		if (!worker_data(r->w, x->view[im.tensor[i]->buffer], p->buffer[im.tensor[i]->buffer].bytes, e))
 			return false;
 	return true;
 }
