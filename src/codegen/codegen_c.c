@@ -1,5 +1,4 @@
 /* codegen_c.c: the C dialect - statements, memory and the entry point */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -58,16 +57,16 @@ static const char *const keywords[] = {
 /* "f32", "bf16", "i8x16", "f32x16_u" */
 static bool is_type(const char *s, size_t n)
 {
+	size_t k;
+
 	if (n > 2 && !memcmp(s + n - 2, "_u", 2))
 		n -= 2;
-	if (n > 1 && s[0] == 'b' && s[1] == 'f')
-		s++, n--;
-	if (n < 2 || !strchr("fiu", s[0]) || !isdigit((unsigned char)s[1]))
-		return false;
-	for (size_t i = 1; i < n; i++)
-		if (!isdigit((unsigned char)s[i]) && s[i] != 'x')
-			return false;
-	return true;
+	for (int t = DT_I8; t < DT_COUNT; t++) {
+		k = strlen(dtype_name((enum dtype)t));
+		if (n >= k && !memcmp(s, dtype_name((enum dtype)t), k) && (n == k || s[k] == 'x'))
+			return true;
+	}
+	return false;
 }
 
 static bool is_reserved(const char *name)

@@ -315,6 +315,7 @@ static void compare_with(const char *cc)
 
 	if (!device_cpu.open(&o, &d, &e))
 		cr_skip_test("%s", err_text(&e));
+	cr_assert(device_cpu.start_threads(d, 3, &e), "%s", err_text(&e)); /* parts of 1, 1 and 2 rows */
 	for (long seed = first; seed < first + rounds; seed++) {
 		struct arena *a = arena_new(NULL);
 		struct lir_func *f = random_function(a, (uint64_t)seed);
