@@ -120,6 +120,8 @@ enum proc_end { PROC_OK, PROC_DIED, PROC_HUNG, PROC_GONE }; /* GONE: the pool is
 
 bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e);
 /* Waits until the child has started; wire: descriptor whose hang-up means that the pool is gone. */
+double worker_now(void); /* monotonic seconds */
+
 enum proc_end proc_ready(struct proc *p, double limit_s, int wire);
 /* Runs sel[0..nsel). limit_s is per repetition. */
 enum proc_end proc_run(struct proc *p, uint32_t nsel, enum proc_mode mode, uint32_t warmup, uint32_t repeat, double limit_s,
@@ -192,6 +194,7 @@ struct run_end {
 
 /* One program running in one child. */
 struct exec {
+	double since; /* monotonic: the image's start */
 	struct worker *w;
 	struct arena *arena;
 	struct prog *prog;

@@ -151,6 +151,7 @@ void exec_image(struct exec *x, const struct blob *const *input)
 		x->view[p->input[i]] = x->ptr[p->input[i]] = input[i]->data;
 		x->key[p->input[i]] = input[i]->hash;
 	}
+	x->since = worker_now();
 	memset(x->cut, 0, p->nbuffers * sizeof *x->cut);
 	memset(x->reused, 0, p->nbuffers * sizeof *x->reused);
 	x->run = x->saved = 0;
@@ -261,11 +262,12 @@ static void cut_off(struct exec *x, uint32_t k, const struct known *constant, co
 
 static enum step flush(struct exec *x, uint32_t n)
 {
+	double left = x->limit_s - (worker_now() - x->since); /* the limit is the image's */
 	enum step s;
 
 	if (!n)
 		return STEP_OK;
-	s = ended(x, proc_run(&x->proc, n, PROC_CHECKED, 0, 1, x->limit_s, x->w->in));
+	s = ended(x, proc_run(&x->proc, n, PROC_CHECKED, 0, 1, left > 0.01 ? left : 0.01, x->w->in));
 	if (s == STEP_OK) {
 		double t = x->proc.ctl->seconds;
 

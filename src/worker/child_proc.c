@@ -23,7 +23,7 @@
 #define SOCK 3
 #define SLOTS 4 /* descriptors of a child */
 
-static double now(void)
+double worker_now(void)
 {
 	struct timespec t;
 
@@ -103,10 +103,10 @@ static int wait_some(struct proc *p, double left, int wire)
 static enum proc_end await(struct proc *p, uint32_t seq, double limit_s, int wire)
 {
 	struct ctl *c = p->ctl;
-	double start = now(), since = start;
+	double start = worker_now(), since = start;
 	uint32_t rep = atomic_load(&c->rep);
 
-	while (now() - start < SPIN_S)
+	while (worker_now() - start < SPIN_S)
 		if (atomic_load_explicit(&c->done, memory_order_acquire) == seq)
 			return PROC_OK;
 	for (;;) {
@@ -116,7 +116,7 @@ static enum proc_end await(struct proc *p, uint32_t seq, double limit_s, int wir
 		atomic_store(&c->worker_sleeps, 1);
 		if (atomic_load(&c->done) == seq)
 			return PROC_OK;
-		if ((r = wait_some(p, limit_s - (now() - since), wire)) <= 0) {
+		if ((r = wait_some(p, limit_s - (worker_now() - since), wire)) <= 0) {
 			if (r < 0)
 				reap(p, true);
 			return r < 0 ? PROC_GONE : PROC_DIED;
@@ -125,9 +125,9 @@ static enum proc_end await(struct proc *p, uint32_t seq, double limit_s, int wir
 			return PROC_OK;
 		if ((at = atomic_load(&c->rep)) != rep) {
 			rep = at;
-			since = now();
+			since = worker_now();
 		}
-		if (now() - since >= limit_s) {
+		if (worker_now() - since >= limit_s) {
 			reap(p, true);
 			return PROC_HUNG;
 		}
@@ -253,10 +253,10 @@ static void run_one(struct proc *p, uint32_t k, bool checked)
 		memset(slot[l->arg[i]].at + slot[l->arg[i]].front, 0xff, slot[l->arg[i]].bytes);
 	}
 	announce(p->ctl, POOL_RUN, k + 1);
-	t = now();
+	t = worker_now();
 	if (!p->spec.ops->run(p->spec.device, p->spec.kernel[l->kernel], p->arg + l->first_arg, l->parallel, &e))
 		give_up(p, err_text(&e));
-	p->ctl->seconds += now() - t;
+	p->ctl->seconds += worker_now() - t;
 	/* What an unknown kernel made is closed at once, so that no other writes there. Outputs of the original's kernels stay
 	 * open: changing them each time costs as much as running small kernels, and what strays into them is written over before it
 	 * is read. */
@@ -272,12 +272,12 @@ static void run_timed(struct proc *p)
 		if (p->spec.slots->slot[i].size)
 			slot_set(p, i, SLOT_OPEN);
 	for (uint32_t r = 0; r < c->warmup + c->repeat; r++) {
-		double t = now();
+		double t = worker_now();
 
 		for (uint32_t i = 0; i < c->nsel; i++)
 			run_one(p, p->sel[i], false);
 		if (r >= c->warmup && r - c->warmup < p->spec.repeat)
-			p->times[r - c->warmup] = now() - t;
+			p->times[r - c->warmup] = worker_now() - t;
 		atomic_fetch_add(&c->rep, 1);
 	}
 }
@@ -292,10 +292,10 @@ static void answer(struct proc *p, uint32_t seq)
 static uint32_t next_command(struct proc *p, uint32_t seen)
 {
 	struct ctl *c = p->ctl;
-	double start = now();
+	double start = worker_now();
 	char byte;
 
-	while (now() - start < SPIN_S)
+	while (worker_now() - start < SPIN_S)
 		if (atomic_load_explicit(&c->cmd, memory_order_acquire) != seen)
 			return atomic_load(&c->cmd);
 	for (;;) {

@@ -18,8 +18,9 @@
 
 #define START_S 10
 #define START_CUSTOM_S 60
-#define BUILD_S 240 /* the worker ends a compiler itself long before */
-#define MAX_LOST 4  /* workers may be killed from outside at any time: only a job that loses one after the other is suspect */
+#define BUILD_S 240     /* the worker ends a compiler itself long before */
+#define MAX_FAILURES 16 /* deaths in a row without one thing done: the device is broken, not its jobs */
+#define MAX_LOST 4      /* workers may be killed from outside at any time: only a job that loses one after the other is suspect */
 
 double pool_now(void)
 {
@@ -94,7 +95,7 @@ void pool_peer_died(struct peer *p, const char *text)
 		wait *= 2;
 	p->retry_at = pool_now() + wait;
 	p->bad_starts += starting;
-	if (starting && (!d->known || p->bad_starts >= START_TRIES))
+	if ((starting && (!d->known || p->bad_starts >= START_TRIES)) || p->failures >= MAX_FAILURES)
 		pool_dev_failed(d, said);
 	free(said);
 }

@@ -134,6 +134,8 @@ static bool check_bundle(const struct bundle *b, struct err *e)
 
 static bool check_inputs(const struct bundle *b, const struct pool_input *in, size_t n, struct err *e)
 {
+	if (b->ninputs && n > WIRE_MAX_MESSAGE / 64 / b->ninputs) /* job_send relies on it */
+		return err_set(e, ERR_USAGE, "%zu inputs are too many for one job", n);
 	for (size_t i = 0; i < n; i++) {
 		if (in[i].ntensors != b->ninputs)
 			return err_set(e, ERR_USAGE, "'%s': %zu tensors for a program of %u inputs",

@@ -167,7 +167,7 @@ void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64
 	struct wire_hash wh;
 
 	if (s) {
-		s->used = seq;
+		s->used = s->used > seq ? s->used : seq;
 		return;
 	}
 	s = must(malloc(sizeof *s));
@@ -386,6 +386,8 @@ static int last_status(struct peer *p)
 
 	siginfo_t si = {0};
 
+	if (p->pid <= 0)
+		return 0;
 	for (int i = 0; i < 50 && !si.si_pid; i++) {
 		if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT))
 			break;
@@ -423,7 +425,6 @@ void peer_polled(struct peer *p, short to, short from, short err)
 	}
 	if (*err_text(&e)) {
 		str_addf(&text, "the worker talks nonsense: %s", err_text(&e));
-		kill(-p->pid, SIGKILL);
 	} else {
 		peer_obituary(p, last_status(p), &text);
 	}

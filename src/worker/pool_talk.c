@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/map.h"
 
 static const char *or_none(struct arena *a, const char *s)
@@ -34,6 +35,11 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 	p->deadline = 0;
 	if (d->known)
 		return true;
+	if (p->printed.n) {
+		while (p->printed.n && p->printed.s[p->printed.n - 1] == '\n')
+			p->printed.n--;
+		log_info("device '%s': the worker command printed: %.*s", d->d.name, (int)p->printed.n, p->printed.s);
+	}
 	d->caps = (struct device_caps){.backend = or_none(a, m->backend),
 				       .dialect = or_none(a, m->dialect),
 				       .describe = or_none(a, m->describe),

@@ -130,7 +130,7 @@ struct pool_result {
 /* Queues a job. Never blocks. */
 bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e);
 /* Blocks until a job ends, or timeout_s (negative: until one ends) passed: then *got is false. The result lives in `a`.
- * False only when the pool has no working device left for the queued jobs; their results are then delivered as POOL_LOST. */
+ * Jobs of a device that fails for good are delivered as POOL_LOST. With nothing pending, *got is false at once. */
 bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, struct pool_result *out, struct err *e);
 size_t pool_pending(const struct pool *p); /* submitted and not yet returned */
 /* Forgets the baselines' tensors on all runners (a new batch of images begins). */
