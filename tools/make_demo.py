@@ -94,10 +94,18 @@ class Conv(Layer):
         x = np.pad(x, ((0, 0), (0, 0), (self.p,) * 2, (self.p,) * 2))
         return np.lib.stride_tricks.sliding_window_view(x, (self.k, self.k), (2, 3))[:, :, ::self.s, ::self.s]
 
+    def taps(self, x):
+        h, w = x.shape[2] // self.s, x.shape[3] // self.s
+        x = np.pad(x, ((0, 0), (0, 0), (self.p,) * 2, (self.p,) * 2))
+        for i in range(self.k):
+            for j in range(self.k):
+                yield i, j, x[:, :, i:i + h * self.s:self.s, j:j + w * self.s:self.s]
+
     def forward(self, x, train):
-        self.x, win = x, self.windows(x)
-        if self.g > 1:  # depthwise
-            return np.einsum("nchwij,cij->nchw", win, self.w[:, 0], optimize=True)
+        self.x = x
+        if self.g > 1:  # depthwise, tap by tap
+            return sum(part * self.w[None, :, 0, i, j, None, None] for i, j, part in self.taps(x))
+        win = self.windows(x)
         n, c, h, w = win.shape[:4]
         self.cols = win.transpose(0, 2, 3, 1, 4, 5).reshape(n * h * w, -1)
         return (self.cols @ self.w.reshape(len(self.w), -1).T).reshape(n, h, w, -1).transpose(0, 3, 1, 2)
@@ -106,7 +114,9 @@ class Conv(Layer):
         dx = np.zeros((*self.x.shape[:2], self.x.shape[2] + 2 * self.p, self.x.shape[3] + 2 * self.p), np.float32)
         h, w = dy.shape[2:]
         if self.g > 1:
-            self.dw = np.einsum("nchwij,nchw->cij", self.windows(self.x), dy, optimize=True)[:, None]
+            self.dw = np.zeros_like(self.w)
+            for i, j, part in self.taps(self.x):
+                self.dw[:, 0, i, j] = (part * dy).sum((0, 2, 3))
             parts = {(i, j): dy * self.w[None, :, 0, i, j, None, None] for i in range(self.k) for j in range(self.k)}
         else:
             flat = dy.transpose(0, 2, 3, 1).reshape(-1, dy.shape[1])
@@ -282,7 +292,7 @@ def backward(layers, dy):
             grads[i] = grads[i] + g if i in grads else g
 
 
-def train(layers, pictures, labels, epochs=10, batch=64):
+def train(layers, pictures, labels, epochs=8, batch=32):
     x, state, step = prepare(pictures), {}, 0
     steps = epochs * (len(x) // batch)
     for epoch in range(epochs):

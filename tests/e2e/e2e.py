@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+"""The program as a user runs it, on the demo's model and pictures.
+
+usage: e2e.py BUILD_DIR SOURCE_DIR [TEST...]     needs only python3's standard library
+"""
+import csv
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+BIN, MODEL, IMAGES = BUILD / "mutatenn", SOURCE / "demo/model.onnx", SOURCE / "demo/images"
+TESTS = []
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+def run(*args, status=0, **kw):
+    r = subprocess.run([BIN, *map(str, args)], capture_output=True, text=True, timeout=300, **kw)
+    assert r.returncode == status, f"{args}: exit status {r.returncode}, not {status}\n{r.stdout[-2000:]}\n{r.stderr[-2000:]}"
+    return r
+
+
+def table(store):
+    """What a campaign decided, without times."""
+    con = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    report = json.loads(run("report", store, "--json", "-").stdout)
+    con.close()
+    return [(m["id"], m["sites"], [(d["device"], d["outcome"], d["images"], d["images_changed"], d["code"]) for d in m["devices"]])
+            for m in report["mutants"]]
+
+
+CAMPAIGN = ["--model", MODEL, "--images", IMAGES, "--mutations", "mutatenn-paper"]
+
+
+def some_images(folder, n=6):
+    folder.mkdir()
+    for name in sorted(os.listdir(IMAGES))[:n]:
+        if name.endswith(".png"):
+            shutil.copy(IMAGES / name, folder)
+    shutil.copy(IMAGES / "labels.csv", folder)
+    return folder
+
+
+@test
+def help_and_version(tmp):
+    """every command has help with examples, and a man page"""
+    out = run("--help").stdout
+    for name in re.findall(r"^  (\w+) +\S", out.split("commands:")[1].split("\n\n")[0], re.M):
+        text = run(name, "--help").stdout
+        assert "usage: mutatenn " + name in text and "examples:" in text, name
+        assert max(map(len, text.splitlines())) <= 100, name
+        assert ".SH SYNOPSIS" in run("--man", name).stdout
+    assert re.match(r"mutatenn \d", run("--version").stdout)
+
+
+@test
+def misuse_is_status_2(tmp):
+    """misuse says what is wrong and ends with 2, failure with 1"""
+    for args, word in [([], "usage"), (["frobnicate"], "not a command"), (["info"], "usage"), (["info", MODEL, "--frob"], "not an option"),
+                       (["info", MODEL, "--opt-level", "7"], "0 to 3"), (["infer", MODEL, IMAGES, "--device", "nope"], "no device"),
+                       (["run"], "--model"), (["run", *CAMPAIGN, "--mutations", "nope.*"], "no mutation operator"),
+                       (["info", MODEL, "--opt-level", "x"], "number"), (["mutants", MODEL, "--sites", "5-2"], "sites"),
+                       (["show", MODEL, "a/b"], "not a mutant"), (["info", MODEL, "--disable-pass", "nope"], "not a pass")]:
+        r = run(*args, status=2, cwd=tmp)
+        assert word in r.stderr + r.stdout, (args, r.stderr)
+    for args, word in [(["info", tmp / "absent.onnx"], "absent.onnx"), (["report", tmp / "absent.db"], "absent.db"),
+                       (["infer", MODEL, tmp / "absent.png"], "absent.png")]:
+        assert word in run(*args, status=1).stderr, args
+    (tmp / "bad.onnx").write_bytes(MODEL.read_bytes()[:1000])
+    assert "bad.onnx" in run("info", tmp / "bad.onnx", status=1).stderr
+    assert not list(tmp.glob("*.db"))
+
+
+@test
+def infer_classifies_the_demo(tmp):
+    """at least 95 % of the demo's pictures at every level, the same bits through gcc and clang"""
+    labels = {r["file"]: int(r["class_index"]) for r in csv.DictReader(open(IMAGES / "labels.csv"))}
+    for level in range(4):
+        out = json.loads(run("infer", MODEL, IMAGES, "--json", "--opt-level", level, "--npy", tmp / f"g{level}").stdout)
+        assert out["device"] == "host-gcc" and len(out["inputs"]) == len(labels)
+        right = sum(i["top"][0]["index"] == labels[i["input"]] for i in out["inputs"])
+        assert right >= .95 * len(labels), (level, right)
+        assert out["inputs"][0]["top"][0]["label"] and out["inputs"][0]["time_ms"] > 0
+        run("infer", MODEL, IMAGES, "--device", "host-clang", "--opt-level", level, "--npy", tmp / f"c{level}", "--quiet")
+        for f in (tmp / f"g{level}").iterdir():
+            other = (tmp / f"c{level}" / f.name).read_bytes()
+            assert level == 3 or f.read_bytes() == other, f"{f.name} differs between gcc and clang at level {level}"
+
+
+@test
+def lists_and_shows(tmp):
+    """operators, mutants and show speak of the same mutants"""
+    ops = {o["name"] for o in json.loads(run("operators", "--json").stdout)["operators"]}
+    assert len(ops) > 100
+    mutants = json.loads(run("mutants", MODEL, "--json").stdout)["mutants"]
+    assert {m["operator"] for m in mutants} == ops, "every operator has a row"
+    assert len({m["id"] for m in mutants}) == len(mutants)
+    chosen = random.Random(1).sample([m["id"] for m in mutants if m["sites"]], 40)
+    for i in chosen:
+        shown = json.loads(run("show", MODEL, i, "--json").stdout)
+        assert shown["id"] == i and shown["ir"], i
+        assert shown["kernels"] or shown["no_effect"] or i.startswith(("input.", "graph.")), i
+    sample = [m["id"] for m in json.loads(run("mutants", MODEL, "--operator", "loop.*", "--sites", "sample 20", "--seed", "7", "--json").stdout)["mutants"]
+              if m["sites"]]
+    assert len(sample) == 20 and sample == [m["id"] for m in json.loads(
+        run("mutants", MODEL, "--operator", "loop.*", "--sites", "sample 20", "--seed", "7", "--json").stdout)["mutants"] if m["sites"]]
+
+
+@test
+def shown_source_is_what_ran(tmp):
+    """building what `show` prints gives the `code` that the campaign stored"""
+    images = some_images(tmp / "im", 3)
+    run("run", "--model", MODEL, "--images", images, "--mutations", "loop.*,graph.replace.*", "--sites", "sample 6", "--store", tmp / "s.db")
+    seen = 0
+    for ident, _, devices in table(tmp / "s.db"):
+        if not devices[0][4] or devices[0][1] in ("no-site", "no-effect"):
+            continue
+        shown = json.loads(run("show", MODEL, ident, "--build", "--json").stdout)
+        assert shown["code"] == devices[0][4], ident
+        seen += 1
+    assert seen >= 6
+
+
+@test
+def campaign_and_reports(tmp):
+    """the preset gives its 22 rows; JSON, CSV and table agree; the second run does nothing"""
+    images, store = some_images(tmp / "im"), tmp / "s.db"
+    first = run("run", *CAMPAIGN, "--images", images, "--device", "host-gcc,host-clang", "--store", store)
+    report = json.loads(run("report", store, "--json", "-").stdout)
+    assert len(report["mutants"]) == 22
+    assert report["launches"]["saved"] >= 0 and report["launches"]["run"] > 0
+    outcomes = {m["id"]: m["devices"][0]["outcome"] for m in report["mutants"]}
+    assert outcomes["graph.replace.relu/*/all/to-sigmoid"] == "misclassified"
+    assert outcomes["loop.store.value/*/all/*1.00000001"] in ("equivalent", "no-effect", "identical")
+    rows = list(csv.DictReader(run("report", store, "--csv", "-").stdout.splitlines()))
+    assert len(rows) == 44
+    assert "graph.replace.relu" in first.stdout
+    before = table(store)
+    again = run("run", *CAMPAIGN, "--images", images, "--device", "host-gcc,host-clang", "--store", store)
+    assert "44 were done before" in again.stderr, again.stderr
+    assert table(store) == before
+    compare = json.loads(run("compare", store, "--json").stdout)
+    assert compare
+    r = run("run", *CAMPAIGN, "--images", images, "--store", store, "--opt-level", "1", "--device", "host-gcc,host-clang", status=2)
+    assert "opt-level" in r.stderr
+
+
+def interrupted(tmp, kill):
+    """The table of a campaign disturbed by kill(parent process), run until it is done."""
+    images, store = some_images(tmp / "im2", 4), tmp / "k.db"
+    args = [BIN, "run", "--model", MODEL, "--images", images, "--mutations", "mutatenn-paper,loop.bound.*", "--sites", "all", "--store", store]
+    for _ in range(30):
+        p = subprocess.Popen(list(map(str, args)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        kill(p)
+        try:
+            _, err = p.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            raise
+        if p.returncode == 0:
+            return table(store)
+    raise AssertionError("never done: " + err)
+
+
+def undisturbed(tmp):
+    images, store = some_images(tmp / "im1", 4), tmp / "u.db"
+    run("run", "--model", MODEL, "--images", images, "--mutations", "mutatenn-paper,loop.bound.*", "--sites", "all", "--store", store)
+    return table(store)
+
+
+def workers_of(pid):
+    out = []
+    for p in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = p.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if "mutatenn-worker" in fields[0] and int(fields[1].split()[1]) == pid:
+            out.append(int(p.parent.name))
+    return out
+
+
+@test
+def killed_workers_change_nothing(tmp):
+    """SIGKILL to workers at ten random moments: the same table"""
+    want, rng = undisturbed(tmp), random.Random(5)
+
+    def kill(p):
+        for _ in range(10):
+            time.sleep(rng.uniform(.05, .5))
+            found = workers_of(p.pid)
+            if p.poll() is None and found:
+                try:
+                    os.kill(rng.choice(found), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+
+    assert interrupted(tmp, kill) == want
+
+
+@test
+def killed_parent_resumes(tmp):
+    """SIGKILL, then SIGINT, to the parent at random moments, run again each time: the same table, no stray workers"""
+    want, rng = undisturbed(tmp), random.Random(6)
+    how = iter([signal.SIGKILL] * 5 + [signal.SIGINT] * 3)
+    left = []
+
+    def kill(p):
+        time.sleep(rng.uniform(.3, 2))
+        sig = next(how, None)
+        if sig and p.poll() is None:
+            left.extend(workers_of(p.pid))
+            start = time.time()
+            p.send_signal(sig)
+            p.wait(20)
+            assert time.time() - start < 5, "slow to stop"
+
+    assert interrupted(tmp, kill) == want
+    time.sleep(2)
+    assert not [p for p in left if pathlib.Path(f"/proc/{p}/stat").exists() and "mutatenn-worker" in pathlib.Path(f"/proc/{p}/comm").read_text()]
+
+
+@test
+def export_reads_back(tmp):
+    """exported graph mutants import again and give the mutant's scores"""
+    run("mutants", MODEL, "--preset", "mutatenn-paper", "--export", tmp / "ex")
+    rows = list(csv.DictReader(open(tmp / "ex/index.csv")))
+    assert len(rows) >= 8
+    for r in rows:
+        run("info", tmp / "ex" / r["file"])
+
+
+def main():
+    wanted, failed = sys.argv[3:], 0
+    if not (IMAGES / "labels.csv").exists():
+        print("skipped: demo/images is absent")
+        sys.exit(77)
+    for f in TESTS:
+        if wanted and f.__name__ not in wanted:
+            continue
+        tmp, start = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-e2e-")), time.time()
+        try:
+            f(tmp)
+            print(f"ok    {f.__name__} ({time.time() - start:.1f} s): {f.__doc__}", flush=True)
+        except Exception:
+            failed += 1
+            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
+        finally:
+            shutil.rmtree(tmp, ignore_errors=True)
+    sys.exit(failed > 0)
+
+
+main()
