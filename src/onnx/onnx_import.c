@@ -231,7 +231,8 @@ static bool input_dims(struct import *m, const char *name, const Onnx__TensorSha
 		const Onnx__TensorShapeProto__Dimension *d = s->dim[i];
 
 		dim[i] = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : -1;
-		if (dim[i] <= 0 && i == 0 && !(dim[i] == 0 && d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE && s->n_dim == 1))
+		/* exporters write an open batch as a name, as -1, or as 0 in front of a picture's dimensions */
+		if (i == 0 && (dim[i] < 0 || (dim[i] == 0 && s->n_dim == 4)))
 			dim[i] = m->o->batch > 0 ? m->o->batch : 1;
 		if (dim[i] < 0)
 			return err_set(m->e, ERR_UNSUPPORTED, "input '%s': dimension %zu%s%s%s is not a number", name, i,
@@ -286,6 +287,10 @@ static bool build(struct import *m, const Onnx__GraphProto *g)
 		               str_text(&m->unsupported));
 	for (size_t i = 0; i < g->n_output; i++) {
 		struct gir_value *v = g->output[i]->name ? map_get(m->value, g->output[i]->name) : NULL;
+		const Onnx__TypeProto *t = g->output[i]->type;
+
+		if (t && t->value_case != ONNX__TYPE_PROTO__VALUE__NOT_SET && t->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+			return err_set(m->e, ERR_UNSUPPORTED, "output '%s' is not a tensor (a sequence, an optional or a map)", g->output[i]->name);
 
 		if (!v)
 			return err_set(m->e, ERR_PARSE, "output '%s' is made by nobody", g->output[i]->name ? g->output[i]->name : "");
@@ -296,7 +301,7 @@ static bool build(struct import *m, const Onnx__GraphProto *g)
 
 static bool opset(const Onnx__ModelProto *p, int *out, struct err *e)
 {
-	*out = 0;
+	*out = 17; /* a model of other domains only: its nodes are what is not supported */
 	for (size_t i = 0; i < p->n_opset_import; i++)
 		if (!p->opset_import[i]->domain || !*p->opset_import[i]->domain || !strcmp(p->opset_import[i]->domain, "ai.onnx"))
 			*out = p->opset_import[i]->version > 0 && p->opset_import[i]->version < 1000 ? (int)p->opset_import[i]->version : -1;

@@ -17,9 +17,30 @@ static bool check_same_type(struct op_infer *c, struct err *e)
 	return true;
 }
 
+/* Until opset 6 the second input was aligned by `broadcast` and `axis` (PRelu: always at the channels), not at the end: give a
+ * constant the 1s that make both rules agree. */
+static bool align_legacy(struct op_infer *c, struct err *e)
+{
+	struct gir_value *x = c->node->in[0], *y = op_arg(c->node, 1), *aligned;
+	const struct gir_attr *axis = gir_attr(c->node, "axis");
+	int at = axis ? (int)axis->i : c->node->op == GIR_PRELU ? 1 : -1;
+	struct tensor *t;
+
+	if (c->opset >= 7 || !y || at < 0 || at + y->nd >= x->nd || (c->node->op == GIR_PRELU && (y->nd != 1 || y->dim[0] == 1)))
+		return true;
+	if (!y->data)
+		return err_set(e, ERR_UNSUPPORTED, "a computed second input that is broadcast at axis %d (opset %d)", at, c->opset);
+	t = arena_memdup(c->a, y->data, sizeof *t);
+	while (at + t->nd < x->nd)
+		t->dim[t->nd++] = 1;
+	aligned = gir_const(c->graph, y->name, t);
+	c->node->in[1] = aligned;
+	return true;
+}
+
 static bool arithmetic(struct op_infer *c, struct err *e)
 {
-	return op_check_type(c, 0, TYPES_NUMBER, e) && check_same_type(c, e) && op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
+	return align_legacy(c, e) && op_check_type(c, 0, TYPES_NUMBER, e) && check_same_type(c, e) && op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
 }
 
 static bool bitwise(struct op_infer *c, struct err *e)
