@@ -86,7 +86,7 @@ void pool_peer_died(struct peer *p, const char *text)
 
 	char *said = strdup(text);
 
-	log_debug("device '%s': %s", d->d.name, said);
+	log_line(d->known && !d->error ? LOG_WARN : LOG_DEBUG, "device '%s': %s", d->d.name, said);
 	d->pool->stats.workers_lost++;
 	peer_stop(p);
 	take_back(p, said);

@@ -17,7 +17,7 @@ struct map;
 #define PEER_DEPTH 2                   /* messages given to a worker before the first is answered */
 #define PEER_TAIL 4096                 /* bytes kept of what a worker says on standard error, and before the magic */
 #define PEER_BLOBS ((uint64_t)2 << 30) /* bytes a runner holds before the longest unused go */
-#define START_TRIES 4                  /* failed starts in a row until a device is given up */
+#define START_TRIES 8                  /* failed starts in a row until a device is given up */
 
 struct dev;
 struct job;
