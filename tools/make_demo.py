@@ -292,7 +292,7 @@ def backward(layers, dy):
             grads[i] = grads[i] + g if i in grads else g
 
 
-def train(layers, pictures, labels, epochs=8, batch=32):
+def train(layers, pictures, labels, epochs=12, batch=32):
     x, state, step = prepare(pictures), {}, 0
     steps = epochs * (len(x) // batch)
     for epoch in range(epochs):
@@ -371,7 +371,7 @@ of {params} parameters on {ntrain} of them, and writes what lies here. Ours, und
 def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent / "demo")
     (out / "images").mkdir(parents=True, exist_ok=True)
-    layers, (pictures, labels) = network(), draw(4000)
+    layers, (pictures, labels) = network(), draw(6000)
     train(layers, pictures, labels)
     guess = lambda p: np.concatenate([forward(layers, prepare(p[i:i + 200]), False).argmax(1) for i in range(0, len(p), 200)])
     test, truth = draw(2000)
