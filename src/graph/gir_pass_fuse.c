@@ -24,6 +24,7 @@ static bool fits(const struct fuser *f, const struct gir_value *v, const struct 
 	uint32_t found = 0;
 
 	if (!gir_op_info(next->op)->elementwise || next->nout != 1 || next->out[0]->dtype != v->dtype || next->out[0]->nd != v->nd ||
+	    next->out[0]->block != v->block ||
 	    memcmp(next->out[0]->dim, v->dim, (size_t)v->nd * sizeof *v->dim))
 		return false;
 	for (uint32_t i = 0; i < next->nin; i++) {

@@ -36,7 +36,7 @@ static bool lower(struct op_lower *c, bool largest, struct err *e)
 	in = op_in(c, 0);
 	op_out(c, 0);
 	wide = op_acc_type(in->dtype);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	s.inner[axis] = true;
 	op_outer_begin(c, &s);
 	for (int d = 0; d < s.nd; d++)

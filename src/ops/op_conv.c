@@ -75,11 +75,13 @@ static bool lower(struct op_lower *c, struct err *e)
 
 	if (!op_conv_read(c->node, in[0], in[1], &v, e))
 		return false;
+	if (c->node->out[0]->block)
+		return op_conv_lower_blocked(c, &v, e);
 	op_begin(c, "");
 	x = op_in(c, 0);
 	w = op_in(c, 1);
 	bias = op_arg(c->node, 2) ? op_in(c, 2) : NULL;
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	acc = op_acc(c, "acc", bias ? op_load_as(c, bias, s.index + 1, wide) : lir_imm(B, wide, 0));
 	op_conv_sum(c, &v, x, NULL, w, NULL, s.index, acc);

@@ -68,7 +68,7 @@ static bool lower_bytes(struct op_lower *c, const struct places *p, bool linear,
 		return false;
 	op_begin(c, "");
 	declare_inputs(c);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	x_zero = zero_point(c, p->x_zero, NULL, "x_zero");
 	w_zero = zero_point(c, p->w_zero, s.index[1], "w_zero");

@@ -135,7 +135,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	x = op_in(c, 0);
 	w = op_in(c, 1);
 	bias = op_arg(c->node, 2) ? op_in(c, 2) : NULL;
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	acc = op_acc(c, "acc", bias ? op_load_as(c, bias, s.index + 1, wide) : lir_imm(B, wide, 0));
 	sum(c, &g, x, w, s.index, acc);

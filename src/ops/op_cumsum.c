@@ -32,7 +32,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	op_begin(c, "");
 	in = op_in(c, 0);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	s.inner[axis] = true;
 	op_outer_begin(c, &s);
 	acc = op_acc(c, "acc", lir_imm(B, op_acc_type(t), 0));

@@ -205,7 +205,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	op_begin(c, "");
 	for (uint32_t i = 0; i < c->node->nin; i++)
 		op_in(c, i);
-	space = op_space_of(op_out(c, 0));
+	space = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &space);
 	for (int d = 0; d < s.out.n; d++)
 		of_label[s.out.label[d]] = space.index[d];

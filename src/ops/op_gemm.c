@@ -72,7 +72,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	b = op_in(c, 1);
 	if (op_arg(c->node, 2))
 		op_in(c, 2);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	m = s.index[0];
 	n = s.index[1];

@@ -66,7 +66,7 @@ static void losses(struct op_lower *c, struct lir_buffer *log_prob, enum reducti
 	struct lir_expr *v;
 	struct op_space s;
 
-	s = op_space_of(op_in(c, 1));
+	s = op_space_of(c, op_in(c, 1));
 	if (op_arg(c->node, 2))
 		op_in(c, 2);
 	op_out(c, 0);
@@ -124,7 +124,7 @@ static void log_softmax(struct op_lower *c, struct lower_temp *temp)
 	in = op_in(c, 0);
 	out = temp ? op_temp_out(c, temp) : op_out(c, 1);
 	wide = op_acc_type(in->dtype);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	s.inner[1] = true;
 	op_outer_begin(c, &s);
 	acc = op_acc(c, "best", op_lowest(c, wide));

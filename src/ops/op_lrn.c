@@ -25,7 +25,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	(void)e;
 	op_begin(c, "");
 	in = op_in(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	op_out(c, 0);
 	op_outer_begin(c, &s);
 	for (int d = 0; d < s.nd; d++)

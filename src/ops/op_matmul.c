@@ -85,7 +85,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	op_begin(c, "");
 	op_in(c, 0);
 	op_in(c, 1);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	acc = op_acc(c, "acc", lir_imm(B, op_acc_type(t), 0));
 	sum(c, &p, 0, 1, NULL, NULL, s.index, acc);
@@ -190,7 +190,7 @@ static bool lower_bytes(struct op_lower *c, const struct places *q, bool linear,
 	for (uint32_t i = 0; i < c->node->nin; i++)
 		if (c->node->in[i])
 			op_in(c, i);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	a_zero = let_parameter(c, &p, q->a_zero, s.index, true, "a_zero");
 	b_zero = let_parameter(c, &p, q->b_zero, s.index, false, "b_zero");

@@ -65,11 +65,11 @@ static bool lower(struct op_lower *c, struct err *e)
 	x = op_in(c, 0);
 	index = op_in(c, 1);
 	out = op_out(c, 0);
-	zero = op_space_of(out);
+	zero = op_space_of(c, out);
 	op_outer_begin(c, &zero);
 	op_store(c, zero.index, lir_imm(B, out->dtype, 0));
 	op_outer_end(c, &zero);
-	from = op_space_of(x);
+	from = op_space_of(c, x);
 	for (int d = 0; d < from.nd; d++) {
 		from.inner[d] = true; /* places may coincide: no order but this one is right */
 		total *= dim[d];

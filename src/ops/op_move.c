@@ -267,14 +267,34 @@ static bool concat_infer(struct op_infer *c, struct err *e)
 	return op_set_out(c, 0, x->dtype, x->nd, dim, e);
 }
 
-/* One kernel: per input a loop over its share of the output, inside the loops over the dims before the axis. */
+/* Copies the dims first..nd of `in` to `out`, moved by `start` along the axis; a blocked tensor's last dim is one vector. */
+static void concat_part(struct op_lower *c, struct lir_buffer *in, struct lir_buffer *out, const bool *open, int axis, int64_t start,
+			struct lir_expr *const *outer)
+{
+	struct lir_expr *from[MAX_DIMS + 1], *to[MAX_DIMS + 1];
+	int lanes = c->node->out[0]->block, nd = in->nd - (lanes > 1);
+
+	for (int d = 0; d < nd; d++)
+		from[d] = open[d] ? outer[d] : lir_for(B, "i", in->dim[d], LIR_SERIAL);
+	from[nd] = lir_int(B, 0);
+	memcpy(to, from, sizeof to);
+	to[axis] = lir_add(B, from[axis], lir_int(B, start));
+	lir_store(B, out, to, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
+	for (int d = 0; d < nd; d++)
+		if (!open[d])
+			lir_end(B);
+}
+
+/* One kernel: per input a loop over its share of the output, inside the loops over the dims before the axis; blocks of
+ * channels are joined row by row, so that there is something to share among threads. */
 static bool concat_lower(struct op_lower *c, struct err *e)
 {
-	struct lir_expr *from[MAX_DIMS], *to[MAX_DIMS];
+	bool blocked = c->node->out[0]->block, open[MAX_DIMS] = {false};
+	struct lir_expr *outer[MAX_DIMS];
+	int64_t start = 0, dim[MAX_DIMS];
 	struct lir_buffer *out;
 	struct lir_nest nest;
-	int64_t start = 0;
-	int axis;
+	int axis, nd = 0;
 
 	if (!op_axis(OP_INT(c->node, "axis", 1), c->node->in[0]->nd, &axis, e))
 		return false;
@@ -282,18 +302,19 @@ static bool concat_lower(struct op_lower *c, struct err *e)
 	for (uint32_t i = 0; i < c->node->nin; i++)
 		op_in(c, i);
 	out = op_out(c, 0);
-	nest = lir_nest_over(B, axis, out->dim);
-	memcpy(from, nest.index, sizeof from);
+	for (int d = 0; d < out->nd; d++) {
+		open[d] = d < axis || (blocked && d == axis + 1 && d + 1 < out->nd);
+		if (open[d])
+			dim[nd++] = out->dim[d];
+	}
+	nest = lir_nest_over(B, nd, dim);
+	for (int d = 0, k = 0; d < out->nd; d++)
+		if (open[d])
+			outer[d] = nest.index[k++];
 	for (uint32_t i = 0; i < c->node->nin; i++) {
 		struct lir_buffer *in = op_in(c, i);
 
-		for (int d = axis; d < in->nd; d++)
-			from[d] = lir_for(B, "i", in->dim[d], LIR_SERIAL);
-		memcpy(to, from, sizeof to);
-		to[axis] = lir_add(B, from[axis], lir_int(B, start));
-		lir_store(B, out, to, lir_load(B, in, from));
-		for (int d = axis; d < in->nd; d++)
-			lir_end(B);
+		concat_part(c, in, out, open, axis, start, outer);
 		start += in->dim[axis];
 	}
 	lir_nest_end(B, &nest);

@@ -68,7 +68,7 @@ static bool instance_lower(struct op_lower *c, struct err *e)
 	op_in(c, 1);
 	op_in(c, 2);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	for (int d = 2; d < s.nd; d++)
 		s.inner[d] = true;
 	op_outer_begin(c, &s);
@@ -149,7 +149,7 @@ static bool layer_lower(struct op_lower *c, struct err *e)
 	if (bias)
 		op_in(c, 2);
 	op_out(c, 0);
-	s = op_space_of(buf);
+	s = op_space_of(c, buf);
 	for (int d = axis; d < s.nd; d++)
 		s.inner[d] = true;
 	op_outer_begin(c, &s);
@@ -285,7 +285,7 @@ static bool mean_variance_lower(struct op_lower *c, struct err *e)
 	op_begin(c, "");
 	in = op_in(c, 0);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	memcpy(s.inner, inner, sizeof inner);
 	op_outer_begin(c, &s);
 	mean = mean_of(c, in, &s, s.index, wide);
@@ -330,7 +330,7 @@ static bool lp_lower(struct op_lower *c, struct err *e)
 	op_begin(c, "");
 	in = op_in(c, 0);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	s.inner[axis] = true;
 	op_outer_begin(c, &s);
 	acc = op_acc(c, "sum", imm(c, wide, 0));

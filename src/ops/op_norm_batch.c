@@ -78,7 +78,7 @@ static void statistics(struct op_lower *c, struct lower_temp *mean, struct lower
 
 	op_begin(c, "stats");
 	in = op_in(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	for (int d = 0; d < s.nd; d++)
 		s.inner[d] = d != 1;
 	n = op_space_inner(&s);
@@ -109,11 +109,12 @@ static void statistics(struct op_lower *c, struct lower_temp *mean, struct lower
 static void normalise(struct op_lower *c, struct lower_temp *mean, struct lower_temp *variance)
 {
 	bool elements = per_element(c->node, c->opset);
-	struct lir_expr *zero, *const *channel, *m, *v, *factor, *bias, *x;
+	struct lir_expr *zero, *first, *const *channel, *m, *v, *factor, *bias, *x;
 	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
 	struct lir_buffer *in, *mean_buf, *var_buf;
 	struct op_space s;
 
+	c->lanes = c->node->out[0]->block;
 	op_begin(c, mean ? "apply" : "");
 	in = op_in(c, 0);
 	op_in(c, 1);
@@ -121,12 +122,16 @@ static void normalise(struct op_lower *c, struct lower_temp *mean, struct lower_
 	mean_buf = mean ? op_temp_in(c, mean) : op_in(c, 3);
 	var_buf = variance ? op_temp_in(c, variance) : op_in(c, 4);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	zero = lir_int(B, 0);
 	for (int d = 2; d < s.nd; d++)
 		s.inner[d] = !elements;
 	op_outer_begin(c, &s);
 	channel = s.nd > 1 ? s.index + 1 : &zero;
+	if (c->lanes > 1) {
+		first = lir_mul(B, s.index[1], lir_int(B, c->lanes));
+		channel = &first;
+	}
 	m = op_let(c, "mean", op_load_as(c, mean_buf, channel, wide));
 	v = lir_add(B, op_load_as(c, var_buf, channel, wide), lir_imm(B, wide, OP_FLOAT(c->node, "epsilon", 1e-5f)));
 	factor = op_let(c, "factor", lir_div(B, op_load_as(c, op_in(c, 1), channel, wide), lir_call1(B, LIR_CALL_SQRT, v)));

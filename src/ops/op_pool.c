@@ -48,6 +48,7 @@ static struct lir_expr *open_window(struct op_lower *c, const struct op_window *
 	at[0] = s->index[0];
 	at[1] = s->index[1];
 	memcpy(at + 2, taps->pos, (size_t)w->nd * sizeof *at);
+	at[2 + w->nd] = lir_int(B, 0);
 	return op_let(c, "x", op_load_as(c, op_in(c, 0), at, op_acc_type(t)));
 }
 
@@ -83,16 +84,17 @@ static bool max_lower(struct op_lower *c, struct err *e)
 	bool indices = n->nout > 1 && n->out[1], by_column = gir_attr_int(n, "storage_order", 0) != 0;
 	enum dtype t = n->in[0]->dtype, wide = op_acc_type(t);
 	struct lir_buffer *best, *place = NULL;
-	struct lir_expr *at[MAX_DIMS], *x;
+	struct lir_expr *at[MAX_DIMS + 1], *x;
 	struct op_window w;
 	struct op_taps taps;
 	struct op_space s;
 
 	if (!read_window(n, &w, e))
 		return false;
+	c->lanes = c->node->out[0]->block;
 	op_begin(c, "");
 	op_in(c, 0);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	best = op_acc(c, "best", op_lowest(c, wide));
 	if (indices)
@@ -149,7 +151,7 @@ static bool average_lower(struct op_lower *c, struct err *e)
 	bool include_pad = gir_attr_int(c->node, "count_include_pad", 0) != 0, counted;
 	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
 	struct lir_buffer *sum, *count = NULL;
-	struct lir_expr *at[MAX_DIMS], *x, *n;
+	struct lir_expr *at[MAX_DIMS + 1], *x, *n;
 	double all = 1;
 	struct op_window w;
 	struct op_taps taps;
@@ -159,9 +161,10 @@ static bool average_lower(struct op_lower *c, struct err *e)
 		return false;
 	for (int d = 0; d < w.nd; d++)
 		all *= (double)w.kernel[d];
+	c->lanes = c->node->out[0]->block;
 	op_begin(c, "");
 	op_in(c, 0);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	sum = op_acc(c, "sum", lir_imm(B, wide, 0));
 	counted = !include_pad || beyond_padding(&w);
@@ -213,7 +216,7 @@ static bool lp_lower(struct op_lower *c, struct err *e)
 {
 	enum dtype t = c->node->in[0]->dtype;
 	double p = exponent(c->node);
-	struct lir_expr *at[MAX_DIMS], *x;
+	struct lir_expr *at[MAX_DIMS + 1], *x;
 	struct lir_buffer *sum;
 	struct op_window w;
 	struct op_taps taps;
@@ -223,7 +226,7 @@ static bool lp_lower(struct op_lower *c, struct err *e)
 		return false;
 	op_begin(c, "");
 	op_in(c, 0);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	sum = op_acc(c, "sum", lir_imm(B, op_acc_type(t), 0));
 	x = open_window(c, &w, &s, &taps, at);
@@ -257,14 +260,15 @@ static bool global_lower(struct op_lower *c, enum global kind)
 {
 	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
 	double p = kind == GLOBAL_LP ? exponent(c->node) : 0;
-	struct lir_expr *x, *r, *out[MAX_DIMS];
+	struct lir_expr *x, *r, *out[MAX_DIMS + 1];
 	struct lir_buffer *in, *acc;
 	struct op_space s;
 
+	c->lanes = c->node->out[0]->block;
 	op_begin(c, "");
 	in = op_in(c, 0);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	for (int d = 2; d < s.nd; d++)
 		s.inner[d] = true;
 	op_outer_begin(c, &s);
@@ -283,6 +287,7 @@ static bool global_lower(struct op_lower *c, enum global kind)
 		r = root(c, r, p);
 	for (int d = 0; d < s.nd; d++)
 		out[d] = d < 2 ? s.index[d] : lir_int(B, 0);
+	out[s.nd] = lir_int(B, 0);
 	op_store(c, out, lir_cast(B, t, r));
 	op_outer_end(c, &s);
 	op_end(c);

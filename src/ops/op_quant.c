@@ -111,7 +111,7 @@ static bool quantize_lower(struct op_lower *c, struct err *e)
 	op_in(c, 1);
 	if (op_arg(c->node, 2))
 		op_in(c, 2);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	zero = op_arg(c->node, 2) ? parameter(c, &spread, 2, s.index, DT_F32) : lir_imm(B, DT_F32, 0);
 	x = lir_div(B, op_load_as(c, in, s.index, DT_F32), parameter(c, &spread, 1, s.index, DT_F32));
@@ -151,7 +151,7 @@ static bool dequantize_lower(struct op_lower *c, struct err *e)
 	wide = op_acc_type(t);
 	if (op_arg(c->node, 2))
 		op_in(c, 2);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	x = op_load_as(c, in, s.index, DT_I32);
 	if (op_arg(c->node, 2))
@@ -190,7 +190,7 @@ static void dynamic_parameters(struct op_lower *c, struct lower_temp *scale_temp
 	op_begin(c, "range");
 	in = op_in(c, 0);
 	f0 = lir_imm(B, DT_F32, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	for (int d = 0; d < s.nd; d++)
 		s.inner[d] = true;
 	op_outer_begin(c, &s);
@@ -224,7 +224,7 @@ static bool dynamic_lower(struct op_lower *c, struct err *e)
 	in = op_in(c, 0);
 	scale = scale_temp ? op_temp_in(c, scale_temp) : op_value(c, c->node->out[1]);
 	zero = zero_temp ? op_temp_in(c, zero_temp) : op_value(c, c->node->out[2]);
-	s = op_space_of(op_out(c, 0));
+	s = op_space_of(c, op_out(c, 0));
 	op_outer_begin(c, &s);
 	x = lir_div(B, lir_load(B, in, s.index), lir_load(B, scale, NULL));
 	op_store(c, s.index, op_quantize(c, x, lir_cast(B, DT_F32, lir_load(B, zero, NULL)), DT_U8));

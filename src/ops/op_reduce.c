@@ -161,7 +161,7 @@ static bool lower(struct op_lower *c, enum kind k, struct err *e)
 	op_begin(c, "");
 	in = op_in(c, 0);
 	op_out(c, 0);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	memcpy(s.inner, reduced, (size_t)s.nd * sizeof *reduced);
 	op_outer_begin(c, &s);
 	for (int d = 0; d < s.nd; d++)

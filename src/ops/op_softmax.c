@@ -38,7 +38,7 @@ static bool open_rows(struct op_lower *c, struct op_space *s, struct err *e)
 	if (!row_dims(c->node, c->opset, inner, e))
 		return false;
 	op_begin(c, "");
-	*s = op_space_of(op_in(c, 0));
+	*s = op_space_of(c, op_in(c, 0));
 	op_out(c, 0);
 	for (int d = 0; d < s->nd; d++)
 		s->inner[d] = inner[d];

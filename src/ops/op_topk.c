@@ -64,7 +64,7 @@ static bool lower(struct op_lower *c, struct err *e)
 	op_begin(c, "");
 	in = op_in(c, 0);
 	wide = op_acc_type(in->dtype);
-	s = op_space_of(in);
+	s = op_space_of(c, in);
 	op_outer_begin(c, &s);
 	i = s.index[axis];
 	x = op_let(c, "x", op_load_as(c, in, s.index, wide));

@@ -73,13 +73,16 @@ struct op_lower {
 	VEC(struct lowered_kernel) kernels; /* finished */
 	VEC(struct lower_temp *) temps;
 	struct op_open *open;       /* private: arguments of the open kernel */
+	/* Set before op_begin, back to 0 by op_end: */
+	bool flat;                  /* blocked tensors are seen with one spatial dim: [N, blocks, H * W, lanes] */
+	int lanes;                  /* > 1: op_load_as, op_acc and op_space_of work on whole blocks of channels */
 };
 
 /* Opens a kernel named NODE, or NODE.suffix. A node may make several, run in order; every tensor is written, whole, by
  * exactly one kernel (its content has one key). */
 void op_begin(struct op_lower *c, const char *suffix);
 void op_end(struct op_lower *c);
-/* Parameters of the open kernel, added on first use; stored dims (blocked values have nd + 1). Outputs are those of the node
+/* Parameters of the open kernel, added on first use; stored dims (blocked values have nd + 1, or 4 in a flat kernel). Outputs are those of the node
  * after fusion: op_out(c, 0) is the end of the chain. Reading an output that the same kernel wrote is allowed. */
 struct lir_buffer *op_in(struct op_lower *c, uint32_t i);
 struct lir_buffer *op_value(struct op_lower *c, struct gir_value *v); /* any value, as input */
@@ -91,8 +94,10 @@ struct lir_buffer *op_temp_in(struct op_lower *c, struct lower_temp *t);  /* a l
 /* Stores element `index` (stored dims; with a vector value the last index is the first lane's) of output 0 after applying the
  * fused chain to it. Roots and element-wise operators write output 0 only through this. */
 void op_store(struct op_lower *c, struct lir_expr *const *index, struct lir_expr *value);
-/* The element of buffer `buf` (stored dims of v) that broadcasting pairs with element `index` of a tensor of nd stored dims;
- * lanes > 1: a vector along the last dim, or the broadcast scalar where v has size 1 there. */
+/* The element of v that broadcasting pairs with element `index` of a tensor of nd stored dims; lanes > 1: a vector along the
+ * last dim, or the broadcast scalar where v has size 1 there. Where output 0 is blocked, a plain v has one element, or one for
+ * each channel. op_operand is the parameter that it reads. */
+struct lir_buffer *op_operand(struct op_lower *c, struct gir_value *v);
 struct lir_expr *op_load_broadcast(struct op_lower *c, struct gir_value *v, struct lir_expr *const *index, int nd, int lanes);
 /* The whole lowering of an element-wise operator: a nest over output 0 that calls op_impl.scalar and op_store. */
 bool op_lower_elementwise(struct op_lower *c, struct err *e);

@@ -114,7 +114,7 @@ struct lir_expr *op_highest(struct op_lower *c, enum dtype t)
 
 struct lir_expr *op_load_as(struct op_lower *c, struct lir_buffer *buf, struct lir_expr *const *index, enum dtype t)
 {
-	return lir_cast(B, t, lir_load(B, buf, index));
+	return lir_cast(B, t, c->lanes > 1 ? lir_load_lanes(B, buf, index, c->lanes) : lir_load(B, buf, index));
 }
 
 struct lir_expr *op_load_scalar_or(struct op_lower *c, struct lir_buffer *buf, struct lir_expr *i, enum dtype t)
@@ -151,7 +151,7 @@ struct lir_expr *op_quantize(struct op_lower *c, struct lir_expr *v, struct lir_
 
 struct lir_buffer *op_acc(struct op_lower *c, const char *name, struct lir_expr *init)
 {
-	struct lir_buffer *acc = lir_alloc(B, name, init->type.dtype, 1, (const int64_t[]){1});
+	struct lir_buffer *acc = lir_alloc(B, name, init->type.dtype, 1, (const int64_t[]){c->lanes > 1 ? c->lanes : 1});
 
 	op_acc_set(c, acc, init);
 	return acc;
@@ -159,12 +159,16 @@ struct lir_buffer *op_acc(struct op_lower *c, const char *name, struct lir_expr 
 
 struct lir_expr *op_acc_get(struct op_lower *c, struct lir_buffer *acc)
 {
-	return lir_load(B, acc, (struct lir_expr *[]){lir_int(B, 0)});
+	struct lir_expr *zero = lir_int(B, 0);
+
+	return acc->dim[0] > 1 ? lir_load_lanes(B, acc, &zero, (int)acc->dim[0]) : lir_load(B, acc, &zero);
 }
 
 void op_acc_set(struct op_lower *c, struct lir_buffer *acc, struct lir_expr *v)
 {
-	lir_store(B, acc, (struct lir_expr *[]){lir_int(B, 0)}, v);
+	struct lir_expr *zero = lir_int(B, 0);
+
+	lir_store(B, acc, &zero, lir_broadcast(B, v, (int)acc->dim[0]));
 }
 
 void op_acc_add(struct op_lower *c, struct lir_buffer *acc, struct lir_expr *v)
@@ -172,9 +176,9 @@ void op_acc_add(struct op_lower *c, struct lir_buffer *acc, struct lir_expr *v)
 	op_acc_set(c, acc, lir_add(B, op_acc_get(c, acc), v));
 }
 
-struct op_space op_space_of(const struct lir_buffer *buf)
+struct op_space op_space_of(const struct op_lower *c, const struct lir_buffer *buf)
 {
-	struct op_space s = {.nd = buf->nd};
+	struct op_space s = {.nd = buf->nd - (c->lanes > 1)};
 
 	memcpy(s.dim, buf->dim, sizeof s.dim);
 	return s;
@@ -202,6 +206,7 @@ void op_outer_begin(struct op_lower *c, struct op_space *s)
 	nd = 0;
 	for (int d = 0; d < s->nd; d++)
 		s->index[d] = s->inner[d] ? NULL : s->nest.index[nd++];
+	s->index[s->nd] = lir_int(B, 0); /* of a block's first lane */
 }
 
 void op_outer_end(struct op_lower *c, struct op_space *s)

@@ -1,6 +1,7 @@
 /* ops_calc.h: what reductions, windows and normalisations share - accumulators, loops over some dims, checks of inputs
  *
- * Only files of ops/ include this. Everything here writes plain scalar code into the open kernel.
+ * Only files of ops/ include this. Everything here writes plain code into the open kernel: one element at a time, or one block of
+ * channels where op_lower.lanes says so.
  */
 #pragma once
 #include "ops/ops_internal.h"
@@ -65,12 +66,12 @@ struct op_space {
 	int nd;
 	int64_t dim[MAX_DIMS];
 	bool inner[MAX_DIMS];
-	struct lir_expr *index[MAX_DIMS]; /* of the open loops */
+	struct lir_expr *index[MAX_DIMS + 1]; /* of the open loops; behind them a 0 */
 	struct lir_nest nest;             /* private: of the outer loops */
 };
 
-/* All dims outer. */
-struct op_space op_space_of(const struct lir_buffer *buf);
+/* All dims outer; in a kernel with lanes the last one, a block, is left out: an iteration is a whole block. */
+struct op_space op_space_of(const struct op_lower *c, const struct lir_buffer *buf);
 int64_t op_space_inner(const struct op_space *s); /* product of the inner dims */
 void op_outer_begin(struct op_lower *c, struct op_space *s);
 void op_outer_end(struct op_lower *c, struct op_space *s);

@@ -19,3 +19,6 @@ bool op_conv_set_out(struct op_infer *c, const struct op_conv *v, enum dtype t, 
  * position). A NULL zero is none. */
 void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer *x, struct lir_expr *x_zero, struct lir_buffer *w,
 		 struct lir_expr *w_zero, struct lir_expr *const *o, struct lir_buffer *acc);
+/* The whole lowering where output 0 is blocked (op_conv_blocked.c): float, two spatial dims; one group, whole blocks for each
+ * group, or one channel each; the input blocked or plain. */
+bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct err *e);

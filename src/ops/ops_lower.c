@@ -32,6 +32,8 @@ void op_end(struct op_lower *c)
 				k.arg[p] = c->open->args.v[i].arg;
 	vec_push(c->a, &c->kernels, k);
 	c->open = NULL;
+	c->flat = false;
+	c->lanes = 0;
 }
 
 static struct lir_buffer *find(struct op_lower *c, struct lower_arg arg)
@@ -57,10 +59,23 @@ static struct lir_buffer *param(struct op_lower *c, struct lower_arg arg, const 
 	return open.buffer;
 }
 
+/* As the open kernel sees them. */
+static int stored_dims(const struct op_lower *c, const struct gir_value *v, int64_t dim[MAX_DIMS])
+{
+	int nd = gir_stored_dims(v, dim);
+
+	if (!c->flat || !v->block)
+		return nd;
+	for (int d = 3; d + 1 < nd; d++)
+		dim[2] *= dim[d];
+	dim[3] = v->block;
+	return 4;
+}
+
 struct lir_buffer *op_value(struct op_lower *c, struct gir_value *v)
 {
 	int64_t dim[MAX_DIMS];
-	int nd = gir_stored_dims(v, dim);
+	int nd = stored_dims(c, v, dim);
 
 	return param(c, (struct lower_arg){.value = v}, "in", v->dtype, nd, dim, false);
 }
@@ -74,7 +89,7 @@ struct lir_buffer *op_out(struct op_lower *c, uint32_t i)
 {
 	struct gir_value *v = c->node->out[i];
 	int64_t dim[MAX_DIMS];
-	int nd = gir_stored_dims(v, dim);
+	int nd = stored_dims(c, v, dim);
 
 	return param(c, (struct lower_arg){.value = v}, "out", v->dtype, nd, dim, true);
 }
@@ -107,14 +122,28 @@ struct lir_expr *op_imm_like(struct lir_builder *b, const struct lir_expr *x, do
 	return lir_imm(b, x->type.dtype, v);
 }
 
+struct lir_buffer *op_operand(struct op_lower *c, struct gir_value *v)
+{
+	int64_t elements = 1;
+
+	if (v->block || !c->node->out[0]->block)
+		return op_value(c, v);
+	dims_elements(v->dim, v->nd, &elements);
+	return param(c, (struct lower_arg){.value = v}, "in", v->dtype, elements > 1, &elements, false);
+}
+
 struct lir_expr *op_load_broadcast(struct op_lower *c, struct gir_value *v, struct lir_expr *const *index, int nd, int lanes)
 {
-	struct lir_buffer *buf = op_value(c, v);
+	struct lir_buffer *buf = op_operand(c, v);
 	struct lir_expr *at[MAX_DIMS];
 
-	for (int d = 0; d < buf->nd; d++) {
-		assert(buf->dim[d] == 1 || d >= buf->nd - nd);
-		at[d] = buf->dim[d] == 1 ? lir_int(&c->b, 0) : index[nd - buf->nd + d];
+	if (c->node->out[0]->block && !v->block) { /* one for all, or one for each channel */
+		at[0] = lir_add(&c->b, lir_mul(&c->b, index[1], lir_int(&c->b, lanes)), index[nd - 1]);
+	} else {
+		for (int d = 0; d < buf->nd; d++) {
+			assert(buf->dim[d] == 1 || d >= buf->nd - nd);
+			at[d] = buf->dim[d] == 1 ? lir_int(&c->b, 0) : index[nd - buf->nd + d];
+		}
 	}
 	if (lanes == 1)
 		return lir_load(&c->b, buf, at);
@@ -166,44 +195,49 @@ static bool all_f32(const struct gir_node *n)
 	return ok;
 }
 
+/* A vector at a time along the last dimension, and what is left one by one. */
+static void store_row(struct op_lower *c, struct lir_expr **index, int nd, int64_t n, int lanes)
+{
+	struct lir_expr *v = lir_int(&c->b, 0);
+
+	if (n / lanes > 1)
+		v = lir_for(&c->b, "v", n / lanes, LIR_SERIAL);
+	index[nd - 1] = lir_mul(&c->b, v, lir_int(&c->b, lanes));
+	store_element(c, index, nd, lanes);
+	if (n / lanes > 1)
+		lir_end(&c->b);
+	if (n % lanes) {
+		v = lir_for(&c->b, "t", n % lanes, LIR_SERIAL);
+		index[nd - 1] = lir_add(&c->b, v, lir_int(&c->b, n / lanes * lanes));
+		store_element(c, index, nd, 1);
+		lir_end(&c->b);
+	}
+}
+
 bool op_lower_elementwise(struct op_lower *c, struct err *e)
 {
 	int lanes = c->target->lanes > 1 && all_f32(c->node) ? c->target->lanes : 1;
 	struct lir_buffer *out;
 	struct lir_nest nest;
-	int64_t dim[MAX_DIMS], last;
-	int nd;
 
 	(void)e;
+	c->flat = c->node->out[0]->block;
 	op_begin(c, "");
 	for (uint32_t i = 0; i < c->node->nin; i++) /* parameters in the order of the inputs */
 		if (c->node->in[i])
-			op_in(c, i);
+			op_operand(c, c->node->in[i]);
 	out = op_out(c, 0);
-	nd = out->nd;
-	memcpy(dim, out->dim, sizeof dim);
-	last = nd ? dim[nd - 1] : 1;
-	if (lanes > 1 && last >= lanes) {
-		struct lir_expr *index[MAX_DIMS], *v;
+	if (lanes > 1 && out->nd && out->dim[out->nd - 1] >= lanes) {
+		struct lir_expr *index[MAX_DIMS];
 
-		nest = lir_nest_over(&c->b, nd - 1, dim);
+		nest = lir_nest_over(&c->b, out->nd - 1, out->dim);
 		memcpy(index, nest.index, sizeof index);
-		v = lir_for(&c->b, "v", last / lanes, LIR_SERIAL);
-		index[nd - 1] = lir_mul(&c->b, v, lir_int(&c->b, lanes));
-		store_element(c, index, nd, lanes);
-		lir_end(&c->b);
-		if (last % lanes) {
-			v = lir_for(&c->b, "t", last % lanes, LIR_SERIAL);
-			index[nd - 1] = lir_add(&c->b, v, lir_int(&c->b, last / lanes * lanes));
-			store_element(c, index, nd, 1);
-			lir_end(&c->b);
-		}
-		lir_nest_end(&c->b, &nest);
+		store_row(c, index, out->nd, out->dim[out->nd - 1], lanes);
 	} else {
-		nest = lir_nest_over(&c->b, nd, dim);
-		store_element(c, nest.index, nd, 1);
-		lir_nest_end(&c->b, &nest);
+		nest = lir_nest_over(&c->b, out->nd, out->dim);
+		store_element(c, nest.index, out->nd, 1);
 	}
+	lir_nest_end(&c->b, &nest);
 	op_end(c);
 	return true;
 }

@@ -1,0 +1,340 @@
+/* op_conv_blocked.c: Conv into blocks of channels - register tiles over packed weights
+ *
+ * Up to four kernels: `pack` brings the weights into the order in which they are read ([channel tiles][input blocks][taps][channels
+ * of an input block][channels of a tile]), `bias` fills up the last block's, `stage` copies the input into a frame of
+ * padding (and into blocks, when it is plain), and the sum itself, which needs no guards but those of its tails. Weights and
+ * bias are constants in practice: a device runs `pack` and `bias` once.
+ */
+#include <string.h>
+
+#include "ops/ops_conv.h"
+#include "ops/ops_tile.h"
+
+#define B (&c->b)
+
+struct blocked {
+	struct op_conv v;
+	int lanes;
+	bool depthwise;
+	bool flat;                     /* one tap, stride 1: pixels are one long row */
+	int64_t batch, out_blocks;     /* of all groups */
+	int64_t in_block;              /* channels of an input block */
+	int64_t in_blocks;             /* of one group */
+	int64_t frame[2];              /* spatial dims of the input with padding, as far as it is read */
+	int vectors;                   /* of a tile */
+	int64_t rows, cols;            /* pixels of a tile */
+	struct lower_temp *weights, *bias, *input; /* NULL: used as it is */
+	/* of the tile at hand: */
+	struct lir_buffer *x, *w, *b;
+	struct lir_expr *n, *group, *channels, *row, *col; /* image, group, number of the channel tile, first pixel */
+	struct lir_expr *ib, *k[2], *ci;                   /* input block, tap, channel in its block */
+};
+
+static void measure(struct op_lower *c, struct blocked *p)
+{
+	const struct gir_value *x = c->node->in[0];
+	const struct op_window *w = &p->v.w;
+	int64_t channels = p->v.groups * p->v.out_channels, pixels;
+
+	p->lanes = c->node->out[0]->block;
+	p->batch = x->dim[0];
+	p->out_blocks = (channels + p->lanes - 1) / p->lanes;
+	p->depthwise = p->v.groups > 1 && p->v.in_channels == 1 && p->v.out_channels == 1;
+	p->in_block = x->block || p->depthwise || p->v.in_channels >= p->lanes ? p->lanes : p->v.in_channels;
+	p->in_blocks = p->depthwise ? 1 : (p->v.in_channels + p->in_block - 1) / p->in_block;
+	p->flat = true;
+	for (int d = 0; d < 2; d++) {
+		p->frame[d] = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] + 1;
+		p->flat = p->flat && w->kernel[d] == 1 && w->stride[d] == 1 && w->in[d] == w->out[d];
+	}
+	op_tile_size(p->lanes, p->depthwise ? 1 : p->v.groups > 1 ? p->v.out_channels / p->lanes : p->out_blocks, &p->vectors, &pixels);
+	p->cols = p->flat ? 1 : op_tile_step(w->out[1], pixels);
+	p->rows = p->flat ? op_tile_step(w->out[0] * w->out[1], pixels) : op_tile_step(w->out[0], p->cols < w->out[1] ? 1 : pixels / p->cols);
+}
+
+/* ---- weights and bias ---- */
+
+static void pack_weights(struct op_lower *c, struct blocked *p)
+{
+	int64_t out = p->v.groups * p->v.out_channels, in = p->v.in_channels;
+	int64_t dim[] = {p->out_blocks / p->vectors, p->in_blocks, p->v.w.kernel[0], p->v.w.kernel[1], p->depthwise ? 1 : p->in_block,
+	                 (int64_t)p->vectors * p->lanes};
+	struct lir_expr *o, *i, *x, *guard = NULL;
+	struct lir_buffer *w;
+	struct lir_nest nest;
+
+	p->weights = op_temp(c, "weights", DT_F32, 6, dim);
+	op_begin(c, "pack");
+	w = op_in(c, 1);
+	nest = lir_nest_over(B, 6, dim);
+	o = op_let(c, "o", lir_add(B, lir_mul(B, nest.index[0], lir_int(B, dim[5])), nest.index[5]));
+	i = lir_add(B, lir_mul(B, nest.index[1], lir_int(B, dim[4])), nest.index[4]);
+	x = lir_load(B, w, (struct lir_expr *[]){o, i, nest.index[2], nest.index[3]});
+	if (out % p->lanes)
+		guard = lir_lt(B, o, lir_int(B, out));
+	if (in % dim[4])
+		guard = guard ? lir_and(B, guard, lir_lt(B, i, lir_int(B, in))) : lir_lt(B, i, lir_int(B, in));
+	lir_store(B, op_temp_out(c, p->weights), nest.index, guard ? lir_select(B, guard, x, lir_imm(B, DT_F32, 0)) : x);
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
+static void fill_bias(struct op_lower *c, struct blocked *p)
+{
+	int64_t n = p->out_blocks * p->lanes, channels = p->v.groups * p->v.out_channels;
+	struct lir_buffer *from;
+	struct lir_nest nest;
+
+	if (!op_arg(c->node, 2) || n == channels)
+		return;
+	p->bias = op_temp(c, "bias", DT_F32, 1, &n);
+	op_begin(c, "bias");
+	from = op_in(c, 2);
+	nest = lir_nest_over(B, 1, &n);
+	lir_store(B, op_temp_out(c, p->bias), nest.index,
+		  lir_select(B, lir_lt(B, nest.index[0], lir_int(B, channels)), lir_load(B, from, nest.index), lir_imm(B, DT_F32, 0)));
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
+/* ---- the input in its frame ---- */
+
+/* Frame position `at` lies on the tensor along dim d; NULL when it always does. *pos: where. */
+static struct lir_expr *inside(struct op_lower *c, const struct blocked *p, int d, struct lir_expr *at, struct lir_expr **pos)
+{
+	const struct op_window *w = &p->v.w;
+	struct lir_expr *guard = NULL, *below;
+
+	*pos = lir_sub(B, at, lir_int(B, w->begin[d]));
+	if (w->begin[d] > 0) {
+		*pos = op_let(c, d ? "x" : "y", *pos);
+		guard = lir_ge(B, *pos, lir_int(B, 0));
+	}
+	if (p->frame[d] - w->begin[d] > w->in[d]) {
+		below = lir_lt(B, *pos, lir_int(B, w->in[d]));
+		guard = guard ? lir_and(B, guard, below) : below;
+	}
+	return guard;
+}
+
+static struct lir_expr *or_zero(struct op_lower *c, struct lir_expr *guard, struct lir_expr *x)
+{
+	return guard ? lir_select(B, guard, x, lir_broadcast(B, lir_imm(B, DT_F32, 0), x->type.lanes)) : x;
+}
+
+/* One row of the frame; y == NULL: a row of padding. */
+static void stage_row(struct op_lower *c, struct blocked *p, struct lir_buffer *in, struct lir_buffer *out, struct lir_expr **to, struct lir_expr *y)
+{
+	int lanes = c->node->in[0]->block ? p->lanes : 1;
+	struct lir_expr *w = lir_for(B, "w", p->frame[1], LIR_SERIAL), *x, *guard = inside(c, p, 1, w, &x), *from[5], *value, *zero = lir_int(B, 0);
+	struct lir_expr *l = lanes > 1 ? zero : op_loop(c, "l", p->in_block, LIR_SERIAL), *channel, *more;
+
+	from[0] = to[0];
+	from[1] = to[1];
+	from[2] = y;
+	from[3] = x;
+	from[4] = zero;
+	if (lanes == 1) {
+		from[1] = channel = lir_add(B, lir_mul(B, to[1], lir_int(B, p->in_block)), l);
+		if (c->node->in[0]->dim[1] % p->in_block) {
+			more = lir_lt(B, channel, lir_int(B, c->node->in[0]->dim[1]));
+			guard = guard ? lir_and(B, guard, more) : more;
+		}
+	}
+	if (y)
+		value = or_zero(c, guard, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
+	else
+		value = lir_broadcast(B, lir_imm(B, DT_F32, 0), lanes);
+	if (p->flat)
+		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], lir_add(B, lir_mul(B, to[2], lir_int(B, p->frame[1])), w), l}, value);
+	else
+		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], to[2], w, l}, value);
+	if (lanes == 1)
+		op_loop_end(c, l);
+	lir_end(B);
+}
+
+static void stage(struct op_lower *c, struct blocked *p)
+{
+	const struct op_window *w = &p->v.w;
+	const struct gir_value *x = c->node->in[0];
+	int64_t dim[5] = {p->batch, (x->dim[1] + p->in_block - 1) / p->in_block, p->frame[0], p->frame[1], p->in_block};
+	struct lir_buffer *in, *out;
+	struct lir_expr *guard, *y;
+	struct lir_nest nest;
+
+	if (x->block && !w->begin[0] && !w->begin[1] && p->frame[0] <= w->in[0] && p->frame[1] <= w->in[1])
+		return;
+	if (p->flat)
+		p->input = op_temp(c, "input", DT_F32, 4, (int64_t[]){dim[0], dim[1], dim[2] * dim[3], dim[4]});
+	else
+		p->input = op_temp(c, "input", DT_F32, 5, dim);
+	op_begin(c, "stage");
+	in = op_in(c, 0);
+	out = op_temp_out(c, p->input);
+	nest = lir_nest_over(B, 3, dim);
+	guard = inside(c, p, 0, nest.index[2], &y);
+	if (guard)
+		lir_if(B, guard);
+	stage_row(c, p, in, out, nest.index, y);
+	if (guard) {
+		lir_else(B);
+		stage_row(c, p, in, out, nest.index, NULL);
+		lir_end(B);
+	}
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
+/* ---- the sum ---- */
+
+/* First channel of vector v, as a block and as a channel. */
+static struct lir_expr *block_of(struct op_lower *c, const struct blocked *p, struct lir_expr *v)
+{
+	return lir_add(B, lir_mul(B, p->channels, lir_int(B, p->vectors)), v);
+}
+
+static struct lir_expr *start(struct op_lower *c, void *user, struct lir_expr *v)
+{
+	const struct blocked *p = user;
+	struct lir_expr *at = lir_mul(B, block_of(c, p, v), lir_int(B, p->lanes));
+
+	return p->b ? lir_load_lanes(B, p->b, &at, p->lanes) : lir_imm(B, DT_F32, 0);
+}
+
+static struct lir_expr *weight(struct op_lower *c, void *user, struct lir_expr *v)
+{
+	const struct blocked *p = user;
+	struct lir_expr *at[] = {p->channels, p->ib, p->k[0], p->k[1], p->ci, lir_mul(B, v, lir_int(B, p->lanes))};
+
+	return lir_load_lanes(B, p->w, at, p->lanes);
+}
+
+static struct lir_expr *position(struct op_lower *c, const struct blocked *p, int d, struct lir_expr *out)
+{
+	const struct op_window *w = &p->v.w;
+
+	return lir_add(B, lir_mul(B, out, lir_int(B, w->stride[d])), lir_mul(B, p->k[d], lir_int(B, w->dilation[d])));
+}
+
+static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i, struct lir_expr *j)
+{
+	const struct blocked *p = user;
+	struct lir_expr *at[5] = {p->n, p->depthwise ? p->channels : p->ib};
+	int nd = 2;
+
+	if (p->group)
+		at[1] = lir_add(B, lir_mul(B, p->group, lir_int(B, p->in_blocks)), p->ib);
+	if (p->flat) {
+		at[nd++] = lir_add(B, p->row, i);
+	} else {
+		at[nd++] = position(c, p, 0, lir_add(B, p->row, i));
+		at[nd++] = position(c, p, 1, lir_add(B, p->col, j));
+	}
+	at[nd] = p->depthwise ? lir_int(B, 0) : p->ci;
+	return p->depthwise ? lir_load_lanes(B, p->x, at, p->lanes) : lir_load(B, p->x, at);
+}
+
+static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j, struct lir_expr *sum)
+{
+	const struct blocked *p = user;
+	struct lir_expr *at[5] = {p->n, block_of(c, p, v), lir_add(B, p->row, i)};
+
+	if (p->flat) {
+		at[3] = lir_int(B, 0);
+	} else {
+		at[3] = lir_add(B, p->col, j);
+		at[4] = lir_int(B, 0);
+	}
+	op_store(c, at, sum);
+}
+
+static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_t cols)
+{
+	struct op_tile t = {.lanes = p->lanes, .vectors = p->vectors, .rows = rows, .cols = cols, .user = p, .start = start, .weight = weight,
+	                    .pixel = pixel, .store = store};
+	int64_t last = p->v.in_channels - (p->in_blocks - 1) * p->in_block;
+	struct lir_expr *extent;
+
+	lir_scope(B);
+	op_tile_begin(c, &t);
+	p->ib = op_loop(c, "ib", p->in_blocks, LIR_SERIAL);
+	p->k[0] = op_loop(c, "kh", p->v.w.kernel[0], LIR_SERIAL);
+	p->k[1] = op_loop(c, "kw", p->v.w.kernel[1], LIR_SERIAL);
+	if (p->depthwise) {
+		p->ci = lir_int(B, 0);
+	} else if (p->in_blocks == 1 || last == p->in_block) {
+		p->ci = op_loop(c, "ci", p->in_blocks == 1 ? last : p->in_block, LIR_SERIAL);
+	} else {
+		extent = lir_sub(B, lir_int(B, p->v.in_channels), lir_mul(B, p->ib, lir_int(B, p->in_block)));
+		p->ci = lir_for_expr(B, "ci", lir_int(B, 0), lir_min(B, extent, lir_int(B, p->in_block)), LIR_SERIAL);
+	}
+	op_tile_fma(c, &t);
+	op_loop_end(c, p->ci);
+	op_loop_end(c, p->k[1]);
+	op_loop_end(c, p->k[0]);
+	op_loop_end(c, p->ib);
+	op_tile_end(c, &t);
+	lir_end(B);
+}
+
+/* All tiles of one row of tiles. */
+static void sum_row(struct op_lower *c, struct blocked *p, int64_t rows)
+{
+	int64_t width = p->flat ? 1 : p->v.w.out[1], whole = width / p->cols;
+	struct lir_expr *t = op_loop(c, "t", whole, LIR_SERIAL);
+
+	p->col = lir_mul(B, t, lir_int(B, p->cols));
+	sum_tile(c, p, rows, p->cols);
+	op_loop_end(c, t);
+	if (width % p->cols) {
+		p->col = lir_int(B, whole * p->cols);
+		sum_tile(c, p, rows, width % p->cols);
+	}
+}
+
+static void sum(struct op_lower *c, struct blocked *p)
+{
+	int64_t height = p->flat ? p->v.w.out[0] * p->v.w.out[1] : p->v.w.out[0], tiles = (height + p->rows - 1) / p->rows;
+	int64_t channels = p->out_blocks / p->vectors;
+	struct lir_expr *part;
+
+	c->flat = p->flat;
+	op_begin(c, "");
+	p->x = p->input ? op_temp_in(c, p->input) : op_in(c, 0);
+	p->w = op_temp_in(c, p->weights);
+	p->b = p->bias ? op_temp_in(c, p->bias) : op_arg(c->node, 2) ? op_in(c, 2) : NULL;
+	op_out(c, 0);
+	part = lir_for(B, "part", p->batch * channels * tiles, LIR_PARALLEL);
+	p->n = p->batch > 1 ? op_let(c, "n", lir_div(B, part, lir_int(B, channels * tiles))) : lir_int(B, 0);
+	p->channels = lir_div(B, part, lir_int(B, tiles));
+	if (p->batch > 1)
+		p->channels = lir_mod(B, p->channels, lir_int(B, channels));
+	p->channels = op_let(c, "o", p->channels);
+	p->row = op_let(c, "row", lir_mul(B, lir_mod(B, part, lir_int(B, tiles)), lir_int(B, p->rows)));
+	if (p->v.groups > 1 && !p->depthwise)
+		p->group = op_let(c, "group", lir_div(B, p->channels, lir_int(B, p->v.out_channels / p->lanes / p->vectors)));
+	if (height % p->rows)
+		lir_if(B, lir_binary(B, LIR_LE, lir_add(B, p->row, lir_int(B, p->rows)), lir_int(B, height)));
+	sum_row(c, p, p->rows);
+	if (height % p->rows) {
+		lir_else(B);
+		sum_row(c, p, height % p->rows);
+		lir_end(B);
+	}
+	lir_end(B);
+	op_end(c);
+}
+
+bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct err *e)
+{
+	struct blocked p = {.v = *v};
+
+	(void)e;
+	measure(c, &p);
+	pack_weights(c, &p);
+	fill_bias(c, &p);
+	stage(c, &p);
+	sum(c, &p);
+	return true;
+}
