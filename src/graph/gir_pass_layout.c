@@ -1,8 +1,8 @@
 /* gir_pass_layout.c: tensors of convolutional stretches are stored by blocks of channels, one vector wide
  *
  * A convolution starts a blocked stretch; pools, normalisations, concatenations and element-wise operators continue one they are
- * in. Everything else reads plain tensors. Where the two meet, a mutatenn.Reorder changes the layout, once per tensor. The
- * outputs of the graph stay plain.
+ * in. Everything else reads plain tensors. Where the two meet, a mutatenn.Reorder changes the layout, once per tensor. Outputs
+ * of the graph are plain and keep their names.
  */
 #include <string.h>
 
@@ -104,7 +104,7 @@ static bool elementwise_fits(const struct layout *l, const struct gir_node *n)
 
 static bool fits(const struct layout *l, const struct gir_node *n)
 {
-	if (!n->nout || !image(n->out[0]) || l->is_output[n->out[0]->id])
+	if (!n->nout || !image(n->out[0]))
 		return false;
 	for (uint32_t i = 1; i < n->nout; i++)
 		if (n->out[i])
@@ -126,25 +126,41 @@ static bool fits(const struct layout *l, const struct gir_node *n)
 	}
 }
 
+/* A copy of v in the other layout. */
+static struct gir_value *twin_of(struct layout *l, struct gir_value *v, bool block)
+{
+	const char *name = arena_printf(l->g->arena, "%s.%s", v->name, block ? "blocked" : "plain");
+	struct gir_value *t = gir_value_typed(l->g, name, v->dtype, v->nd, v->dim);
+
+	t->block = block ? l->lanes : 0;
+	return l->twin[v->id] = t;
+}
+
+static void reorder(struct layout *l, struct gir_value *from, struct gir_value *to)
+{
+	vec_push(l->g->arena, &l->order, gir_node(l->g, arena_printf(l->g->arena, "%s.reorder", to->name), GIR_REORDER, 1, &from, 1, &to));
+}
+
 /* v itself, or its twin in the other layout, made before the node at hand. */
 static struct gir_value *in_layout(struct layout *l, struct gir_value *v, bool block)
 {
-	struct gir_value *t;
-
 	if (!v || (v->block != 0) == block)
 		return v;
-	if (!l->twin[v->id]) {
-		t = gir_value_typed(l->g, arena_printf(l->g->arena, "%s.%s", v->name, block ? "blocked" : "plain"), v->dtype, v->nd, v->dim);
-		t->block = block ? l->lanes : 0;
-		vec_push(l->g->arena, &l->order, gir_node(l->g, t->name, GIR_REORDER, 1, &v, 1, &t));
-		l->twin[v->id] = t;
-	}
+	if (!l->twin[v->id])
+		reorder(l, v, twin_of(l, v, block));
 	return l->twin[v->id];
 }
 
 static void make_blocked(struct layout *l, struct gir_node *n)
 {
-	n->out[0]->block = l->lanes;
+	struct gir_value *out = n->out[0];
+
+	if (l->is_output[out->id]) {
+		n->out[0] = twin_of(l, out, true);
+		n->out[0]->producer = n;
+	} else {
+		out->block = l->lanes;
+	}
 	for (uint32_t i = 0; i < n->nin; i++) {
 		bool want = false;
 
@@ -155,11 +171,14 @@ static void make_blocked(struct layout *l, struct gir_node *n)
 		else if (n->op == GIR_BATCHNORMALIZATION)
 			want = i == 0;
 		else if (gir_op_info(n->op)->elementwise)
-			want = operand(l, n->out[0], n->in[i]) == OPERAND_BLOCKED;
+			want = operand(l, out, n->in[i]) == OPERAND_BLOCKED;
 		else
 			want = true;
 		n->in[i] = in_layout(l, n->in[i], want);
 	}
+	vec_push(l->g->arena, &l->order, n);
+	if (out != n->out[0])
+		reorder(l, n->out[0], out);
 }
 
 static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *changed, struct err *e)
@@ -180,8 +199,8 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 		} else {
 			for (uint32_t k = 0; k < n->nin; k++)
 				n->in[k] = in_layout(&l, n->in[k], false);
+			vec_push(g->arena, &l.order, n);
 		}
-		vec_push(g->arena, &l.order, n);
 	}
 	if (*changed) {
 		g->nodes.v = l.order.v;
