@@ -1,5 +1,5 @@
 /* op_gemm.c: Gemm - alpha * A' * B' + beta * C */
-#include "ops/ops_calc.h"
+#include "ops/ops_product.h"
 
 #define B (&c->b)
 
@@ -57,16 +57,34 @@ static struct lir_expr *scale(struct op_lower *c, struct lir_expr *x, double by)
 	return by == 1 ? x : lir_cast(B, t, lir_mul(B, lir_cast(B, real, x), lir_imm(B, real, by)));
 }
 
+/* alpha * sum + beta * C, one element or a vector of them */
+static struct lir_expr *finish(struct op_lower *c, void *user, struct lir_expr *const *at, struct lir_expr *sum)
+{
+	const struct gemm *g = user;
+	enum dtype wide = sum->type.dtype;
+	struct lir_expr *r = scale(c, sum, g->alpha), *bias;
+
+	if (op_arg(c->node, 2) && g->beta != 0) {
+		bias = lir_cast(B, wide, op_load_broadcast(c, c->node->in[2], at, 2, sum->type.lanes));
+		r = lir_add(B, r, scale(c, bias, g->beta));
+	}
+	return r;
+}
+
 static bool lower(struct op_lower *c, struct err *e)
 {
 	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
 	struct lir_buffer *a, *b, *acc;
-	struct lir_expr *k, *r, *m, *n;
+	struct op_product tiles;
+	struct lir_expr *k, *m, *n;
 	struct op_space s;
 	struct gemm g;
 
 	if (!read_gemm(c->node, &g, e))
 		return false;
+	tiles = (struct op_product){g.m, g.n, g.k, g.trans_a, g.trans_b, finish, &g};
+	if (op_product_fits(c, &tiles))
+		return op_product_lower(c, &tiles);
 	op_begin(c, "");
 	a = op_in(c, 0);
 	b = op_in(c, 1);
@@ -82,10 +100,7 @@ static bool lower(struct op_lower *c, struct err *e)
 		   lir_mul(B, op_load_as(c, a, (struct lir_expr *[]){g.trans_a ? k : m, g.trans_a ? m : k}, wide),
 			   op_load_as(c, b, (struct lir_expr *[]){g.trans_b ? n : k, g.trans_b ? k : n}, wide)));
 	lir_end(B);
-	r = scale(c, op_acc_get(c, acc), g.alpha);
-	if (op_arg(c->node, 2) && g.beta != 0)
-		r = lir_add(B, r, scale(c, lir_cast(B, wide, op_load_broadcast(c, c->node->in[2], s.index, 2, 1)), g.beta));
-	op_store(c, s.index, lir_cast(B, t, r));
+	op_store(c, s.index, lir_cast(B, t, finish(c, &g, s.index, op_acc_get(c, acc))));
 	op_outer_end(c, &s);
 	op_end(c);
 	return true;

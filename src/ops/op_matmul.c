@@ -1,7 +1,7 @@
 /* op_matmul.c: MatMul, MatMulInteger, QLinearMatMul - NumPy's matmul with all its broadcasting */
 #include <string.h>
 
-#include "ops/ops_calc.h"
+#include "ops/ops_product.h"
 
 #define B (&c->b)
 
@@ -77,11 +77,19 @@ static bool lower(struct op_lower *c, struct err *e)
 {
 	enum dtype t = c->node->in[0]->dtype;
 	struct lir_buffer *acc;
+	struct op_product tiles;
 	struct product p;
 	struct op_space s;
 
 	if (!read_product(c->node->in[0], c->node->in[1], &p, e))
 		return false;
+	tiles = (struct op_product){.k = p.k};
+	if (p.row && p.column) {
+		tiles.m = p.dim[p.nd - 2];
+		tiles.n = p.dim[p.nd - 1];
+		if (op_product_fits(c, &tiles))
+			return op_product_lower(c, &tiles);
+	}
 	op_begin(c, "");
 	op_in(c, 0);
 	op_in(c, 1);

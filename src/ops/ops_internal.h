@@ -15,3 +15,6 @@ static inline struct lir_expr *op_let(struct op_lower *c, const char *name, stru
 {
 	return lir_let(&c->b, name, x);
 }
+
+/* Every tensor that the node and its fused chain touch is f32: vectors are possible. */
+bool op_all_f32(const struct gir_node *n);

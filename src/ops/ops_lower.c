@@ -181,8 +181,7 @@ static void store_element(struct op_lower *c, struct lir_expr *const *index, int
 	op_store(c, index, op_impl(c->node->op)->scalar(c, c->node, in));
 }
 
-/* Vectors along the last dimension are possible when every tensor involved, of the fused chain too, is f32. */
-static bool all_f32(const struct gir_node *n)
+bool op_all_f32(const struct gir_node *n)
 {
 	bool ok = true;
 
@@ -191,7 +190,7 @@ static bool all_f32(const struct gir_node *n)
 	for (uint32_t i = 0; i < n->nout; i++)
 		ok = ok && (!n->out[i] || n->out[i]->dtype == DT_F32);
 	for (uint32_t i = 0; i < n->nfused; i++)
-		ok = ok && all_f32(n->fused[i].node);
+		ok = ok && op_all_f32(n->fused[i].node);
 	return ok;
 }
 
@@ -216,7 +215,7 @@ static void store_row(struct op_lower *c, struct lir_expr **index, int nd, int64
 
 bool op_lower_elementwise(struct op_lower *c, struct err *e)
 {
-	int lanes = c->target->lanes > 1 && all_f32(c->node) ? c->target->lanes : 1;
+	int lanes = c->target->lanes > 1 && op_all_f32(c->node) ? c->target->lanes : 1;
 	struct lir_buffer *out;
 	struct lir_nest nest;
 

@@ -1,0 +1,211 @@
+/* ops_product.c: matrix products by register tiles */
+#include <string.h>
+
+#include "ops/ops_product.h"
+
+#define B (&c->b)
+#define MIN_WORK 4096 /* products of numbers: below, packing costs more than it gives */
+#define MAX_BATCH 4   /* dims of a stack */
+
+struct product {
+	const struct op_product *p;
+	int lanes, vectors, nbatch;
+	int64_t rows, vectors_all;          /* pixels of a tile; vectors that cover n */
+	int64_t batch[MAX_BATCH];           /* dims of the output's stack */
+	struct lower_temp *packed, *padded; /* padded: the sums, with n rounded up; NULL when n needs none */
+	struct lir_buffer *a, *b, *out;     /* of the open kernel */
+	struct lir_expr *at[MAX_BATCH], *row, *group, *i; /* of the tile at hand: in the stack, first row, vectors, position in the sum */
+};
+
+bool op_product_fits(const struct op_lower *c, const struct op_product *p)
+{
+	const struct gir_node *n = c->node;
+
+	return c->target->lanes > 1 && op_all_f32(n) && n->in[0]->nd >= 2 && n->in[1]->nd >= 2 && n->in[0]->nd <= 2 + MAX_BATCH &&
+	       n->in[1]->nd <= 2 + MAX_BATCH && p->n >= c->target->lanes && p->m > 0 && p->k > 0 && p->m * p->n >= MIN_WORK / p->k;
+}
+
+/* The matrix of input v that belongs to the place in the output's stack: its own stack's dims, of which those of 1 stay. */
+static int stack_index(struct op_lower *c, const struct product *q, const struct gir_value *v, struct lir_expr **at)
+{
+	int own = v->nd - 2;
+
+	for (int d = 0; d < own; d++)
+		at[d] = v->dim[d] == 1 ? lir_int(B, 0) : q->at[q->nbatch - own + d];
+	return own;
+}
+
+static void pack(struct op_lower *c, struct product *q)
+{
+	const struct gir_value *v = c->node->in[1];
+	int own = v->nd - 2, width = q->vectors * q->lanes;
+	int64_t dim[MAX_BATCH + 3];
+	struct lir_expr *at[MAX_DIMS], *col, *x, *k;
+	struct lir_buffer *in;
+	struct lir_nest nest;
+
+	memcpy(dim, v->dim, sizeof *dim * (size_t)own);
+	dim[own] = q->vectors_all / q->vectors;
+	dim[own + 1] = q->p->k;
+	dim[own + 2] = width;
+	q->packed = op_temp(c, "packed", DT_F32, own + 3, dim);
+	op_begin(c, "pack");
+	in = op_in(c, 1);
+	nest = lir_nest_over(B, own + 3, dim);
+	memcpy(at, nest.index, sizeof *at * (size_t)own);
+	k = nest.index[own + 1];
+	col = op_let(c, "col", lir_add(B, lir_mul(B, nest.index[own], lir_int(B, width)), nest.index[own + 2]));
+	at[own] = q->p->trans_b ? col : k;
+	at[own + 1] = q->p->trans_b ? k : col;
+	x = lir_load(B, in, at);
+	if (q->vectors_all * q->lanes != q->p->n)
+		x = lir_select(B, lir_lt(B, col, lir_int(B, q->p->n)), x, lir_imm(B, DT_F32, 0));
+	lir_store(B, op_temp_out(c, q->packed), nest.index, x);
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
+static struct lir_expr *start(struct op_lower *c, void *user, struct lir_expr *v)
+{
+	(void)user, (void)v;
+	return lir_imm(B, DT_F32, 0);
+}
+
+static struct lir_expr *weight(struct op_lower *c, void *user, struct lir_expr *v)
+{
+	struct product *q = user;
+	struct lir_expr *at[MAX_DIMS];
+	int own = stack_index(c, q, c->node->in[1], at);
+
+	at[own] = q->group;
+	at[own + 1] = q->i;
+	at[own + 2] = lir_mul(B, v, lir_int(B, q->lanes));
+	return lir_load_lanes(B, q->b, at, q->lanes);
+}
+
+static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i, struct lir_expr *j)
+{
+	struct product *q = user;
+	struct lir_expr *at[MAX_DIMS], *row = lir_add(B, q->row, i);
+	int own = stack_index(c, q, c->node->in[0], at);
+
+	(void)j;
+	at[own] = q->p->trans_a ? q->i : row;
+	at[own + 1] = q->p->trans_a ? row : q->i;
+	return lir_load(B, q->a, at);
+}
+
+static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j, struct lir_expr *sum)
+{
+	struct product *q = user;
+	struct lir_expr *at[MAX_DIMS], *vector = lir_add(B, lir_mul(B, q->group, lir_int(B, q->vectors)), v);
+
+	(void)j;
+	memcpy(at, q->at, sizeof *at * (size_t)q->nbatch);
+	at[q->nbatch] = lir_add(B, q->row, i);
+	at[q->nbatch + 1] = lir_mul(B, vector, lir_int(B, q->lanes));
+	if (q->padded)
+		lir_store(B, q->out, at, sum);
+	else
+		op_store(c, at, q->p->finish ? q->p->finish(c, q->p->user, at, sum) : sum);
+}
+
+static void sum_tile(struct op_lower *c, struct product *q, int64_t rows)
+{
+	struct op_tile t = {.lanes = q->lanes, .vectors = q->vectors, .rows = rows, .cols = 1, .user = q, .start = start, .weight = weight,
+	                    .pixel = pixel, .store = store};
+
+	lir_scope(B);
+	op_tile_begin(c, &t);
+	q->i = op_loop(c, "k", q->p->k, LIR_SERIAL);
+	op_tile_fma(c, &t);
+	op_loop_end(c, q->i);
+	op_tile_end(c, &t);
+	lir_end(B);
+}
+
+static void sum(struct op_lower *c, struct product *q)
+{
+	int64_t tiles = (q->p->m + q->rows - 1) / q->rows, groups = q->vectors_all / q->vectors, stack = 1;
+	struct lir_expr *part, *rest;
+
+	for (int d = 0; d < q->nbatch; d++)
+		stack *= q->batch[d];
+	op_begin(c, q->padded ? "sum" : "");
+	q->a = op_in(c, 0);
+	q->b = op_temp_in(c, q->packed);
+	q->out = q->padded ? op_temp_out(c, q->padded) : op_out(c, 0);
+	part = lir_for(B, "part", stack * groups * tiles, LIR_PARALLEL);
+	q->row = op_let(c, "row", lir_mul(B, lir_mod(B, part, lir_int(B, tiles)), lir_int(B, q->rows)));
+	rest = lir_div(B, part, lir_int(B, tiles));
+	q->group = op_let(c, "group", lir_mod(B, rest, lir_int(B, groups)));
+	rest = op_let(c, "stack", lir_div(B, rest, lir_int(B, groups)));
+	for (int d = q->nbatch - 1; d >= 0; d--) {
+		q->at[d] = q->batch[d] == 1 ? lir_int(B, 0) : op_let(c, "at", lir_mod(B, rest, lir_int(B, q->batch[d])));
+		rest = lir_div(B, rest, lir_int(B, q->batch[d]));
+	}
+	if (q->p->m % q->rows)
+		lir_if(B, lir_binary(B, LIR_LE, lir_add(B, q->row, lir_int(B, q->rows)), lir_int(B, q->p->m)));
+	sum_tile(c, q, q->rows);
+	if (q->p->m % q->rows) {
+		lir_else(B);
+		sum_tile(c, q, q->p->m % q->rows);
+		lir_end(B);
+	}
+	lir_end(B);
+	op_end(c);
+}
+
+static void finish_at(struct op_lower *c, struct product *q, struct lir_expr **at, int nd, struct lir_expr *col, int lanes)
+{
+	struct lir_expr *x;
+
+	at[nd - 1] = col;
+	x = lanes > 1 ? lir_load_lanes(B, q->a, at, lanes) : lir_load(B, q->a, at);
+	op_store(c, at, q->p->finish ? q->p->finish(c, q->p->user, at, x) : x);
+}
+
+/* From the padded sums to the output. */
+static void finish(struct op_lower *c, struct product *q)
+{
+	int64_t whole = q->p->n / q->lanes, rest = q->p->n % q->lanes;
+	struct lir_expr *at[MAX_DIMS], *v;
+	struct lir_buffer *out;
+	struct lir_nest nest;
+
+	op_begin(c, "");
+	q->a = op_temp_in(c, q->padded);
+	out = op_out(c, 0);
+	nest = lir_nest_over(B, out->nd - 1, out->dim);
+	memcpy(at, nest.index, sizeof at);
+	v = op_loop(c, "v", whole, LIR_SERIAL);
+	finish_at(c, q, at, out->nd, lir_mul(B, v, lir_int(B, q->lanes)), q->lanes);
+	op_loop_end(c, v);
+	v = op_loop(c, "t", rest, LIR_SERIAL);
+	finish_at(c, q, at, out->nd, lir_add(B, v, lir_int(B, whole * q->lanes)), 1);
+	op_loop_end(c, v);
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
+bool op_product_lower(struct op_lower *c, const struct op_product *p)
+{
+	const struct gir_value *out = c->node->out[0];
+	struct product q = {.p = p, .lanes = c->target->lanes, .nbatch = out->nd - 2};
+	int64_t pixels, dim[MAX_DIMS];
+
+	memcpy(q.batch, out->dim, sizeof *q.batch * (size_t)q.nbatch);
+	q.vectors_all = (p->n + q.lanes - 1) / q.lanes;
+	op_tile_size(q.lanes, q.vectors_all, &q.vectors, &pixels);
+	q.rows = op_tile_step(p->m, pixels);
+	pack(c, &q);
+	if (p->n % q.lanes) {
+		memcpy(dim, out->dim, sizeof dim);
+		dim[out->nd - 1] = q.vectors_all * q.lanes;
+		q.padded = op_temp(c, "sums", DT_F32, out->nd, dim);
+	}
+	sum(c, &q);
+	if (q.padded)
+		finish(c, &q);
+	return true;
+}
