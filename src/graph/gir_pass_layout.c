@@ -12,7 +12,7 @@
 struct layout {
 	struct gir_graph *g;
 	int lanes;
-	struct gir_value **twin;           /* by id, of values older than the pass: the same tensor in the other layout */
+	struct gir_value **twin; /* by id, of values older than the pass: the same tensor in the other layout */
 	bool *is_output;
 	VEC(struct gir_node *) order;
 };
@@ -110,19 +110,14 @@ static bool fits(const struct layout *l, const struct gir_node *n)
 		if (n->out[i])
 			return false;
 	switch (n->op) {
-	case GIR_CONV:
-		return conv_fits(l, n);
+	case GIR_CONV: return conv_fits(l, n);
 	case GIR_MAXPOOL:
 	case GIR_AVERAGEPOOL:
 	case GIR_GLOBALMAXPOOL:
-	case GIR_GLOBALAVERAGEPOOL:
-		return blocked(l, n->in[0]);
-	case GIR_BATCHNORMALIZATION:
-		return norm_fits(l, n);
-	case GIR_CONCAT:
-		return concat_fits(l, n);
-	default:
-		return gir_op_info(n->op)->elementwise && gir_op_info(n->op)->blocked && elementwise_fits(l, n);
+	case GIR_GLOBALAVERAGEPOOL: return blocked(l, n->in[0]);
+	case GIR_BATCHNORMALIZATION: return norm_fits(l, n);
+	case GIR_CONCAT: return concat_fits(l, n);
+	default: return gir_op_info(n->op)->elementwise && gir_op_info(n->op)->blocked && elementwise_fits(l, n);
 	}
 }
 
@@ -138,7 +133,8 @@ static struct gir_value *twin_of(struct layout *l, struct gir_value *v, bool blo
 
 static void reorder(struct layout *l, struct gir_value *from, struct gir_value *to)
 {
-	vec_push(l->g->arena, &l->order, gir_node(l->g, arena_printf(l->g->arena, "%s.reorder", to->name), GIR_REORDER, 1, &from, 1, &to));
+	vec_push(l->g->arena, &l->order,
+		 gir_node(l->g, arena_printf(l->g->arena, "%s.reorder", to->name), GIR_REORDER, 1, &from, 1, &to));
 }
 
 /* v itself, or its twin in the other layout, made before the node at hand. */
@@ -184,8 +180,10 @@ static void make_blocked(struct layout *l, struct gir_node *n)
 static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *changed, struct err *e)
 {
 	struct arena *a = arena_new(NULL);
-	struct layout l = {.g = g, .lanes = o->lanes, .twin = ARENA_ARRAY(a, struct gir_value *, g->values.n + 1),
-	                   .is_output = ARENA_ARRAY(a, bool, g->values.n + 1)};
+	struct layout l = {.g = g,
+			   .lanes = o->lanes,
+			   .twin = ARENA_ARRAY(a, struct gir_value *, g->values.n + 1),
+			   .is_output = ARENA_ARRAY(a, bool, g->values.n + 1)};
 
 	(void)e;
 	for (size_t i = 0; i < g->outputs.n; i++)

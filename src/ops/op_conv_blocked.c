@@ -16,13 +16,13 @@ struct blocked {
 	struct op_conv v;
 	int lanes;
 	bool depthwise;
-	bool flat;                     /* one tap, stride 1: pixels are one long row */
-	int64_t batch, out_blocks;     /* of all groups */
-	int64_t in_block;              /* channels of an input block */
-	int64_t in_blocks;             /* of one group */
-	int64_t frame[2];              /* spatial dims of the input with padding, as far as it is read */
-	int vectors;                   /* of a tile */
-	int64_t rows, cols;            /* pixels of a tile */
+	bool flat;                                 /* one tap, stride 1: pixels are one long row */
+	int64_t batch, out_blocks;                 /* of all groups */
+	int64_t in_block;                          /* channels of an input block */
+	int64_t in_blocks;                         /* of one group */
+	int64_t frame[2];                          /* spatial dims of the input with padding, as far as it is read */
+	int vectors;                               /* of a tile */
+	int64_t rows, cols;                        /* pixels of a tile */
 	struct lower_temp *weights, *bias, *input; /* NULL: used as it is */
 	/* of the tile at hand: */
 	struct lir_buffer *x, *w, *b;
@@ -47,9 +47,14 @@ static void measure(struct op_lower *c, struct blocked *p)
 		p->frame[d] = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] + 1;
 		p->flat = p->flat && w->kernel[d] == 1 && w->stride[d] == 1 && w->in[d] == w->out[d];
 	}
-	op_tile_size(p->lanes, p->depthwise ? 1 : p->v.groups > 1 ? p->v.out_channels / p->lanes : p->out_blocks, &p->vectors, &pixels);
+	op_tile_size(p->lanes,
+		     p->depthwise      ? 1
+		     : p->v.groups > 1 ? p->v.out_channels / p->lanes
+				       : p->out_blocks,
+		     &p->vectors, &pixels);
 	p->cols = p->flat ? 1 : op_tile_step(w->out[1], pixels);
-	p->rows = p->flat ? op_tile_step(w->out[0] * w->out[1], pixels) : op_tile_step(w->out[0], p->cols < w->out[1] ? 1 : pixels / p->cols);
+	p->rows = p->flat ? op_tile_step(w->out[0] * w->out[1], pixels)
+			  : op_tile_step(w->out[0], p->cols < w->out[1] ? 1 : pixels / p->cols);
 }
 
 /* ---- weights and bias ---- */
@@ -57,8 +62,9 @@ static void measure(struct op_lower *c, struct blocked *p)
 static void pack_weights(struct op_lower *c, struct blocked *p)
 {
 	int64_t out = p->v.groups * p->v.out_channels, in = p->v.in_channels;
-	int64_t dim[] = {p->out_blocks / p->vectors, p->in_blocks, p->v.w.kernel[0], p->v.w.kernel[1], p->depthwise ? 1 : p->in_block,
-	                 (int64_t)p->vectors * p->lanes};
+	int64_t dim[] = {
+	    p->out_blocks / p->vectors,    p->in_blocks, p->v.w.kernel[0], p->v.w.kernel[1], p->depthwise ? 1 : p->in_block,
+	    (int64_t)p->vectors * p->lanes};
 	struct lir_expr *o, *i, *x, *guard = NULL;
 	struct lir_buffer *w;
 	struct lir_nest nest;
@@ -91,8 +97,9 @@ static void fill_bias(struct op_lower *c, struct blocked *p)
 	op_begin(c, "bias");
 	from = op_in(c, 2);
 	nest = lir_nest_over(B, 1, &n);
-	lir_store(B, op_temp_out(c, p->bias), nest.index,
-		  lir_select(B, lir_lt(B, nest.index[0], lir_int(B, channels)), lir_load(B, from, nest.index), lir_imm(B, DT_F32, 0)));
+	lir_store(
+	    B, op_temp_out(c, p->bias), nest.index,
+	    lir_select(B, lir_lt(B, nest.index[0], lir_int(B, channels)), lir_load(B, from, nest.index), lir_imm(B, DT_F32, 0)));
 	lir_nest_end(B, &nest);
 	op_end(c);
 }
@@ -123,10 +130,12 @@ static struct lir_expr *or_zero(struct op_lower *c, struct lir_expr *guard, stru
 }
 
 /* One row of the frame; y == NULL: a row of padding. */
-static void stage_row(struct op_lower *c, struct blocked *p, struct lir_buffer *in, struct lir_buffer *out, struct lir_expr **to, struct lir_expr *y)
+static void stage_row(struct op_lower *c, struct blocked *p, struct lir_buffer *in, struct lir_buffer *out, struct lir_expr **to,
+		      struct lir_expr *y)
 {
 	int lanes = c->node->in[0]->block ? p->lanes : 1;
-	struct lir_expr *w = lir_for(B, "w", p->frame[1], LIR_SERIAL), *x, *guard = inside(c, p, 1, w, &x), *from[5], *value, *zero = lir_int(B, 0);
+	struct lir_expr *w = lir_for(B, "w", p->frame[1], LIR_SERIAL), *x, *guard = inside(c, p, 1, w, &x), *from[5], *value,
+			*zero = lir_int(B, 0);
 	struct lir_expr *l = lanes > 1 ? zero : op_loop(c, "l", p->in_block, LIR_SERIAL), *channel, *more;
 
 	from[0] = to[0];
@@ -146,7 +155,8 @@ static void stage_row(struct op_lower *c, struct blocked *p, struct lir_buffer *
 	else
 		value = lir_broadcast(B, lir_imm(B, DT_F32, 0), lanes);
 	if (p->flat)
-		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], lir_add(B, lir_mul(B, to[2], lir_int(B, p->frame[1])), w), l}, value);
+		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], lir_add(B, lir_mul(B, to[2], lir_int(B, p->frame[1])), w), l},
+			  value);
 	else
 		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], to[2], w, l}, value);
 	if (lanes == 1)
@@ -251,8 +261,15 @@ static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir
 
 static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_t cols)
 {
-	struct op_tile t = {.lanes = p->lanes, .vectors = p->vectors, .rows = rows, .cols = cols, .user = p, .start = start, .weight = weight,
-	                    .pixel = pixel, .store = store};
+	struct op_tile t = {.lanes = p->lanes,
+			    .vectors = p->vectors,
+			    .rows = rows,
+			    .cols = cols,
+			    .user = p,
+			    .start = start,
+			    .weight = weight,
+			    .pixel = pixel,
+			    .store = store};
 	int64_t last = p->v.in_channels - (p->in_blocks - 1) * p->in_block;
 	struct lir_expr *extent;
 

@@ -14,7 +14,8 @@ struct product {
 	int64_t batch[MAX_BATCH];           /* dims of the output's stack */
 	struct lower_temp *packed, *padded; /* padded: the sums, with n rounded up; NULL when n needs none */
 	struct lir_buffer *a, *b, *out;     /* of the open kernel */
-	struct lir_expr *at[MAX_BATCH], *row, *group, *i; /* of the tile at hand: in the stack, first row, vectors, position in the sum */
+	struct lir_expr *at[MAX_BATCH], *row, *group,
+	    *i; /* of the tile at hand: in the stack, first row, vectors, position in the sum */
 };
 
 bool op_product_fits(const struct op_lower *c, const struct op_product *p)
@@ -112,8 +113,15 @@ static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir
 
 static void sum_tile(struct op_lower *c, struct product *q, int64_t rows)
 {
-	struct op_tile t = {.lanes = q->lanes, .vectors = q->vectors, .rows = rows, .cols = 1, .user = q, .start = start, .weight = weight,
-	                    .pixel = pixel, .store = store};
+	struct op_tile t = {.lanes = q->lanes,
+			    .vectors = q->vectors,
+			    .rows = rows,
+			    .cols = 1,
+			    .user = q,
+			    .start = start,
+			    .weight = weight,
+			    .pixel = pixel,
+			    .store = store};
 
 	lir_scope(B);
 	op_tile_begin(c, &t);

@@ -62,8 +62,9 @@ void op_tile_fma(struct op_lower *c, const struct op_tile *t)
 	at[1] = i;
 	at[2] = j;
 	at[3] = zero;
-	lir_store(B, t->sum, at,
-		  lir_fma(B, x, lir_load_lanes(B, w, (struct lir_expr *[]){v, zero}, t->lanes), lir_load_lanes(B, t->sum, at, t->lanes)));
+	lir_store(
+	    B, t->sum, at,
+	    lir_fma(B, x, lir_load_lanes(B, w, (struct lir_expr *[]){v, zero}, t->lanes), lir_load_lanes(B, t->sum, at, t->lanes)));
 	op_loop_end(c, v);
 	op_loop_end(c, j);
 	op_loop_end(c, i);

@@ -8,14 +8,15 @@
 
 struct op_tile {
 	int lanes;
-	int vectors;        /* of `lanes` channels side by side */
-	int64_t rows, cols; /* pixels */
-	void *user;         /* of the functions: */
+	int vectors;                                                                    /* of `lanes` channels side by side */
+	int64_t rows, cols;                                                             /* pixels */
+	void *user;                                                                     /* of the functions: */
 	struct lir_expr *(*start)(struct op_lower *c, void *user, struct lir_expr *v);  /* what the sums of vector v begin with */
 	struct lir_expr *(*weight)(struct op_lower *c, void *user, struct lir_expr *v); /* vector v's factor */
 	/* the pixel's factor: one number for all channels, or a vector */
 	struct lir_expr *(*pixel)(struct op_lower *c, void *user, struct lir_expr *i, struct lir_expr *j);
-	void (*store)(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j, struct lir_expr *sum);
+	void (*store)(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j,
+		      struct lir_expr *sum);
 	struct lir_buffer *sum; /* private */
 };
 

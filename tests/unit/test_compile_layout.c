@@ -1,0 +1,248 @@
+/* test_compile_layout.c: random networks give the same numbers in blocks of channels as they do plain
+ *
+ * Levels 0 and 3 are both run by the interpreter, which refuses any access outside a tensor and any read of what was not
+ * written; vectors of 4, 8 and 16 lanes.
+ */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "compile/compile.h"
+#include "test_support.h"
+
+struct net {
+	struct arena *a;
+	struct gir_graph *g;
+	uint64_t state;
+	int count;
+};
+
+static int64_t draw(struct net *n, int64_t low, int64_t high)
+{
+	n->state = n->state * 6364136223846793005u + 1442695040888963407u;
+	return low + (int64_t)((n->state >> 33) % (uint64_t)(high - low + 1));
+}
+
+static void fill(struct net *n, struct tensor *t, float low, float high)
+{
+	for (int64_t i = 0; i < tensor_elements(t); i++)
+		((float *)t->data)[i] = low + (high - low) * (float)draw(n, 0, 1000) / 1000;
+}
+
+static struct gir_value *constant(struct net *n, int nd, const int64_t *dim, float low, float high)
+{
+	struct tensor *t = tensor_new(n->a, DT_F32, nd, dim);
+
+	fill(n, t, low, high);
+	return gir_const(n->g, arena_printf(n->a, "c%d", n->count++), t);
+}
+
+static struct gir_value *add(struct net *n, enum gir_op op, uint32_t nin, struct gir_value **in, struct gir_node **node)
+{
+	struct gir_value *out = gir_value(n->g, arena_printf(n->a, "v%d", n->count++));
+	struct gir_node *made = gir_node(n->g, arena_printf(n->a, "n%d", n->count++), op, nin, in, 1, &out);
+
+	gir_append(n->g, made);
+	if (node)
+		*node = made;
+	return out;
+}
+
+/* Shapes are needed while drawing: inference of the graph so far. */
+static struct gir_value *typed(struct net *n, struct gir_value *v)
+{
+	struct err e = {0};
+
+	cr_assert(comp_infer(n->g, &e), "%s", err_text(&e));
+	return v;
+}
+
+static struct gir_value *conv(struct net *n, struct gir_value *x)
+{
+	static const int64_t widths[] = {3, 8, 10, 16, 24, 32, 48};
+	int64_t c = x->dim[1], groups = 1, out = widths[draw(n, 0, 6)], k[2] = {draw(n, 1, 3), draw(n, 1, 3)},
+		stride[2] = {draw(n, 1, 2), 1};
+	int64_t dilation[2] = {1, draw(n, 1, 2)}, pads[4] = {draw(n, 0, 1), draw(n, 0, 2), draw(n, 0, 1), draw(n, 0, 2)};
+	struct gir_value *in[3] = {x};
+	struct gir_node *node;
+
+	if (draw(n, 0, 3) == 0) /* depthwise */
+		groups = out = c;
+	else if (draw(n, 0, 3) == 0 && c % 32 == 0) {
+		groups = 2;
+		out = 32 * draw(n, 1, 2);
+	} else if (draw(n, 0, 3) == 0) {
+		k[0] = k[1] = stride[0] = dilation[1] = 1;
+		memset(pads, 0, sizeof pads);
+	}
+	while (pads[0] + pads[2] + x->dim[2] < k[0])
+		pads[2]++;
+	while (pads[1] + pads[3] + x->dim[3] < (k[1] - 1) * dilation[1] + 1)
+		pads[3]++;
+	in[1] = constant(n, 4, (int64_t[]){out, c / groups, k[0], k[1]}, -0.3f, 0.3f);
+	in[2] = constant(n, 1, &out, -1, 1);
+	x = add(n, GIR_CONV, (uint32_t)draw(n, 2, 3), in, &node);
+	gir_set_ints(n->g, node, "strides", stride, 2);
+	gir_set_ints(n->g, node, "dilations", dilation, 2);
+	gir_set_ints(n->g, node, "pads", pads, 4);
+	gir_set_int(n->g, node, "group", groups);
+	return x;
+}
+
+static struct gir_value *pool(struct net *n, struct gir_value *x)
+{
+	struct gir_node *node;
+	int64_t k[2] = {2, 3}, stride[2] = {draw(n, 1, 2), draw(n, 1, 2)}, pads[4] = {1, 1, 1, 1};
+
+	x = add(n, draw(n, 0, 1) ? GIR_MAXPOOL : GIR_AVERAGEPOOL, 1, &x, &node);
+	gir_set_ints(n->g, node, "kernel_shape", k, 2);
+	gir_set_ints(n->g, node, "strides", stride, 2);
+	gir_set_ints(n->g, node, "pads", pads, 4);
+	if (node->op == GIR_AVERAGEPOOL)
+		gir_set_int(n->g, node, "count_include_pad", draw(n, 0, 1));
+	return x;
+}
+
+static struct gir_value *norm(struct net *n, struct gir_value *x)
+{
+	int64_t c = x->dim[1];
+	struct gir_value *in[5] = {x, constant(n, 1, &c, 0.5f, 1.5f), constant(n, 1, &c, -1, 1), constant(n, 1, &c, -1, 1),
+				   constant(n, 1, &c, 0.5f, 2)};
+
+	return add(n, GIR_BATCHNORMALIZATION, 5, in, NULL);
+}
+
+/* A gate computed from the image itself: x * sigmoid(mean(x)). */
+static struct gir_value *gate(struct net *n, struct gir_value *x)
+{
+	struct gir_value *in[2] = {x}, *mean = add(n, GIR_GLOBALAVERAGEPOOL, 1, &x, NULL);
+
+	in[1] = add(n, GIR_SIGMOID, 1, &mean, NULL);
+	return add(n, GIR_MUL, 2, in, NULL);
+}
+
+static struct gir_value *join(struct net *n, struct gir_value *x)
+{
+	struct gir_node *node;
+	struct gir_value *in[2] = {x, add(n, GIR_RELU, 1, &x, NULL)};
+
+	x = add(n, GIR_CONCAT, 2, in, &node);
+	gir_set_int(n->g, node, "axis", draw(n, 1, 2));
+	return x;
+}
+
+static struct gir_value *step(struct net *n, struct gir_value *x)
+{
+	struct gir_value *in[2] = {x};
+
+	switch (draw(n, 0, 9)) {
+	case 0: return pool(n, x);
+	case 1: return norm(n, x);
+	case 2: return gate(n, x);
+	case 3: return join(n, x);
+	case 4: /* per channel */
+		in[1] = constant(n, draw(n, 0, 1) ? 3 : 4,
+				 draw(n, 0, 1) ? (int64_t[]){x->dim[1], 1, 1, 1} : (int64_t[]){1, x->dim[1], 1, 1}, 0.5f, 1.5f);
+		if (in[1]->nd == 3 && in[1]->dim[0] != x->dim[1])
+			in[1] = constant(n, 0, NULL, 0.5f, 1.5f);
+		if (in[1]->nd == 4 && in[1]->dim[0] != 1)
+			in[1] = constant(n, 1, &x->dim[3], 0.5f, 1.5f); /* along the width: cannot be blocked */
+		return add(n, GIR_MUL, 2, in, NULL);
+	case 5: { /* residual */ in[1] = add(n, GIR_RELU, 1, &x, NULL); return add(n, GIR_ADD, 2, in, NULL);
+	}
+	default: return conv(n, x);
+	}
+}
+
+static void product(struct net *n, struct gir_value *x)
+{
+	struct gir_value *in[3] = {add(n, GIR_FLATTEN, 1, &x, NULL)};
+	int64_t width = draw(n, 16, 70), inner = typed(n, in[0])->dim[1];
+	struct gir_node *node;
+
+	if (draw(n, 0, 1)) {
+		in[1] = constant(n, 2, (int64_t[]){width, inner}, -0.1f, 0.1f);
+		in[2] = constant(n, 1, &width, -1, 1);
+		x = add(n, GIR_GEMM, 3, in, &node);
+		gir_set_int(n->g, node, "transB", 1);
+		gir_set_float(n->g, node, "alpha", 0.5f);
+	} else {
+		in[1] = constant(n, 2, (int64_t[]){inner, width}, -0.1f, 0.1f);
+		x = add(n, GIR_MATMUL, 2, in, NULL);
+	}
+	vec_push(n->a, &n->g->outputs, add(n, GIR_TANH, 1, &x, NULL));
+}
+
+static struct net make(struct arena *a, uint64_t seed)
+{
+	struct net n = {.a = a, .g = gir_new(a, "random", 13), .state = seed * 7919 + 17};
+	int64_t dim[4] = {draw(&n, 1, 2), draw(&n, 0, 1) ? 3 : 16 * draw(&n, 1, 2), draw(&n, 5, 17), draw(&n, 5, 17)};
+	struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, 4, dim);
+
+	vec_push(a, &n.g->inputs, x);
+	x = typed(&n, conv(&n, x));
+	for (int64_t i = draw(&n, 2, 6);
+	     i > 0 && tensor_elements(
+			  &(struct tensor){.dtype = DT_F32, .nd = 4, .dim = {x->dim[0], x->dim[1], x->dim[2], x->dim[3]}}) < 40000;
+	     i--)
+		x = typed(&n, step(&n, x));
+	vec_push(a, &n.g->outputs, x);
+	product(&n, x);
+	typed(&n, x);
+	return n;
+}
+
+static struct tensor **outputs(struct net *n, const struct comp_options *o, const struct tensor *in, struct comp_program **p)
+{
+	struct tensor **out = ARENA_ARRAY(n->a, struct tensor *, 2);
+	struct err e = {0};
+
+	cr_assert(comp_program(n->a, n->g, o, p, &e), "%s", err_text(&e));
+	cr_assert(comp_interpret(n->a, *p, &in, out, &e), "%s", err_text(&e));
+	return out;
+}
+
+static double worst(const struct tensor *x, const struct tensor *y)
+{
+	double most = 0, scale = 1e-3;
+
+	cr_assert_eq(tensor_elements(x), tensor_elements(y));
+	for (int64_t i = 0; i < tensor_elements(x); i++) {
+		most = fmax(most, fabs(tensor_get_f64(x, i) - tensor_get_f64(y, i)));
+		scale = fmax(scale, fabs(tensor_get_f64(y, i)));
+	}
+	return most / scale;
+}
+
+static bool any_blocked(const struct comp_program *p)
+{
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		if (p->buffer[i].value && p->buffer[i].value->block)
+			return true;
+	return false;
+}
+
+TEST(compile_layout, blocked_networks_give_the_numbers_of_plain_ones)
+{
+	static const int lanes[] = {4, 8, 16};
+	int used = 0;
+
+	for (uint64_t seed = 1; seed <= 60; seed++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = make(a, seed);
+		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **blocked;
+		struct comp_program *p;
+
+		fill(&n, in, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		blocked = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[seed % 3]}, in, &p);
+		used += any_blocked(p);
+		for (int i = 0; i < 2; i++)
+			cr_expect_lt(worst(blocked[i], plain[i]), 1e-4, "seed %d, output %d: %g", (int)seed, i,
+				     worst(blocked[i], plain[i]));
+		arena_free(a);
+	}
+	cr_expect_eq(used, 60);
+}
