@@ -146,7 +146,7 @@ const struct cli_command cmd_infer = {
                        "already preprocessed.\n\nPreprocessing, class names and the output's name come from MODEL.yaml beside the model, if any.",
         .options = options,
         .examples = "  mutatenn infer demo/model.onnx demo/images\n"
-                    "  mutatenn infer net.onnx cat.jpg --opt-level 3 --threads 2 --repeat 20 --warmup 5 --json\n"
+                    "  mutatenn infer net.onnx cat.jpg --opt-level 3 --repeat 20 --json\n"
                     "  mutatenn infer net.onnx input.npy --npy logits/\n",
         .min_positional = 2,
         .run = run,

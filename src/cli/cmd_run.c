@@ -164,8 +164,10 @@ const struct cli_command cmd_run = {
                        "Without a campaign file, --model and --images say what to run. What is given here wins over the file.",
         .options = options,
         .examples = "  mutatenn run campaign.yaml\n"
-                    "  mutatenn run --model demo/model.onnx --images demo/images --device host-gcc,host-clang\n"
-                    "  mutatenn run --model net.onnx --images photos --mutations 'loop.*' --sites 'sample 200' --opt-level 3\n",
+                    "  mutatenn run --model demo/model.onnx --images demo/images \\\n"
+                    "    --device host-gcc,host-clang\n"
+                    "  mutatenn run --model net.onnx --images photos \\\n"
+                    "    --mutations 'loop.*' --sites 'sample 200' --opt-level 3\n",
         .max_positional = 1,
         .run = run,
 };

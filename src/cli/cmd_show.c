@@ -149,7 +149,7 @@ const struct cli_command cmd_show = {
                        "same `code` that a campaign stores with the outcome of this mutant at this --opt-level.",
         .options = options,
         .examples = "  mutatenn show demo/model.onnx 'graph.replace.relu-to-sigmoid/*/all/sigmoid'\n"
-                    "  mutatenn show demo/model.onnx \"$(mutatenn mutants demo/model.onnx | tail -1)\" --source --whole\n",
+                    "  mutatenn show net.onnx \"$(mutatenn mutants net.onnx | tail -1)\" --source\n",
         .min_positional = 2,
         .max_positional = 2,
         .run = run,

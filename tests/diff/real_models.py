@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Real models and photographs against onnxruntime: logits of given inputs, and top-1 from the pictures themselves.
 
-usage: real_models.py BUILD_DIR MODELS_DIR [--images DIR] [--expected DIR] [--levels 0,1,2,3] [--devices host-gcc,host-clang] [--limit 1e-3]
+usage: real_models.py BUILD_DIR MODELS_DIR [--images DIR] [--expected DIR] [--levels 0,1,2,3] [--devices host-gcc,host-clang] [--limit 1e-3] [--noise SCALE]
 
-MODELS_DIR: *.onnx. EXPECTED/MODEL/: input_K.npy and logits_K.npy. Needs numpy; with --images also onnxruntime and Pillow, and for
+MODELS_DIR: *.onnx. EXPECTED/MODEL/: input_K.npy and logits_K.npy. --noise: one random input of that scale for models without
+expected values, against onnxruntime (small, so that a softmax does not saturate). Needs numpy; with --images also onnxruntime and Pillow, and for
 each model its preprocessing below or in MODEL.yaml beside it. Not part of `make check`: the models are not ours to ship.
 """
 import argparse
@@ -63,6 +64,24 @@ def check_logits(a, model, folder):
     return worst <= a.limit
 
 
+def check_noise(a, model):
+    import onnxruntime
+    session, worst = onnxruntime.InferenceSession(str(model)), 0
+    given = session.get_inputs()[0]
+    x = np.random.default_rng(0).standard_normal([d if isinstance(d, int) else 1 for d in given.shape]).astype(np.float32) * np.float32(a.noise)
+    want = session.run(None, {given.name: x})[0].ravel()
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "noise.npy"
+        np.save(file, x)
+        for level in a.levels.split(","):
+            for device in a.devices.split(","):
+                got = infer(a.build, model, [file], device, level)[file.name]
+                w = np.abs(got - want).max() / np.abs(want).max()
+                print(f"{model.stem:24} level {level} {device:11} noise: max abs difference {w:.2e} of the largest value", flush=True)
+                worst = max(worst, w)
+    return worst <= a.limit
+
+
 def check_images(a, model):
     import onnxruntime
     spec = next((v for k, v in PREPROCESS.items() if model.stem.startswith(k)), None)
@@ -90,10 +109,13 @@ def main():
     p.add_argument("--levels", default="0,1,2,3")
     p.add_argument("--devices", default="host-gcc,host-clang")
     p.add_argument("--limit", type=float, default=1e-3)
+    p.add_argument("--noise", type=float)
     a, ok = p.parse_args(), True
     for model in sorted(a.models.glob("*.onnx")):
         if a.expected and (a.expected / model.stem).is_dir():
             ok &= check_logits(a, model, a.expected / model.stem)
+        elif a.noise:
+            ok &= check_noise(a, model)
         if a.images:
             ok &= check_images(a, model)
     sys.exit(not ok)

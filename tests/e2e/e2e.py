@@ -62,7 +62,7 @@ def help_and_version(tmp):
     for name in re.findall(r"^  (\w+) +\S", out.split("commands:")[1].split("\n\n")[0], re.M):
         text = run(name, "--help").stdout
         assert "usage: mutatenn " + name in text and "examples:" in text, name
-        assert max(map(len, text.splitlines())) <= 100, name
+        assert max(map(len, text.splitlines())) <= 80, name
         assert ".SH SYNOPSIS" in run("--man", name).stdout
     assert re.match(r"mutatenn \d", run("--version").stdout)
 
@@ -98,7 +98,7 @@ def infer_classifies_the_demo(tmp):
         run("infer", MODEL, IMAGES, "--device", "host-clang", "--opt-level", level, "--npy", tmp / f"c{level}", "--quiet")
         for f in (tmp / f"g{level}").iterdir():
             other = (tmp / f"c{level}" / f.name).read_bytes()
-            assert level == 3 or f.read_bytes() == other, f"{f.name} differs between gcc and clang at level {level}"
+            assert f.read_bytes() == other, f"{f.name} differs between gcc and clang at level {level}"
 
 
 @test
@@ -162,7 +162,7 @@ def campaign_and_reports(tmp):
 def interrupted(tmp, kill):
     """The table of a campaign disturbed by kill(parent process), run until it is done."""
     images, store = some_images(tmp / "im2", 4), tmp / "k.db"
-    args = [BIN, "run", "--model", MODEL, "--images", images, "--mutations", "mutatenn-paper,loop.bound.*", "--sites", "all", "--store", store]
+    args = [BIN, "run", "--model", MODEL, "--images", images, "--mutations", "mutatenn-paper,loop.*", "--sites", "sample 150", "--store", store]
     for _ in range(30):
         p = subprocess.Popen(list(map(str, args)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         kill(p)
@@ -178,7 +178,7 @@ def interrupted(tmp, kill):
 
 def undisturbed(tmp):
     images, store = some_images(tmp / "im1", 4), tmp / "u.db"
-    run("run", "--model", MODEL, "--images", images, "--mutations", "mutatenn-paper,loop.bound.*", "--sites", "all", "--store", store)
+    run("run", "--model", MODEL, "--images", images, "--mutations", "mutatenn-paper,loop.*", "--sites", "sample 150", "--store", store)
     return table(store)
 
 
@@ -198,18 +198,21 @@ def workers_of(pid):
 def killed_workers_change_nothing(tmp):
     """SIGKILL to workers at ten random moments: the same table"""
     want, rng = undisturbed(tmp), random.Random(5)
+    killed = []
 
     def kill(p):
-        for _ in range(10):
-            time.sleep(rng.uniform(.05, .5))
+        while p.poll() is None and len(killed) < 10:
+            time.sleep(rng.uniform(.05, .3))
             found = workers_of(p.pid)
-            if p.poll() is None and found:
+            if found:
                 try:
-                    os.kill(rng.choice(found), signal.SIGKILL)
+                    killed.append(rng.choice(found))
+                    os.kill(killed[-1], signal.SIGKILL)
                 except ProcessLookupError:
-                    pass
+                    killed.pop()
 
     assert interrupted(tmp, kill) == want
+    assert len(killed) == 10, f"the campaign was over after {len(killed)} kills"
 
 
 @test
