@@ -30,6 +30,9 @@ bool op_check_scalar_or(struct op_infer *c, uint32_t i, int64_t n, struct err *e
 bool op_attr_ints(const struct gir_node *n, const char *name, int count, int64_t low, int64_t high, int64_t otherwise, int64_t *out,
 		  struct err *e);
 
+/* For operators with an index for each element (input 1): its type, and that no dim but `axis` is larger than the data's. */
+bool op_check_element_indices(struct op_infer *c, int axis, struct err *e);
+
 /* The value that shape inference found to be constant; NULL otherwise. */
 const struct tensor *op_known(const struct gir_value *v);
 
@@ -48,6 +51,10 @@ struct lir_expr *op_load_scalar_or(struct op_lower *c, struct lir_buffer *buf, s
 struct lir_expr *op_abs(struct op_lower *c, struct lir_expr *x);
 /* round half to even, add the zero point, clamp to the integer type t (8 or 16 bits), convert; v and zero are f32. */
 struct lir_expr *op_quantize(struct op_lower *c, struct lir_expr *v, struct lir_expr *zero, enum dtype t);
+
+/* An index that data give, any integer type, for a dimension of this size: negative ones count from the end. The result may
+ * still be outside; whoever uses it clamps or guards. */
+struct lir_expr *op_wrap_index(struct op_lower *c, struct lir_expr *i, int64_t size);
 
 /* Index of the element with row-major number `linear`, and back. */
 void op_unravel(struct op_lower *c, struct lir_expr *linear, int nd, const int64_t *dim, struct lir_expr **index);
