@@ -3,8 +3,7 @@
 
 #define B (&c->b)
 
-/* ONNX's TensorProto.DataType numbers */
-static bool type_of(int64_t onnx, enum dtype *out, struct err *e)
+bool op_onnx_type(int64_t onnx, enum dtype *out, struct err *e)
 {
 	static const struct {
 		int onnx;
@@ -25,7 +24,7 @@ static bool cast_infer(struct op_infer *c, struct err *e)
 	const struct gir_value *x = c->node->in[0];
 	enum dtype t = DT_F32;
 
-	if (!type_of(OP_INT(c->node, "to", 0), &t, e))
+	if (!op_onnx_type(OP_INT(c->node, "to", 0), &t, e))
 		return false;
 	return op_set_out(c, 0, t, x->nd, x->dim, e);
 }

@@ -30,6 +30,8 @@ bool op_check_scalar_or(struct op_infer *c, uint32_t i, int64_t n, struct err *e
 bool op_attr_ints(const struct gir_node *n, const char *name, int count, int64_t low, int64_t high, int64_t otherwise, int64_t *out,
 		  struct err *e);
 
+/* The element type with this number in ONNX's TensorProto.DataType. */
+bool op_onnx_type(int64_t onnx, enum dtype *out, struct err *e);
 /* For operators with an index for each element (input 1): its type, and that no dim but `axis` is larger than the data's. */
 bool op_check_element_indices(struct op_infer *c, int axis, struct err *e);
 
