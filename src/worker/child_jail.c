@@ -89,15 +89,15 @@ bool jail_close(int sock, int slots)
 		return false;
 	for (size_t i = 0; ok && i < sizeof harmless / sizeof *harmless; i++)
 		ok = !seccomp_rule_add(c, SCMP_ACT_ALLOW, harmless[i], 0);
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock));
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock));
+	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock, 0));
+	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock, 0));
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 				     SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0xffffffffu));
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 				     SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)slots));
 	/* abort() and nothing else: signals to itself */
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
 	ok = ok && !seccomp_attr_set(c, SCMP_FLTATR_CTL_TSYNC, 1) && !seccomp_load(c);
 	seccomp_release(c);
 	return ok;
