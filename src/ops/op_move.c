@@ -1,4 +1,4 @@
-/* op_move.c: elements in another order or place - Transpose, Slice, Split, Concat, Pad, Expand, Tile, depth and space */
+/* op_move.c: elements in another order or place - Transpose, Slice, Split, Concat, Pad, Expand, Tile */
 #include <string.h>
 
 #include "ops/ops_calc.h"

@@ -1,0 +1,12 @@
+/* test_ops_resize.c: operators that change how many pixels an image has, against onnxruntime and ONNX's reference */
+#include "ops_case.h"
+#include "test_support.h"
+
+static const char depth_cases[] =
+#include "ops_cases_depth.inc"
+    ;
+
+TEST(ops_resize, depth_becomes_space_and_back_as_in_onnxruntime)
+{
+	ops_cases_check(depth_cases, 14);
+}
