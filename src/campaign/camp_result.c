@@ -45,6 +45,10 @@ static void take_image(struct camp *c, struct arena *a, const struct camp_device
 
 		scores = arena_memdup(a, scores, (size_t)c->model->classes * sizeof *scores);
 		camp_judge(a, c->model, d->logits[input], scores, c->model->classes, c->config->top_k, d->noise[input], out);
+		if (!c->config->keep_logits) {
+			out->answer.logits = NULL;
+			out->answer.nlogits = 0;
+		}
 	}
 	out->image = (int64_t)input;
 	if (i->status != POOL_DONE && image_outcome(i->status) > out->outcome)

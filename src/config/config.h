@@ -49,7 +49,6 @@ bool config_bytes_parse(const char *text, uint64_t *out, struct err *e);
 /* ---- a campaign ----------------------------------------------------------------------------------------- */
 
 enum config_scores { SCORES_AUTO, SCORES_LOGITS, SCORES_PROBABILITIES };
-enum config_fill { FILL_NAN, FILL_ZERO, FILL_RANDOM };
 
 /* Criteria, as bits; the same values as the store's. */
 #define CONFIG_LABEL 1u
@@ -72,7 +71,7 @@ struct config_campaign {
 	size_t ndisable_pass;
 	struct config_mutation *mutations; /* required, at least one */
 	size_t nmutations;
-	unsigned criteria; /* default: all three */
+	unsigned criteria; /* default: all three. Reports show all; the first listed is what fail-under is about */
 	int batch;         /* default 1 */
 	int threads;       /* default 0: number of cores */
 	uint64_t seed;     /* default 1 */
@@ -88,7 +87,6 @@ struct config_campaign {
 	char *fail_under_criterion; /* the criterion that fail-under is about: the first that `criteria` lists */
 	uint64_t memory;            /* bytes a mutant may allocate beyond its buffers; "512M" "1G"; default 0: the pool's */
 	int64_t image_sample;       /* sample: use only so many images, seeded; 0: all */
-	enum config_fill fill;      /* default nan */
 	double tolerance;           /* absolute, on logits: used where noise cannot be measured; default 0 */
 	int controls;               /* run the original again after every so many mutants; default 100; 0: never */
 	int repeat;                 /* runs of the original that measure the noise; default 3 */
@@ -99,7 +97,7 @@ void config_campaign_default(struct config_campaign *c);
 bool config_campaign_read(struct arena *a, const char *path, struct config_campaign *out, struct err *e);
 /* What both ways of making a campaign must satisfy (ranges, names, duplicates). The reader has called it. */
 bool config_campaign_check(const struct config_campaign *c, struct err *e);
-/* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads,
+/* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads, criteria,
  * fail-under, memory, a device's threads, builders and runners. */
 char *config_text(struct arena *a, const struct config_campaign *c);
 /* Relative paths are relative to the campaign file's folder. NULL gives NULL. */

@@ -18,7 +18,6 @@ struct raw {
 };
 
 static const cyaml_strval_t criteria_names[] = {{"label", CONFIG_LABEL}, {"topk", CONFIG_TOPK}, {"numeric", CONFIG_NUMERIC}};
-static const cyaml_strval_t fill_names[] = {{"nan", FILL_NAN}, {"zero", FILL_ZERO}, {"random", FILL_RANDOM}};
 
 static const cyaml_schema_field_t mutation_fields[] = {
     TEXT_FIELD("preset", CYAML_FLAG_OPTIONAL, struct config_mutation, preset),
@@ -57,7 +56,6 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_FLOAT("fail-under", OPT, struct raw, c.fail_under),
     TEXT_FIELD("memory", OPT, struct raw, memory),
     CYAML_FIELD_INT("sample", OPT, struct raw, c.image_sample),
-    CYAML_FIELD_ENUM("fill", OPT | CYAML_FLAG_STRICT, struct raw, c.fill, fill_names, 3),
     CYAML_FIELD_FLOAT("tolerance", OPT, struct raw, c.tolerance),
     CYAML_FIELD_INT("controls", OPT, struct raw, c.controls),
     CYAML_FIELD_INT("repeat", OPT, struct raw, c.repeat),

@@ -67,7 +67,7 @@ static void device_line(struct str *s, const struct config_device *d)
 
 char *config_text(struct arena *a, const struct config_campaign *c)
 {
-	static const char *const scores[] = {"auto", "logits", "probabilities"}, *const fill[] = {"nan", "zero", "random"};
+	static const char *const scores[] = {"auto", "logits", "probabilities"};
 	struct str s = {0};
 	char *text;
 
@@ -86,15 +86,12 @@ char *config_text(struct arena *a, const struct config_campaign *c)
 		put_text(&s, m->preset ? m->preset : m->op);
 		str_addf(&s, ", sites %s\n", m->sites_text ? m->sites_text : m->preset ? "-" : "each");
 	}
-	str_addf(&s, "criteria: [%s%s%s]\n", c->criteria & CONFIG_LABEL ? "label " : "", c->criteria & CONFIG_TOPK ? "topk " : "",
-		 c->criteria & CONFIG_NUMERIC ? "numeric " : "");
 	str_addf(&s, "batch: %d\nseed: %llu\ntop-k: %d\n", c->batch, (unsigned long long)c->seed, c->top_k);
 	line(&s, "preprocess", c->preprocess);
 	line(&s, "output", c->output);
 	line(&s, "scores", c->scores_given ? scores[c->scores] : NULL);
 	str_addf(&s, "time-limit-factor: %.17g\ntime-limit-min: %.17g\n", c->time_limit_factor, c->time_limit_min);
 	str_addf(&s, "sample: %lld\n", (long long)c->image_sample);
-	line(&s, "fill", fill[c->fill]);
 	str_addf(&s, "tolerance: %.17g\ncontrols: %d\nrepeat: %d\nlogits: %s\n", c->tolerance, c->controls, c->repeat,
 		 c->keep_logits ? "true" : "false");
 	text = arena_strdup(a, str_text(&s));
