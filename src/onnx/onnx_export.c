@@ -122,14 +122,12 @@ static Onnx__GraphProto *graph(struct arena *a, const struct gir_graph *g)
 	return p;
 }
 
-bool onnx_export(const char *path, const struct gir_graph *g, struct err *e)
+bool onnx_export_bytes(struct arena *a, const struct gir_graph *g, struct bytes *out, struct err *e)
 {
-	struct arena *a = arena_new(NULL);
 	Onnx__ModelProto *p = NEW(Onnx__ModelProto, onnx__model_proto__init);
 	Onnx__OperatorSetIdProto *o = NEW(Onnx__OperatorSetIdProto, onnx__operator_set_id_proto__init);
 	uint8_t *bytes;
 	size_t n;
-	bool ok;
 
 	p->has_ir_version = 1;
 	p->ir_version = 7;
@@ -141,9 +139,20 @@ bool onnx_export(const char *path, const struct gir_graph *g, struct err *e)
 	p->opset_import = &o;
 	p->graph = graph(a, g);
 	n = onnx__model_proto__get_packed_size(p);
+	if (n > INT32_MAX)
+		return err_set(e, ERR_UNSUPPORTED, "the graph '%s' needs %zu bytes; an ONNX file holds at most 2 GiB", g->name, n);
 	bytes = arena_alloc(a, n);
 	onnx__model_proto__pack(p, bytes);
-	ok = file_write(path, bytes, n, e);
+	*out = (struct bytes){bytes, n};
+	return true;
+}
+
+bool onnx_export(const char *path, const struct gir_graph *g, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	struct bytes b;
+	bool ok = onnx_export_bytes(a, g, &b, e) && file_write(path, b.p, b.n, e);
+
 	arena_free(a);
 	return ok;
 }

@@ -11,7 +11,8 @@ struct import {
 	const char *dir;
 	struct gir_graph *g;
 	struct map *value;                /* ONNX name -> gir_value */
-	struct map *node_names;
+	struct map *node_names;           /* name -> the last number made for it */
+	struct map *input_names;
 	struct str unsupported;
 	int nunsupported;
 	struct err *e;
@@ -97,13 +98,16 @@ static struct tensor *from_list(struct arena *a, const struct gir_attr *x)
 
 static const struct tensor *constant(struct import *m, const struct gir_attr *attr, size_t n)
 {
-	static const char *const lists[] = {"value_float", "value_floats", "value_int", "value_ints"};
+	static const struct {
+		const char *name;
+		enum gir_attr_kind kind;
+	} lists[] = {{"value_float", GIR_ATTR_FLOAT}, {"value_floats", GIR_ATTR_FLOATS}, {"value_int", GIR_ATTR_INT}, {"value_ints", GIR_ATTR_INTS}};
 
 	for (size_t i = 0; i < n; i++) {
 		if (!strcmp(attr[i].name, "value") && attr[i].kind == GIR_ATTR_TENSOR)
 			return attr[i].tensor;
 		for (size_t k = 0; k < 4; k++)
-			if (!strcmp(attr[i].name, lists[k]) && attr[i].kind != GIR_ATTR_STRING && attr[i].kind != GIR_ATTR_TENSOR)
+			if (!strcmp(attr[i].name, lists[k].name) && attr[i].kind == lists[k].kind)
 				return from_list(m->a, &attr[i]);
 	}
 	return NULL;
@@ -136,9 +140,13 @@ static const char *node_name(struct import *m, const Onnx__NodeProto *n, size_t 
 {
 	const char *want = n->name && *n->name ? n->name : arena_printf(m->a, "%s_%zu", n->op_type, index), *name = want;
 
-	for (int i = 1; map_has(m->node_names, name); i++)
-		name = arena_printf(m->a, "%s_%d", want, i);
-	map_put(m->node_names, name, (void *)1);
+	uintptr_t i = (uintptr_t)map_get(m->node_names, want);
+
+	while (map_has(m->node_names, name))
+		name = arena_printf(m->a, "%s_%d", want, (int)++i);
+	if (i)
+		map_put(m->node_names, want, (void *)i); /* a thousand nodes of one name do not search from 1 each time */
+	map_put(m->node_names, name, NULL);
 	return name;
 }
 
@@ -229,17 +237,19 @@ static bool input_dims(struct import *m, const char *name, const Onnx__TensorSha
 		return err_set(m->e, ERR_UNSUPPORTED, "input '%s' has %zu dimensions, at most %d are supported", name, s->n_dim, MAX_DIMS - 1);
 	for (size_t i = 0; i < s->n_dim; i++) {
 		const Onnx__TensorShapeProto__Dimension *d = s->dim[i];
+		bool named;
 
+		named = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
 		dim[i] = d->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE ? d->dim_value : -1;
 		/* exporters write an open batch as a name, as -1, or as 0 in front of a picture's dimensions */
 		if (i == 0 && (dim[i] < 0 || (dim[i] == 0 && s->n_dim == 4)))
 			dim[i] = m->o->batch > 0 ? m->o->batch : 1;
 		if (dim[i] < 0)
 			return err_set(m->e, ERR_UNSUPPORTED, "input '%s': dimension %zu%s%s%s is not a number", name, i,
-			               d->dim_param ? " ('" : "", d->dim_param ? d->dim_param : "", d->dim_param ? "')" : "");
+			               named ? " ('" : "", named ? d->dim_param : "", named ? "')" : "");
 	}
 	if (!dims_elements(dim, *nd, &elements) || elements > (int64_t)1 << 33)
-		return err_set(m->e, ERR_PARSE, "input '%s' has an absurd shape", name);
+		return err_set(m->e, ERR_PARSE, "input '%s': %s is an absurd shape", name, dims_text(m->a, dim, *nd));
 	return true;
 }
 
@@ -255,8 +265,14 @@ static bool input(struct import *m, const Onnx__ValueInfoProto *p)
 
 	if (!*name)
 		return err_set(m->e, ERR_PARSE, "an input has no name");
-	if (map_has(m->value, name))
-		return true; /* an initializer */
+	if (map_has(m->value, name)) {
+		v = map_get(m->value, name);
+		if (!v->data || map_has(m->input_names, name))
+			return err_set(m->e, ERR_PARSE, "input '%s' is declared twice", name);
+		map_put(m->input_names, name, v);
+		return true; /* an initializer: its value is the input's default */
+	}
+	map_put(m->input_names, name, m);
 	if (value)
 		return define(m, name, gir_const(m->g, name, value));
 	if (!t)
@@ -301,12 +317,14 @@ static bool build(struct import *m, const Onnx__GraphProto *g)
 
 static bool opset(const Onnx__ModelProto *p, int *out, struct err *e)
 {
-	*out = 17; /* a model of other domains only: its nodes are what is not supported */
+	int64_t version = 17; /* a model of other domains only: its nodes are what is not supported */
+
 	for (size_t i = 0; i < p->n_opset_import; i++)
 		if (!p->opset_import[i]->domain || !*p->opset_import[i]->domain || !strcmp(p->opset_import[i]->domain, "ai.onnx"))
-			*out = p->opset_import[i]->version > 0 && p->opset_import[i]->version < 1000 ? (int)p->opset_import[i]->version : -1;
-	if (*out < 1 || *out > 22)
-		return err_set(e, ERR_UNSUPPORTED, "opset %d of the default domain; 6 to 22 are supported", *out);
+			version = p->opset_import[i]->version;
+	if (version < 1 || version > 22)
+		return err_set(e, ERR_UNSUPPORTED, "opset %lld of the default domain; 1 to 22 are supported", (long long)version);
+	*out = (int)version;
 	return true;
 }
 
@@ -314,9 +332,9 @@ bool onnx_import_bytes(struct arena *a, const char *name, const char *dir, const
                        struct gir_graph **out, struct err *e)
 {
 	static const struct onnx_options defaults;
-	struct import m = {.a = a, .o = o ? o : &defaults, .dir = dir, .value = map_new(a), .node_names = map_new(a), .e = e};
+	struct import m = {.a = a, .o = o ? o : &defaults, .dir = dir, .value = map_new(a), .node_names = map_new(a), .input_names = map_new(a), .e = e};
 	Onnx__ModelProto *p = onnx_unpack(a, &onnx__model_proto__descriptor, bytes, n, e);
-	int version;
+	int version = 0;
 	bool ok;
 
 	if (!p)

@@ -21,8 +21,26 @@ static bool varint(struct scan *s, const uint8_t **p, const uint8_t *end, uint64
 	return err_set(s->e, ERR_PARSE, "byte %zu: a number of more than 10 bytes", (size_t)(*p - s->start));
 }
 
+/*
+ * A second copy of a message that is not a list is to be merged with the first. Nobody writes that, and protobuf-c copies all that
+ * it has for each: a small file could ask for any amount of memory.
+ */
+static bool once(struct scan *s, const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, uint64_t *seen, const uint8_t *p)
+{
+	uint64_t bit = (uint64_t)1 << (f - d->fields) % 64;
+
+	if (f->label == PROTOBUF_C_LABEL_REPEATED)
+		return true;
+	if (*seen & bit)
+		return err_set(s->e, ERR_PARSE, "byte %zu: '%s' appears twice", (size_t)(p - s->start), f->name);
+	*seen |= bit;
+	return true;
+}
+
 static bool message(struct scan *s, const ProtobufCMessageDescriptor *d, const uint8_t *p, const uint8_t *end, int depth)
 {
+	uint64_t seen = 0;
+
 	if (depth > MAX_NESTING)
 		return err_set(s->e, ERR_PARSE, "byte %zu: messages nest deeper than %d", (size_t)(p - s->start), MAX_NESTING);
 	while (p < end) {
@@ -48,7 +66,8 @@ static bool message(struct scan *s, const ProtobufCMessageDescriptor *d, const u
 			return err_set(s->e, ERR_PARSE, "byte %zu: %llu bytes are announced, %zu are left (is the file truncated?)",
 			               (size_t)(p - s->start), (unsigned long long)len, (size_t)(end - p));
 		f = tag >> 3 <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3)) : NULL;
-		if ((tag & 7) == 2 && f && f->type == PROTOBUF_C_TYPE_MESSAGE && !message(s, f->descriptor, p, p + len, depth + 1))
+		if ((tag & 7) == 2 && f && f->type == PROTOBUF_C_TYPE_MESSAGE &&
+		    (!once(s, d, f, &seen, p) || !message(s, f->descriptor, p, p + len, depth + 1)))
 			return false;
 		p += len;
 	}

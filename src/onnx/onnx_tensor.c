@@ -77,10 +77,11 @@ static bool number(const char *s, uint64_t *out)
 	return true;
 }
 
-static bool external(struct arena *a, const Onnx__TensorProto *p, const char *dir, struct tensor *t, struct err *e)
+/* shape: the tensor without its data, which may be more than there is. */
+static bool external(struct arena *a, const Onnx__TensorProto *p, const char *dir, const struct tensor *shape, struct tensor **out, struct err *e)
 {
 	const char *location = NULL;
-	uint64_t offset = 0, length = tensor_bytes(t);
+	uint64_t offset = 0, length = tensor_bytes(shape);
 	struct bytes file;
 	bool ok;
 
@@ -96,25 +97,38 @@ static bool external(struct arena *a, const Onnx__TensorProto *p, const char *di
 		else if (!strcmp(x->key, "length") && !number(x->value, &length))
 			return err_set(e, ERR_PARSE, "external data: length '%s'", x->value);
 	}
-	if (!dir || !location)
-		return err_set(e, ERR_PARSE, "external data without a location that can be read");
+	if (!location)
+		return err_set(e, ERR_PARSE, "external data without a location");
+	if (!dir)
+		return err_set(e, ERR_PARSE, "external data: '%s' cannot be read from here", location);
 	if (*location == '/' || !strncmp(location, "../", 3) || strstr(location, "/../") || !strcmp(location, ".."))
 		return err_set(e, ERR_PARSE, "external data: '%s' leaves the model's folder", location);
 	if (!file_map(file_join(a, dir, location), &file, e))
 		return err_in(e, "external data");
-	ok = offset <= file.n && length == tensor_bytes(t) && length <= file.n - offset;
-	if (ok)
-		memcpy(t->data, file.p + offset, length);
-	else
+	ok = offset <= file.n && length == tensor_bytes(shape) && length <= file.n - offset;
+	if (ok) {
+		*out = arena_memdup(a, shape, sizeof *shape);
+		(*out)->data = arena_memdup(a, length ? file.p + offset : NULL, length);
+	} else {
 		err_set(e, ERR_PARSE, "external data: '%s' has %zu bytes, bytes %llu to %llu are wanted for %zu", location, file.n,
-		        (unsigned long long)offset, (unsigned long long)(offset + length), tensor_bytes(t));
+		        (unsigned long long)offset, (unsigned long long)(offset + length), tensor_bytes(shape));
+	}
 	file_unmap(file);
 	return ok;
 }
 
+/* A bool is 0 or 1 everywhere behind this door. */
+static void normalise(struct tensor *t)
+{
+	int64_t n = t->dtype == DT_BOOL ? tensor_elements(t) : 0;
+
+	for (int64_t i = 0; i < n; i++)
+		((uint8_t *)t->data)[i] = ((uint8_t *)t->data)[i] != 0;
+}
+
 bool onnx_tensor(struct arena *a, const Onnx__TensorProto *p, const char *dir, struct tensor **out, struct err *e)
 {
-	struct tensor *t;
+	struct tensor *t, shape = {0};
 	int64_t n, have;
 	enum dtype dt;
 
@@ -123,20 +137,27 @@ bool onnx_tensor(struct arena *a, const Onnx__TensorProto *p, const char *dir, s
 	if (p->n_dims > MAX_DIMS - 1)
 		return err_set(e, ERR_UNSUPPORTED, "%zu dimensions, at most %d are supported", p->n_dims, MAX_DIMS - 1);
 	if (!dims_elements(p->dims, (int)p->n_dims, &n) || n > (int64_t)1 << 33)
-		return err_set(e, ERR_PARSE, "an absurd shape");
+		return err_set(e, ERR_PARSE, "%s is an absurd shape", dims_text(a, p->dims, (int)p->n_dims));
 	if (p->segment)
 		return err_set(e, ERR_UNSUPPORTED, "a tensor in segments");
+	shape.dtype = dt;
+	shape.nd = (int)p->n_dims;
+	for (int i = 0; i < shape.nd; i++)
+		shape.dim[i] = p->dims[i];
+	if (p->has_data_location && p->data_location == 1)
+		return external(a, p, dir, &shape, out, e) && (normalise(*out), true);
 	have = p->has_raw_data ? (int64_t)(p->raw_data.len / dtype_size(dt)) : typed_count(p, dt);
-	if (!(p->has_data_location && p->data_location == 1) && (have != n || (p->has_raw_data && p->raw_data.len % dtype_size(dt))))
+	if (p->has_raw_data && p->raw_data.len % dtype_size(dt))
+		return err_set(e, ERR_PARSE, "%zu bytes are not a whole number of elements of type %s", p->raw_data.len, dtype_name(dt));
+	if (have != n)
 		return err_set(e, ERR_PARSE, "%lld elements are announced, %lld are there", (long long)n, (long long)have);
 	t = tensor_new(a, dt, (int)p->n_dims, p->dims);
 	*out = t;
-	if (p->has_data_location && p->data_location == 1)
-		return external(a, p, dir, t, e);
-	if (p->has_raw_data)
-		memcpy(t->data, p->raw_data.data, p->raw_data.len);
-	else
+	if (!p->has_raw_data)
 		copy_typed(p, t, n);
+	else if (n)
+		memcpy(t->data, p->raw_data.data, p->raw_data.len);
+	normalise(t);
 	return true;
 }
 
