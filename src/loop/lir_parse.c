@@ -266,40 +266,12 @@ static struct lir_stmt *parse_rest(struct parser *p)
 
 /* ---- the function ---- */
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool parse_func_name(struct parser *p)
 {
-	const char *s = p->x.tok.text;
-	size_t n = p->x.tok.n, k = 0;
-	char *name = arena_alloc(p->a, n + 1);
-
-	if (p->x.tok.kind == TOKEN_WORD && lir_is_name(s, n)) {
-		p->f->name = arena_strndup(p->a, s, n);
-		return lex_next(&p->x);
-	}
-	if (p->x.tok.kind != TOKEN_STRING)
-		return lex_error(&p->x, "the function's name expected");
-	for (size_t i = 1; i + 1 < n; i++) {
-		int high, low;
-
-		if (s[i] != '\\') {
-			name[k++] = s[i];
-			continue;
-		}
-		high = i + 4 < n && s[i + 1] == 'x' ? hex(s[i + 2]) : -1;
-		low = high >= 0 ? hex(s[i + 3]) : -1;
-		if (low < 0 || !(high | low))
-			return lex_error(&p->x, "a backslash stands only in \\x and two digits");
-		name[k++] = (char)(high << 4 | low);
-		i += 3;
-	}
-	name[k] = 0;
-	p->f->name = name;
-	return memchr(name, 0, k) ? lex_error(&p->x, "a NUL in the function's name") : lex_next(&p->x);
+	if (p->x.tok.kind != TOKEN_WORD || !lir_is_name(p->x.tok.text, p->x.tok.n))
+		return lex_string(&p->x, p->a, "the function's name", &p->f->name);
+	p->f->name = arena_strndup(p->a, p->x.tok.text, p->x.tok.n);
+	return lex_next(&p->x);
 }
 
 static bool parse_params(struct parser *p)
@@ -339,13 +311,15 @@ static bool parse_func(struct parser *p)
 
 bool lir_parse(struct arena *a, const char *name, const char *text, size_t n, struct lir_func **out, struct err *e)
 {
+	static const char *const signs[] = {"..+", "..", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", NULL};
 	struct parser p = {.a = a, .symbols = map_new(a), .f = ARENA_NEW(a, struct lir_func)};
 
 	if (n > MAX_TEXT)
 		return err_set(e, ERR_PARSE, "%s: more than %zu bytes", name, MAX_TEXT);
 	if (!n)
 		return err_set(e, ERR_PARSE, "%s: empty", name);
-	p.x = (struct lexer){.name = name, .p = text, .end = text + n, .line_start = text, .line = 1, .e = e};
+	p.x = (struct lexer){.name = name, .p = text, .end = text + n, .line_start = text, .line = 1, .signs = signs, .e = e};
+	p.x.sign_chars = "+-*/%&|^<>!=()[]{},:";
 	p.f->arena = a;
 	if (!parse_func(&p))
 		return false;

@@ -1,13 +1,15 @@
-/* lir_lex.c: words, numbers and signs of the loop IR's text, with their places */
+/* lex.c: the lexer that the text forms share */
+#include "base/lex.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "loop/lir_parse_internal.h"
 
 bool lex_error(struct lexer *x, const char *fmt, ...)
 {
@@ -73,15 +75,13 @@ static enum token_kind number(struct lexer *x)
 
 static size_t sign_length(const struct lexer *x)
 {
-	static const char *const signs[] = {"..+", "..", "<<", ">>", "<=", ">=", "==", "!=", "&&", "||"};
+	for (const char *const *sign = x->signs; *sign; sign++) {
+		size_t n = strlen(*sign);
 
-	for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-		size_t n = strlen(signs[i]);
-
-		if ((size_t)(x->end - x->p) >= n && !memcmp(x->p, signs[i], n))
+		if ((size_t)(x->end - x->p) >= n && !memcmp(x->p, *sign, n))
 			return n;
 	}
-	return strchr("+-*/%&|^<>!=()[]{},:", *x->p) && *x->p ? 1 : 0;
+	return *x->p && strchr(x->sign_chars, *x->p) ? 1 : 0;
 }
 
 static bool string(struct lexer *x)
@@ -185,5 +185,40 @@ bool lex_double(struct lexer *x, double *out)
 	memcpy(text, x->tok.text, x->tok.n);
 	text[x->tok.n] = 0;
 	*out = strtod(text, NULL);
+	return lex_next(x);
+}
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool lex_string(struct lexer *x, struct arena *a, const char *what, const char **out)
+{
+	const char *s = x->tok.text;
+	size_t n = x->tok.n, k = 0;
+	char *name;
+
+	if (x->tok.kind != TOKEN_STRING)
+		return lex_error(x, "%s expected", what);
+	name = arena_alloc(a, n + 1);
+	for (size_t i = 1; i + 1 < n; i++) {
+		int high, low;
+
+		if (s[i] != '\\') {
+			name[k++] = s[i];
+			continue;
+		}
+		high = i + 4 < n && s[i + 1] == 'x' ? hex(s[i + 2]) : -1;
+		low = high >= 0 ? hex(s[i + 3]) : -1;
+		if (low < 0)
+			return lex_error(x, "a backslash stands only in \\x and two digits");
+		name[k++] = (char)(high << 4 | low);
+		i += 3;
+	}
+	name[k] = 0;
+	if (memchr(name, 0, k))
+		return lex_error(x, "a NUL in a string");
+	*out = name;
 	return lex_next(x);
 }
