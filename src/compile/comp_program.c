@@ -66,6 +66,15 @@ static bool lower_node(struct build *b, struct gir_node *n, const struct lower_t
 	return true;
 }
 
+/* A graph read from a text may lack the numbers of its large constants. */
+static bool check_constants(const struct gir_graph *g, struct err *e)
+{
+	for (size_t i = 0; i < g->values.n; i++)
+		if (!g->values.v[i]->data && !hash_is_zero(g->values.v[i]->hash))
+			return err_set(e, ERR_UNSUPPORTED, "constant '%s' is known by its hash only", g->values.v[i]->name);
+	return true;
+}
+
 /* A graph output that nobody computes (an input, a constant, the same value twice) gets an Identity: every output is written. */
 static void make_outputs_computed(struct gir_graph *g)
 {
@@ -106,7 +115,7 @@ bool comp_program(struct arena *a, const struct gir_graph *imported, const struc
 	struct gir_graph *g = gir_clone(a, imported);
 	struct build b = {.a = a, .g = g};
 
-	if (!comp_infer(g, e))
+	if (!check_constants(g, e) || !comp_infer(g, e))
 		return false;
 	make_outputs_computed(g);
 	if (!comp_run_passes(g, o, e))

@@ -51,6 +51,8 @@ struct gir_attr {
 	const struct tensor *tensor;
 };
 
+#define GIR_MAX_ATTRS 64 /* of a node; no operator has half as many */
+
 struct gir_node;
 
 struct gir_value {
@@ -63,6 +65,7 @@ struct gir_value {
 	const struct tensor *data;   /* an initializer (or folded constant): its value; NULL otherwise */
 	const struct tensor *known;  /* the value is computed at run time but is already known here (found while inferring
 	                                shapes, at most 65,536 elements); NULL otherwise. data implies nothing about known. */
+	struct hash hash;            /* a constant read from a text that gives only its hash: data is NULL; zero otherwise */
 	struct gir_node *producer;   /* NULL: graph input or initializer */
 	int block;                   /* 0: plain. c: stored [N, ceil(C/c), spatial..., c]; lanes beyond C hold anything finite or not and
 	                                are never read into real channels */
@@ -130,11 +133,14 @@ struct gir_graph *gir_clone(struct arena *a, const struct gir_graph *g);
 /* Physical dims of a value as stored: dim itself, or the blocked form (nd + 1). Returns the number of dims. */
 int gir_stored_dims(const struct gir_value *v, int64_t dim[MAX_DIMS]);
 
-/* ---- gir_print.c, gir_parse.c: text form, round-trips; docs/graph-ir.md. Large constants print as a hash unless `full`. ---- */
+/* ---- gir_print.c, gir_parse.c: text form; docs/graph-ir.md. Large constants print as a hash unless `full`. What is printed is
+ * read back and prints the same. A graph with constants known by hash can be looked at and passed over, but not made a program.
+ * Errors of gir_parse say "name:line:column: ..."; what it accepts has passed gir_verify; tensors lie in `a`. ---- */
 void gir_print(struct str *out, const struct gir_graph *g, bool full);
 bool gir_parse(struct arena *a, const char *name, const char *text, size_t n, struct gir_graph **out, struct err *e);
 
-/* ---- gir_verify.c: order, uniqueness, arity, producers, block only where allowed; collects errors ---- */
+/* ---- gir_verify.c: order, uniqueness, arity, producers, shapes that are possible and agree with the data, chains, block only where
+ * allowed; collects errors ---- */
 bool gir_verify(const struct gir_graph *g, struct err *e);
 
 /* ---- gir_plan.c: what the passes decided on the original, replayed for its mutants ---- */
