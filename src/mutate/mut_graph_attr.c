@@ -31,24 +31,37 @@ static bool pads_apply(const struct mut_node *n, unsigned variant, struct err *e
 }
 
 const struct mut_op mut_graph_pads = {.name = "graph.attribute.pads",
-                                      .kind = MUT_GRAPH,
-                                      .category = MUT_CAT_LAYER,
-                                      .summary = "padding before and after, or of rows and columns, is exchanged",
-                                      .imitates = "asymmetric padding put on the wrong side",
-                                      .variant = pads_variants,
-                                      .graph_variants = pads_sites,
-                                      .graph_apply = pads_apply};
+				      .kind = MUT_GRAPH,
+				      .category = MUT_CAT_LAYER,
+				      .summary = "padding before and after, or of rows and columns, is exchanged",
+				      .imitates = "asymmetric padding put on the wrong side",
+				      .variant = pads_variants,
+				      .graph_variants = pads_sites,
+				      .graph_apply = pads_apply};
 
-/* ---- strides and dilations of rows and columns exchanged; sites only where they differ and shapes stay ---- */
+/* ---- dilations of rows and columns exchanged: only where they differ and the shape stays ---- */
 
 static const char *const swap_variants[] = {"h-w", NULL};
 
-static uint64_t dilation_sites(const struct mut_node *n)
+/* The output's size along d with dilation `by` instead. */
+static int64_t size_with(const struct gir_node *n, int d, int64_t by)
 {
-	const struct gir_attr *d = gir_attr(n->node, "dilations"), *k = gir_attr(n->node, "kernel_shape");
+	const struct gir_attr *p = gir_attr(n, "pads"), *s = gir_attr(n, "strides");
+	int64_t pads = p && p->n == 4 ? p->ints[d] + p->ints[d + 2] : 0, stride = s && s->n == 2 && s->ints[d] > 0 ? s->ints[d] : 1;
 
-	return d && d->n == 2 && d->ints[0] != d->ints[1] && k && k->n == 2 && k->ints[0] == k->ints[1] &&
-	       (!n->node->out[0] || n->node->out[0]->dim[2] == n->node->out[0]->dim[3]);
+	if (!strncmp(gir_attr_string(n, "auto_pad", "NOTSET"), "SAME", 4))
+		return n->out[0]->dim[d + 2];
+	return (n->in[0]->dim[d + 2] + pads - (n->in[1]->dim[d + 2] - 1) * by - 1) / stride + 1;
+}
+
+static uint64_t dilation_sites(const struct mut_node *m)
+{
+	const struct gir_node *n = m->node;
+	const struct gir_attr *d = gir_attr(n, "dilations");
+
+	if (n->op != GIR_CONV || !d || d->n != 2 || d->ints[0] == d->ints[1] || n->in[0]->nd != 4 || !n->out[0])
+		return 0;
+	return size_with(n, 0, d->ints[1]) == n->out[0]->dim[2] && size_with(n, 1, d->ints[0]) == n->out[0]->dim[3];
 }
 
 static bool dilation_apply(const struct mut_node *n, unsigned variant, struct err *e)
@@ -60,13 +73,13 @@ static bool dilation_apply(const struct mut_node *n, unsigned variant, struct er
 }
 
 const struct mut_op mut_graph_strides_dilations = {.name = "graph.attribute.dilations",
-                                                   .kind = MUT_GRAPH,
-                                                   .category = MUT_CAT_LAYER,
-                                                   .summary = "dilations of rows and columns are exchanged",
-                                                   .imitates = "asymmetric dilation read in the wrong order",
-                                                   .variant = swap_variants,
-                                                   .graph_variants = dilation_sites,
-                                                   .graph_apply = dilation_apply};
+						   .kind = MUT_GRAPH,
+						   .category = MUT_CAT_LAYER,
+						   .summary = "dilations of rows and columns are exchanged",
+						   .imitates = "asymmetric dilation read in the wrong order",
+						   .variant = swap_variants,
+						   .graph_variants = dilation_sites,
+						   .graph_apply = dilation_apply};
 
 /* ---- epsilon ---- */
 
@@ -74,7 +87,10 @@ static const char *const epsilon_variants[] = {"zero", "*10", "*1000", NULL};
 
 static uint64_t epsilon_sites(const struct mut_node *n)
 {
-	return n->node->op == GIR_BATCHNORMALIZATION || n->node->op == GIR_INSTANCENORMALIZATION || n->node->op == GIR_LAYERNORMALIZATION ? 7 : 0;
+	return n->node->op == GIR_BATCHNORMALIZATION || n->node->op == GIR_INSTANCENORMALIZATION ||
+		       n->node->op == GIR_LAYERNORMALIZATION
+		   ? 7
+		   : 0;
 }
 
 static bool epsilon_apply(const struct mut_node *n, unsigned variant, struct err *e)
@@ -86,13 +102,13 @@ static bool epsilon_apply(const struct mut_node *n, unsigned variant, struct err
 }
 
 const struct mut_op mut_graph_epsilon = {.name = "graph.attribute.epsilon",
-                                         .kind = MUT_GRAPH,
-                                         .category = MUT_CAT_LAYER,
-                                         .summary = "the epsilon of a normalisation is 0, 10 or 1000 times as large",
-                                         .imitates = "a default taken for the model's own epsilon",
-                                         .variant = epsilon_variants,
-                                         .graph_variants = epsilon_sites,
-                                         .graph_apply = epsilon_apply};
+					 .kind = MUT_GRAPH,
+					 .category = MUT_CAT_LAYER,
+					 .summary = "the epsilon of a normalisation is 0, 10 or 1000 times as large",
+					 .imitates = "a default taken for the model's own epsilon",
+					 .variant = epsilon_variants,
+					 .graph_variants = epsilon_sites,
+					 .graph_apply = epsilon_apply};
 
 /* ---- the divisor of average pooling at the border ---- */
 
@@ -117,13 +133,14 @@ static bool include_apply(const struct mut_node *n, unsigned variant, struct err
 }
 
 const struct mut_op mut_graph_count_include_pad = {.name = "graph.attribute.count-include-pad",
-                                                   .kind = MUT_GRAPH,
-                                                   .category = MUT_CAT_LAYER,
-                                                   .summary = "average pooling counts padding where it did not, and the other way round",
-                                                   .imitates = "the pooling divisor at the border, wrong in five runtimes",
-                                                   .variant = include_variants,
-                                                   .graph_variants = include_sites,
-                                                   .graph_apply = include_apply};
+						   .kind = MUT_GRAPH,
+						   .category = MUT_CAT_LAYER,
+						   .summary =
+						       "average pooling counts padding where it did not, and the other way round",
+						   .imitates = "the pooling divisor at the border, wrong in five runtimes",
+						   .variant = include_variants,
+						   .graph_variants = include_sites,
+						   .graph_apply = include_apply};
 
 /* ---- layout ---- */
 
@@ -139,10 +156,12 @@ static uint64_t layout_sites(const struct mut_node *n)
 	return x->dim[1] > 1 && x->dim[2] * x->dim[3] > 1 ? 3 : 1;
 }
 
-static struct gir_value *before(const struct mut_node *n, const char *what, enum gir_op op, struct gir_value *x, struct gir_value *more, const int64_t *dim)
+static struct gir_value *before(const struct mut_node *n, const char *what, enum gir_op op, struct gir_value *x,
+				struct gir_value *more, const int64_t *dim)
 {
 	struct gir_value *in[2] = {x, more};
-	struct gir_value *y = gir_value_typed(n->graph, arena_printf(n->graph->arena, "%s.%s", n->node->name, what), x->dtype, 4, dim);
+	struct gir_value *y =
+	    gir_value_typed(n->graph, arena_printf(n->graph->arena, "%s.%s", n->node->name, what), x->dtype, 4, dim);
 
 	gir_insert_before(n->graph, n->node, gir_node(n->graph, y->name, op, more ? 2 : 1, in, 1, &y));
 	return y;
@@ -162,7 +181,8 @@ static bool layout_apply(const struct mut_node *n, unsigned variant, struct err 
 		struct tensor *shape = tensor_new(n->graph->arena, DT_I64, 1, (int64_t[]){4});
 
 		memcpy(shape->data, nhwc, sizeof nhwc);
-		y = before(n, "as-nhwc", GIR_RESHAPE, x, gir_const(n->graph, arena_printf(n->graph->arena, "%s.nhwc", n->node->name), shape), nhwc);
+		y = before(n, "as-nhwc", GIR_RESHAPE, x,
+			   gir_const(n->graph, arena_printf(n->graph->arena, "%s.nhwc", n->node->name), shape), nhwc);
 	}
 	z = before(n, "to-nchw", GIR_TRANSPOSE, y, NULL, x->dim);
 	gir_set_ints(n->graph, z->producer, "perm", to_nchw, 4);
@@ -170,11 +190,12 @@ static bool layout_apply(const struct mut_node *n, unsigned variant, struct err 
 	return true;
 }
 
-const struct mut_op mut_graph_layout = {.name = "graph.layout",
-                                        .kind = MUT_GRAPH,
-                                        .category = MUT_CAT_LAYER,
-                                        .summary = "the layout of an input is changed to NHWC and back, or its bytes are taken for NHWC ones",
-                                        .imitates = "a layout hint that does not fit the data",
-                                        .variant = layout_variants,
-                                        .graph_variants = layout_sites,
-                                        .graph_apply = layout_apply};
+const struct mut_op mut_graph_layout = {
+    .name = "graph.layout",
+    .kind = MUT_GRAPH,
+    .category = MUT_CAT_LAYER,
+    .summary = "the layout of an input is changed to NHWC and back, or its bytes are taken for NHWC ones",
+    .imitates = "a layout hint that does not fit the data",
+    .variant = layout_variants,
+    .graph_variants = layout_sites,
+    .graph_apply = layout_apply};
