@@ -292,7 +292,6 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 	struct mut_sites sites = {0};
 	char *part[4];
 	uint64_t ordinal = 0;
-	bool target_known = false;
 
 	if (!split_id(a, id, part))
 		return err_set(e, ERR_USAGE, "'%s' is not a mutant: ids are OPERATOR/TARGET/ORDINAL/VARIANT", id);
@@ -300,7 +299,7 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 	if (!out->op)
 		return err_set(e, ERR_USAGE, "'%s': no mutation operator is called '%s'", id, part[0]);
 	out->all = !strcmp(part[2], "all");
-	if (!out->all && !number(part[2], strlen(part[2]), &ordinal))
+	if (!out->all && (!number(part[2], strlen(part[2]), &ordinal) || ordinal > UINT32_MAX))
 		return err_set(e, ERR_USAGE, "'%s': '%s' is neither an ordinal nor 'all'", id, part[2]);
 	if (!find_variant(out->op, part[3], &out->variant))
 		return err_set(e, ERR_USAGE, "'%s': operator '%s' has no variant '%s'", id, out->op->name, part[3]);
@@ -310,7 +309,6 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 		const struct mut_site *site = &sites.v.v[i];
 		bool here = (out->all && !strcmp(out->target, "*")) || !strcmp(mut_target_name(s, out->op, site->target), out->target);
 
-		target_known = target_known || here;
 		out->sites += here && (out->all || site->ordinal == out->ordinal) && (site->variants >> out->variant & 1);
 	}
 	if (!out->sites && !out->all)
