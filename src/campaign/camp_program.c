@@ -165,7 +165,7 @@ bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, stru
 	VEC(struct mut_spec) all = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		struct mut_spec one = {.operator_glob = m[i].op}, *list = &one;
+		struct mut_spec one = {.operator_glob = m[i].op, .variant_glob = m[i].variant, .target_glob = m[i].target}, *list = &one;
 		size_t k = 1;
 
 		if (m[i].preset && !add_preset(a, &m[i], &list, &k, e))

@@ -34,7 +34,9 @@ enum config_sites { SITES_EACH, SITES_ALL, SITES_RANGE, SITES_SAMPLE };
 /* Either preset or op is set. */
 struct config_mutation {
 	char *preset;
-	char *op;         /* glob over operator names */
+	char *op;         /* operator: glob over operator names */
+	char *variant;    /* glob over variants; NULL: every one (`sites: all`: the first) */
+	char *target;     /* glob over node or kernel names; NULL: any */
 	char *sites_text; /* as written; NULL when not given: a preset's own choice, `each` for an operator */
 	enum config_sites sites;
 	int64_t first, last; /* RANGE: 1-based, inclusive */

@@ -22,6 +22,8 @@ static const cyaml_strval_t criteria_names[] = {{"label", CONFIG_LABEL}, {"topk"
 static const cyaml_schema_field_t mutation_fields[] = {
     TEXT_FIELD("preset", CYAML_FLAG_OPTIONAL, struct config_mutation, preset),
     TEXT_FIELD("operator", CYAML_FLAG_OPTIONAL, struct config_mutation, op),
+    TEXT_FIELD("variant", CYAML_FLAG_OPTIONAL, struct config_mutation, variant),
+    TEXT_FIELD("target", CYAML_FLAG_OPTIONAL, struct config_mutation, target),
     TEXT_FIELD("sites", CYAML_FLAG_OPTIONAL, struct config_mutation, sites_text),
     CYAML_FIELD_END,
 };
@@ -159,6 +161,12 @@ static bool check_mutations(struct arena *a, const struct config_campaign *c, co
 		*key = arena_printf(a, "mutations[%zu].sites", i + 1);
 		if (m->sites_text && !config_sites_parse(m->sites_text, &parsed, e))
 			return false;
+		*key = arena_printf(a, "mutations[%zu].%s", i + 1, m->variant ? "variant" : "target");
+		if (m->preset && (m->variant || m->target))
+			return err_set(e, ERR_USAGE, "'%s' goes with an operator, not with a preset", *key);
+		*key = arena_printf(a, "mutations[%zu].target", i + 1);
+		if (m->target && m->sites_text && parsed.sites == SITES_ALL)
+			return err_set(e, ERR_USAGE, "'%s' does not go with 'sites: all', which is everywhere", *key);
 	}
 	return true;
 }

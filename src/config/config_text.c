@@ -84,6 +84,14 @@ char *config_text(struct arena *a, const struct config_campaign *c)
 
 		str_addf(&s, "mutation %zu: %s ", i + 1, m->preset ? "preset" : "operator");
 		put_text(&s, m->preset ? m->preset : m->op);
+		if (m->variant) {
+			str_add(&s, ", variant ");
+			put_text(&s, m->variant);
+		}
+		if (m->target) {
+			str_add(&s, ", target ");
+			put_text(&s, m->target);
+		}
 		str_addf(&s, ", sites %s\n", m->sites_text ? m->sites_text : m->preset ? "-" : "each");
 	}
 	str_addf(&s, "batch: %d\nseed: %llu\ntop-k: %d\n", c->batch, (unsigned long long)c->seed, c->top_k);

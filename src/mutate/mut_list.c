@@ -299,7 +299,7 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 	if (!out->op)
 		return err_set(e, ERR_USAGE, "'%s': no mutation operator is called '%s'", id, part[0]);
 	out->all = !strcmp(part[2], "all");
-	if (!out->all && (!number(part[2], strlen(part[2]), &ordinal) || ordinal > UINT32_MAX))
+	if (!out->all && !number(part[2], strlen(part[2]), &ordinal))
 		return err_set(e, ERR_USAGE, "'%s': '%s' is neither an ordinal nor 'all'", id, part[2]);
 	if (!find_variant(out->op, part[3], &out->variant))
 		return err_set(e, ERR_USAGE, "'%s': operator '%s' has no variant '%s'", id, out->op->name, part[3]);

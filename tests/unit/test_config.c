@@ -64,7 +64,7 @@ TEST(config, reads_the_documented_example)
 	    "mutations:\n"
 	    "  - preset: mutatenn-paper\n"
 	    "  - operator: loop.cond.*\n    sites: sample 200\n"
-	    "  - {operator: x, sites: 2-7}\n"
+	    "  - {operator: x, variant: to-*, target: conv1*, sites: 2-7}\n"
 	    "criteria: [numeric, label]\n"
 	    "seed: 18446744073709551615\nmemory: 512M\ntime-limit-factor: 2.5\nfail-under: 80\nlogits: false\n";
 	struct config_campaign c;
@@ -79,6 +79,7 @@ TEST(config, reads_the_documented_example)
 	cr_expect(c.definitions[1].threads == 3 && c.definitions[1].nenv == 2 && !strcmp(c.definitions[1].backend, "cpu"));
 	cr_expect(c.opt_level == 3 && c.nmutations == 3 && !c.mutations[0].op && !c.mutations[0].sites_text);
 	cr_expect(c.mutations[1].sites == SITES_SAMPLE && c.mutations[1].sample == 200);
+	cr_expect(!strcmp(c.mutations[2].variant, "to-*") && !strcmp(c.mutations[2].target, "conv1*") && !c.mutations[1].variant);
 	cr_expect(c.mutations[2].sites == SITES_RANGE && c.mutations[2].first == 2 && c.mutations[2].last == 7);
 	cr_expect_eq(c.criteria, CONFIG_LABEL | CONFIG_NUMERIC);
 	cr_expect_str_eq(c.fail_under_criterion, "numeric");
