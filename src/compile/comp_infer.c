@@ -44,6 +44,8 @@ static void *contents(struct arena *a, const struct gir_node *n, const struct lo
 {
 	const struct tensor *t;
 
+	if (arg->temp && arg->temp->data)
+		return (void *)arg->temp->data;
 	if (arg->temp) {
 		if (!temp[arg->temp->id])
 			temp[arg->temp->id] = tensor_new(a, arg->temp->dtype, arg->temp->nd, arg->temp->dim);

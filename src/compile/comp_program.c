@@ -40,6 +40,14 @@ static uint32_t temp_buffer(struct build *b, const struct gir_node *n, const str
 		return of_temp[t->id] - 1;
 	buf.name = arena_printf(b->a, "%s:%s", n->name, t->name);
 	memcpy(buf.dim, t->dim, sizeof buf.dim);
+	if (t->data) {
+		struct tensor table = {.dtype = t->dtype, .nd = t->nd};
+
+		memcpy(table.dim, t->dim, sizeof table.dim);
+		buf.role = BUF_CONST;
+		buf.data = t->data;
+		buf.hash = hash_bytes(buf.data, tensor_bytes(&table));
+	}
 	vec_push(b->a, &b->buffers, buf);
 	return (of_temp[t->id] = (uint32_t)b->buffers.n) - 1;
 }

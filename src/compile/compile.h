@@ -27,7 +27,7 @@ struct comp_options {
 
 struct comp_buffer {
 	const char *name;
-	struct gir_value *value;          /* NULL: a temporary of a node */
+	struct gir_value *value;          /* NULL: a temporary or a table of a node */
 	enum buffer_role role;
 	enum dtype dtype;
 	int nd;

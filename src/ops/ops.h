@@ -45,12 +45,13 @@ struct lower_target {
 	int lanes;                  /* 1: plain nests, one element at a time (opt-levels 0 to 2); 4, 8, 16: vectors of f32 */
 };
 
-struct lower_temp {                 /* a tensor between two kernels of one node */
+struct lower_temp {                 /* a tensor between two kernels of one node, or a table of constants */
 	const char *name;
 	enum dtype dtype;
 	int nd;
 	int64_t dim[MAX_DIMS];
 	uint32_t id;
+	const void *data;               /* a table: its elements; NULL: a kernel writes it */
 };
 
 /* A kernel argument: a value of the graph or a temporary of the node. */
@@ -90,6 +91,8 @@ struct lir_buffer *op_out(struct op_lower *c, uint32_t i);
 struct lower_temp *op_temp(struct op_lower *c, const char *name, enum dtype t, int nd, const int64_t *dim);
 struct lir_buffer *op_temp_out(struct op_lower *c, struct lower_temp *t); /* this kernel writes it */
 struct lir_buffer *op_temp_in(struct op_lower *c, struct lower_temp *t);  /* a later kernel reads it */
+/* Constants that lowering has computed, for op_temp_in; data must live in the arena. No kernel writes them. */
+struct lower_temp *op_table(struct op_lower *c, const char *name, enum dtype t, int nd, const int64_t *dim, const void *data);
 
 /* Stores element `index` (stored dims; with a vector value the last index is the first lane's) of output 0 after applying the
  * fused chain to it. Roots and element-wise operators write output 0 only through this. */

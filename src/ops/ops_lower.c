@@ -107,8 +107,18 @@ struct lower_temp *op_temp(struct op_lower *c, const char *name, enum dtype t, i
 	return p;
 }
 
+struct lower_temp *op_table(struct op_lower *c, const char *name, enum dtype t, int nd, const int64_t *dim, const void *data)
+{
+	struct lower_temp *p = op_temp(c, name, t, nd, dim);
+
+	assert(data);
+	p->data = data;
+	return p;
+}
+
 struct lir_buffer *op_temp_out(struct op_lower *c, struct lower_temp *t)
 {
+	assert(!t->data);
 	return param(c, (struct lower_arg){.temp = t}, "out", t->dtype, t->nd, t->dim, true);
 }
 

@@ -204,7 +204,7 @@ static const struct tensor *value_of(void *user, struct gir_value *v)
 static void *memory_of(const struct node_case *c, const struct lower_arg *arg, void *const *temp)
 {
 	if (arg->temp)
-		return temp[arg->temp->id];
+		return arg->temp->data ? (void *)arg->temp->data : temp[arg->temp->id];
 	for (uint32_t i = 0; i < c->n->nin; i++)
 		if (arg->value == c->n->in[i])
 			return c->fed[i]->data;

@@ -51,6 +51,21 @@ static struct tensor *read_tensor(struct arena *a, char *p)
 	return r;
 }
 
+static void read_floats(struct ops_case *c, const char *name, char *p)
+{
+	float *list = ARENA_ARRAY(c->a, float, strlen(p) + 1);
+	struct gir_attr *attr;
+	size_t n = 0;
+
+	for (char *end; list[n] = strtof(p, &end), end != p; p = end)
+		n++;
+	gir_set_ints(c->g, &c->attrs, name, NULL, 0);
+	attr = &c->attrs.attr[c->attrs.nattrs - 1];
+	attr->kind = GIR_ATTR_FLOATS;
+	attr->floats = list;
+	attr->n = n;
+}
+
 static void read_attr(struct ops_case *c, const char *kind, char *p)
 {
 	char name[64];
@@ -66,6 +81,8 @@ static void read_attr(struct ops_case *c, const char *kind, char *p)
 		gir_set_float(c->g, &c->attrs, name, strtof(p, NULL));
 	else if (!strcmp(kind, "string"))
 		gir_set_string(c->g, &c->attrs, name, arena_strdup(c->a, p + 1));
+	else if (!strcmp(kind, "floats"))
+		read_floats(c, name, p);
 	else {
 		for (char *end;; p = end) {
 			ints[n] = strtoll(p, &end, 10);
@@ -170,7 +187,7 @@ static void run_kernels(struct ops_case *c, struct op_lower *l, const struct gir
 			const struct lower_arg *arg = &l->kernels.v[k].arg[p];
 
 			if (arg->temp)
-				param[p] = temp[arg->temp->id];
+				param[p] = arg->temp->data ? (void *)arg->temp->data : temp[arg->temp->id];
 			for (uint32_t i = 0; i < n->nin; i++)
 				if (arg->value && arg->value == n->in[i])
 					param[p] = c->fed[i]->data;
