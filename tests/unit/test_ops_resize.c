@@ -10,3 +10,12 @@ TEST(ops_resize, depth_becomes_space_and_back_as_in_onnxruntime)
 {
 	ops_cases_check(depth_cases, 14);
 }
+
+static const char resize_cases[] =
+#include "ops_cases_resize.inc"
+    ;
+
+TEST(ops_resize, pictures_of_another_size_are_those_of_onnxruntime_or_the_reference)
+{
+	ops_cases_check(resize_cases, 80);
+}
