@@ -70,6 +70,12 @@ def help_and_version(tmp):
 
 
 @test
+def catalogue_is_fresh(tmp):
+    """docs/operators.md is what `make docs` writes"""
+    assert run("operators", "--markdown").stdout == (SOURCE / "docs/operators.md").read_text()
+
+
+@test
 def misuse_is_status_2(tmp):
     """misuse says what is wrong and ends with 2, failure with 1"""
     for args, word in [([], "usage"), (["frobnicate"], "not a command"), (["info"], "usage"), (["info", MODEL, "--frob"], "not an option"),
