@@ -35,6 +35,10 @@ sanitize: | deps
 docs: all
 	$(BUILD)/mutatenn operators --markdown > docs/operators.md
 
+# Against onnxruntime: the demo's model and those under $MUTATENN_MODELS. More: bench/infer --help
+bench: all
+	bench/infer --build $(BUILD)
+
 install: all
 	meson install -C $(BUILD)
 
