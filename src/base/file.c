@@ -60,7 +60,7 @@ bool file_read(struct arena *a, const char *path, size_t limit, struct bytes *ou
 
 bool file_map(const char *path, struct bytes *out, struct err *e)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer is refused, not waited for */
 	struct stat st;
 	void *p = NULL;
 

@@ -35,7 +35,8 @@ static const int64_t *copy_ints(struct arena *a, const int64_t *v, size_t n)
 static const char *attribute(struct import *m, const Onnx__AttributeProto *p, struct gir_attr *out)
 {
 	struct tensor *t;
-	const char **strings;
+	const char **strings, *text;
+	struct err why = {0};
 
 	*out = (struct gir_attr){.name = p->name ? p->name : ""};
 	if (p->ref_attr_name && *p->ref_attr_name)
@@ -50,8 +51,11 @@ static const char *attribute(struct import *m, const Onnx__AttributeProto *p, st
 		out->s = arena_strndup(m->a, (const char *)p->s.data, p->s.len);
 		return NULL;
 	case 4:
-		if (!p->t || !onnx_tensor(m->a, p->t, m->dir, &t, m->e))
-			return "a tensor attribute that cannot be read";
+		if (!p->t || !onnx_tensor(m->a, p->t, m->dir, &t, &why)) {
+			text = arena_printf(m->a, "a tensor attribute that cannot be read%s%s", p->t ? ": " : "", err_text(&why));
+			err_free(&why);
+			return text;
+		}
 		out->kind = GIR_ATTR_TENSOR;
 		out->tensor = t;
 		return NULL;
@@ -68,8 +72,11 @@ static const char *attribute(struct import *m, const Onnx__AttributeProto *p, st
 	case 8:
 		out->kind = GIR_ATTR_STRINGS;
 		strings = ARENA_ARRAY(m->a, const char *, p->n_strings);
-		for (size_t i = 0; i < p->n_strings; i++)
+		for (size_t i = 0; i < p->n_strings; i++) {
+			if (p->strings[i].len && memchr(p->strings[i].data, 0, p->strings[i].len))
+				return "a string attribute with a NUL";
 			strings[i] = arena_strndup(m->a, (const char *)p->strings[i].data, p->strings[i].len);
+		}
 		out->strings = strings;
 		out->n = p->n_strings;
 		return NULL;

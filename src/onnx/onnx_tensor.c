@@ -77,6 +77,16 @@ static bool number(const char *s, uint64_t *out)
 	return true;
 }
 
+static bool leaves(const char *path)
+{
+	if (*path == '/')
+		return true;
+	for (const char *p = path; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+		if (!strncmp(p, "..", 2) && (!p[2] || p[2] == '/'))
+			return true;
+	return false;
+}
+
 /* shape: the tensor without its data, which may be more than there is. */
 static bool external(struct arena *a, const Onnx__TensorProto *p, const char *dir, const struct tensor *shape, struct tensor **out, struct err *e)
 {
@@ -101,7 +111,7 @@ static bool external(struct arena *a, const Onnx__TensorProto *p, const char *di
 		return err_set(e, ERR_PARSE, "external data without a location");
 	if (!dir)
 		return err_set(e, ERR_PARSE, "external data: '%s' cannot be read from here", location);
-	if (*location == '/' || !strncmp(location, "../", 3) || strstr(location, "/../") || !strcmp(location, ".."))
+	if (leaves(location))
 		return err_set(e, ERR_PARSE, "external data: '%s' leaves the model's folder", location);
 	if (!file_map(file_join(a, dir, location), &file, e))
 		return err_in(e, "external data");
