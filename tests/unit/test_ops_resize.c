@@ -19,3 +19,12 @@ TEST(ops_resize, pictures_of_another_size_are_those_of_onnxruntime_or_the_refere
 {
 	ops_cases_check(resize_cases, 80);
 }
+
+static const char gridsample_cases[] =
+#include "ops_cases_gridsample.inc"
+    ;
+
+TEST(ops_resize, pixels_are_sampled_at_any_place_without_reading_outside)
+{
+	ops_cases_check(gridsample_cases, 39);
+}
