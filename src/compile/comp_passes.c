@@ -90,6 +90,7 @@ bool comp_run_passes(struct gir_graph *g, const struct comp_options *o, struct e
 {
 	struct gir_pass_options po = {.lanes = o->lanes, .plan = o->plan};
 
+	gir_plan_nodes(o->plan, g);
 	for (size_t i = 0; gir_passes[i]; i++) {
 		const struct gir_pass *p = gir_passes[i];
 		bool changed = false;

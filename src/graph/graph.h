@@ -127,7 +127,7 @@ void gir_replace_uses(struct gir_graph *g, struct gir_value *from, struct gir_va
 uint32_t *gir_count_uses(struct arena *a, const struct gir_graph *g);
 struct gir_node *gir_find_node(const struct gir_graph *g, const char *name);
 struct gir_value *gir_find_value(const struct gir_graph *g, const char *name);
-/* A deep copy in its own arena `a`; tensor data is shared, not copied. */
+/* A copy in its own arena `a`, to be changed freely. Names, attributes' contents and tensors are shared: the original must outlive it. */
 struct gir_graph *gir_clone(struct arena *a, const struct gir_graph *g);
 
 /* Physical dims of a value as stored: dim itself, or the blocked form (nd + 1). Returns the number of dims. */
@@ -147,8 +147,11 @@ bool gir_verify(const struct gir_graph *g, struct err *e);
 struct gir_plan;
 struct gir_plan *gir_plan_new(struct arena *a);            /* recording */
 void gir_plan_replay(struct gir_plan *p);                  /* from now on: answer from the record */
-/* A pass asks before it does `what` to the nodes or values a and b (b may be ""). Recording: remembers the wish and returns it.
- * Replaying: the recorded answer; for names that were never asked about (touched by the mutant), the wish. NULL plan: the wish. */
+/* Recording: g is the original before any pass. Replaying, or without a plan: nothing. */
+void gir_plan_nodes(struct gir_plan *p, const struct gir_graph *g);
+/* A pass asks before it does `what` to the nodes a and b (b may be ""). Recording: remembers the wish and returns it. Replaying: the
+ * recorded answer; when there is none, no between nodes of the original, where the pass saw nothing to do, and the wish for nodes
+ * that the mutation or a pass has made. NULL plan: the wish. */
 bool gir_plan_decide(struct gir_plan *p, const char *what, const char *a, const char *b, bool wish);
 
 /* ---- gir_pass_*.c ---- */
