@@ -164,6 +164,7 @@ struct store_result {
 };
 /* Replaces an earlier result of the same mutant and device. The mutant, device and images must have been put. */
 bool store_put_result(struct store *s, const struct store_result *r, struct err *e);
+/* A tool error is stored, but is no result: it is tried again. */
 bool store_has_result(struct store *s, const char *mutant, const char *device, bool *has, struct err *e);
 /* Takes a result back (the original no longer gave what it gave). */
 bool store_withdraw(struct store *s, const char *mutant, const char *device, struct err *e);

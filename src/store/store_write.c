@@ -241,8 +241,8 @@ bool store_has_result(struct store *s, const char *mutant, const char *device, b
 
 	return store_number(s, e, &one, has,
 			    "SELECT 1 FROM results WHERE mutant = (SELECT mutant FROM mutants WHERE id = ?)"
-			    " AND device = (SELECT device FROM devices WHERE name = ?)",
-			    "tt", mutant, device);
+			    " AND device = (SELECT device FROM devices WHERE name = ?) AND outcome <> ?",
+			    "ttt", mutant, device, outcome_name(OUTCOME_TOOL_ERROR));
 }
 
 bool store_withdraw(struct store *s, const char *mutant, const char *device, struct err *e)

@@ -20,7 +20,9 @@
 #define START_CUSTOM_S 60
 #define BUILD_S 240     /* the worker ends a compiler itself long before */
 #define MAX_FAILURES 16 /* deaths in a row without one thing done: the device is broken, not its jobs */
-#define MAX_LOST 4      /* workers may be killed from outside at any time: only a job that loses one after the other is suspect */
+/* Workers may be killed from outside at any time (an out-of-memory killer, a user): only a job that loses one after the other is
+ * suspect, and even then it is a tool error. */
+#define MAX_LOST 10
 
 double pool_now(void)
 {

@@ -86,7 +86,7 @@ enum pool_status {
 	POOL_CRASHED,      /* the child died: signal, stage, launch */
 	POOL_HUNG,         /* time limit */
 	POOL_OVERRUN,      /* wrote outside its buffers: launch, buffer; all images were still run when it could go on */
-	POOL_LOST,         /* four workers lost one after the other through no fault of the mutant, or no worker at all: a tool error */
+	POOL_LOST,         /* ten workers lost one after the other through no fault of the mutant, or no worker at all: a tool error */
 };
 
 struct pool_tensor { /* dense, in the stored layout */

@@ -45,6 +45,12 @@ def table(store):
             for m in report["mutants"]]
 
 
+def same(got, want):
+    assert len(got) == len(want), (len(got), len(want))
+    for g, w in zip(got, want):
+        assert g == w, f"now {g}, undisturbed {w}"
+
+
 CAMPAIGN = ["--model", MODEL, "--images", IMAGES, "--mutations", "mutatenn-paper"]
 
 
@@ -219,7 +225,7 @@ def killed_workers_change_nothing(tmp):
                 except ProcessLookupError:
                     killed.pop()
 
-    assert interrupted(tmp, kill) == want
+    same(interrupted(tmp, kill), want)
     assert len(killed) == 10, f"the campaign was over after {len(killed)} kills"
 
 
@@ -240,7 +246,7 @@ def killed_parent_resumes(tmp):
             p.wait(20)
             assert time.time() - start < 5, "slow to stop"
 
-    assert interrupted(tmp, kill) == want
+    same(interrupted(tmp, kill), want)
     time.sleep(2)
     assert not [p for p in left if pathlib.Path(f"/proc/{p}/stat").exists() and "mutatenn-worker" in pathlib.Path(f"/proc/{p}/comm").read_text()]
 

@@ -207,6 +207,11 @@ TEST(store, replaces_and_withdraws_results_with_their_images)
 	fill(s);
 	OK(store_put_result(s, &r, &e));
 	r.nimages = 1;
+	r.outcome = OUTCOME_TOOL_ERROR;
+	OK(store_put_result(s, &r, &e));
+	OK(store_has_result(s, r.mutant, r.device, &has, &e));
+	cr_expect_not(has, "a tool error is tried again");
+	r.outcome = OUTCOME_IDENTICAL;
 	OK(store_put_result(s, &r, &e));
 	it = store_image_results(s, r.mutant, r.device);
 	cr_expect(store_next_image_result(it, im) && !store_next_image_result(it, im));
