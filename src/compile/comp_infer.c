@@ -7,10 +7,12 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "compile/compile_internal.h"
 #include "ops/ops.h"
 
 #define KNOWN_STEPS 20000000u /* loop iterations; a value that takes longer is left to run time */
+#define MAX_UNSUPPORTED 50 /* nodes named in one error */
 
 static const struct tensor *value_of(void *user, struct gir_value *v)
 {
@@ -91,23 +93,59 @@ bool comp_evaluate_node(struct gir_graph *g, struct gir_node *n, struct err *e)
 	return ok;
 }
 
+static bool inputs_typed(const struct gir_node *n)
+{
+	for (uint32_t i = 0; i < n->nin; i++)
+		if (n->in[i] && !n->in[i]->typed)
+			return false;
+	return true;
+}
+
+static bool infer_node(struct gir_graph *g, struct gir_node *n, struct err *e)
+{
+	struct op_infer c = {.a = g->arena, .graph = g, .node = n, .opset = g->opset, .value = value_of};
+
+	if (!op_infer_node(&c, e))
+		return false;
+	return !can_know(n) || comp_evaluate_node(g, n, e) || err_in(e, "computing the constant '%s'", n->out[0]->name);
+}
+
+/* Goes on after a node that is not supported, so that all are named at once; what depends on one is left out. */
 bool comp_infer(struct gir_graph *g, struct err *e)
 {
-	for (size_t i = 0; i < g->nodes.n; i++) {
-		struct gir_node *n = g->nodes.v[i];
-		struct op_infer c = {.a = g->arena, .graph = g, .node = n, .opset = g->opset, .value = value_of};
+	struct str unsupported = {0};
+	struct err one = {0};
+	bool ok = true;
+	int n = 0;
 
-		for (uint32_t k = 0; k < n->nout; k++)
-			if (n->out[k]) { /* a mutated clone carries what was true of the original */
-				n->out[k]->typed = false;
-				n->out[k]->known = NULL;
+	for (size_t i = 0; ok && i < g->nodes.n; i++) {
+		struct gir_node *node = g->nodes.v[i];
+
+		for (uint32_t k = 0; k < node->nout; k++)
+			if (node->out[k]) { /* a mutated clone carries what was true of the original */
+				node->out[k]->typed = false;
+				node->out[k]->known = NULL;
 			}
-		if (!op_infer_node(&c, e))
-			return false;
-		if (can_know(n) && !comp_evaluate_node(g, n, e))
-			return err_in(e, "computing the constant '%s'", n->out[0] ? n->out[0]->name : n->name);
+		if (inputs_typed(node) ? infer_node(g, node, &one) : n > 0)
+			continue;
+		if (!inputs_typed(node))
+			err_set(&one, ERR_BAD_IR, "node '%s' reads a value without a type", node->name);
+		ok = one.code == ERR_UNSUPPORTED;
+		for (uint32_t k = 0; k < node->nout; k++)
+			if (node->out[k])
+				node->out[k]->typed = false;
+		if (ok && n++ < MAX_UNSUPPORTED)
+			str_addf(&unsupported, "%s%s", n > 1 ? "; " : "", err_text(&one));
 	}
-	return true;
+	if (!ok)
+		err_set(e, one.code, "%s", err_text(&one));
+	else if (n == 1)
+		err_set(e, ERR_UNSUPPORTED, "%s", str_text(&unsupported));
+	else if (n)
+		err_set(e, ERR_UNSUPPORTED, "%d nodes are not supported: %s%s", n, str_text(&unsupported), n > MAX_UNSUPPORTED ? "; and more" : "");
+	err_free(&one);
+	str_free(&unsupported);
+	return ok && !n;
 }
 
 static bool check_node(struct gir_graph *g, struct gir_node *n, struct arena *a, struct err *e)

@@ -55,7 +55,8 @@ struct comp_program {
 	struct map *kernel_by_name;       /* function name -> index + 1 */
 };
 
-/* Infers all types of g; finds values known at compile time (gir_value.known). Errors name the node. */
+/* Infers all types of g; finds values known at compile time (gir_value.known). Errors name the node; one ERR_UNSUPPORTED names all
+ * nodes that are not supported. */
 bool comp_infer(struct gir_graph *g, struct err *e);
 
 /* The names of passes that run with these options, in order. */
