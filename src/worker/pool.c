@@ -348,9 +348,10 @@ static void pump(struct pool *p, double timeout)
 
 /* ---- the pool ---------------------------------------------------------------------------------------------- */
 
+/* Beside this program when it is ours; a program of others, linked with the library, finds the installed one on PATH. */
 static const char *default_worker(struct arena *a)
 {
-	const char *env = getenv("MUTATENN_WORKER");
+	const char *env = getenv("MUTATENN_WORKER"), *beside;
 	char path[4096];
 	ssize_t n;
 	char *slash;
@@ -362,7 +363,8 @@ static const char *default_worker(struct arena *a)
 		return "mutatenn-worker";
 	path[n] = 0;
 	slash = strrchr(path, '/');
-	return arena_printf(a, "%.*s/mutatenn-worker", (int)(slash ? slash - path : 0), path);
+	beside = arena_printf(a, "%.*s/mutatenn-worker", (int)(slash ? slash - path : 0), path);
+	return access(beside, X_OK) ? "mutatenn-worker" : beside;
 }
 
 static const char *const *copy_list(struct arena *a, const char *const *from, size_t n)

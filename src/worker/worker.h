@@ -29,7 +29,7 @@ struct pool;
 struct pool_device {
 	const char *name;                 /* "host-gcc" */
 	const char *backend;              /* "cpu" */
-	const char *const *worker;        /* argv of the worker command; NULL: mutatenn-worker beside this executable, or $MUTATENN_WORKER */
+	const char *const *worker;        /* argv of the worker command; NULL: $MUTATENN_WORKER, else mutatenn-worker beside this executable or on PATH */
 	size_t nworker;
 	const char *cc;                   /* compiler; NULL: the backend's default */
 	const char *const *cflags;        /* replaces the default optimisation flags; NULL: default */
