@@ -146,7 +146,9 @@ static void add_attribute(struct source *s, struct node_case *c)
 					      "align_corners",
 					      "start",
 					      "end",
-					      "dtype"};
+					      "dtype",
+					      "antialias",
+					      "exclude_outside"};
 	static const char *const words[][2] = {{"auto_pad", "SAME_UPPER"},
 					       {"auto_pad", "SAME_LOWER"},
 					       {"auto_pad", "VALID"},
@@ -172,7 +174,13 @@ static void add_attribute(struct source *s, struct node_case *c)
 					       {"padding_mode", "reflection"},
 					       {"coordinate_transformation_mode", "asymmetric"},
 					       {"coordinate_transformation_mode", "align_corners"},
-					       {"nearest_mode", "floor"}};
+					       {"nearest_mode", "floor"},
+					       {"nearest_mode", "ceil"},
+					       {"mode", "bicubic"},
+					       {"coordinate_transformation_mode", "tf_crop_and_resize"},
+					       {"coordinate_transformation_mode", "half_pixel_symmetric"},
+					       {"keep_aspect_ratio_policy", "not_larger"},
+					       {"keep_aspect_ratio_policy", "not_smaller"}};
 	uint32_t which = pick(s, 3);
 
 	if (which == 0) {
