@@ -169,9 +169,14 @@ static bool record(struct camp *c, struct err *e)
 	return false;
 }
 
+static bool prepare(struct camp *c, struct err *e)
+{
+	return load_model(c, e) && load_inputs(c, e) && open_devices(c, e) && compile(c, e) && list_mutants(c, e);
+}
+
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e)
 {
-	if (!load_model(c, e) || !load_inputs(c, e) || !open_devices(c, e) || !compile(c, e) || !list_mutants(c, e))
+	if (!prepare(c, e))
 		return false;
 	if (!store_open(store_path, STORE_WRITE, &c->store, e) || !record(c, e)) /* opened late: a mistake above leaves no file */
 		return false;
@@ -184,4 +189,16 @@ void camp_end(struct camp *c)
 	if (c->pool)
 		pool_close(c->pool);
 	store_close(c->store);
+}
+
+bool camp_list(struct arena *a, const struct config_campaign *config, const struct camp_run_options *o, struct camp_plan *out, struct err *e)
+{
+	struct camp c = {.a = a, .config = config, .options = o};
+	bool ok = prepare(&c, e);
+
+	*out = (struct camp_plan){.mutant = c.mutant, .nmutants = c.nmutants, .ndevices = c.ndevices, .nimages = c.ninputs};
+	for (size_t i = 0; ok && i < c.nmutants; i++)
+		out->without_site += !c.mutant[i].sites;
+	camp_end(&c);
+	return ok;
 }

@@ -118,6 +118,12 @@ struct camp_run_options {
 	const char *only_mutant;          /* --mutant: this id alone */
 	bool no_reuse;                    /* every mutant's whole program is run */
 };
+struct camp_plan {
+	const struct mutant *mutant;
+	size_t nmutants, without_site, ndevices, nimages;
+};
+/* What camp_run would run, without a store; in `a`. Devices are opened, since the schedule depends on them. */
+bool camp_list(struct arena *a, const struct config_campaign *c, const struct camp_run_options *o, struct camp_plan *out, struct err *e);
 /* Plans, runs, judges, stores. Resumes what the store holds. */
 bool camp_run(const struct config_campaign *c, const char *store_path, const struct camp_run_options *o, const struct camp_hooks *h,
               struct camp_summary *out, struct err *e);

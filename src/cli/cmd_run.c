@@ -18,6 +18,7 @@ static const struct cli_option options[] = {
         {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5 or 'sample 50', for all of --mutations"},
         {"store", CLI_TEXT, "FILE", "where the results go (default: the campaign file's `store`, else CAMPAIGN.db or MODEL.db)"},
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
+        {"plan", CLI_FLAG, NULL, "print the mutants that would run, with their sites, and stop"},
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
         {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
@@ -122,6 +123,19 @@ static bool print_report(const char *store, struct err *e)
 	return ok;
 }
 
+static bool print_plan(const struct cli_args *args, const struct config_campaign *c, const struct camp_run_options *o, struct err *e)
+{
+	struct camp_plan p;
+
+	if (!camp_list(args->a, c, o, &p, e))
+		return false;
+	for (size_t i = 0; i < p.nmutants; i++)
+		printf("%8llu  %s\n", (unsigned long long)p.mutant[i].sites, p.mutant[i].id);
+	printf("\n%zu mutants (%zu without a site), %zu devices, %zu images: %zu jobs\n", p.nmutants, p.without_site, p.ndevices, p.nimages,
+	       (p.nmutants - p.without_site) * p.ndevices);
+	return true;
+}
+
 static bool run(const struct cli_args *args, int *status, struct err *e)
 {
 	struct camp_run_options o = {.only_mutant = cli_text(args, "mutant", NULL), .no_reuse = cli_flag(args, "no-reuse")};
@@ -135,6 +149,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		log_set_level(LOG_ERROR);
 	if (!configure(args, &c, &store, e))
 		return false;
+	if (cli_flag(args, "plan"))
+		return print_plan(args, &c, &o, e);
 	cli_progress_start(&hooks, cli_flag(args, "quiet"));
 	ok = camp_run(&c, store, &o, &hooks, &sum, e);
 	cli_progress_end();
@@ -163,7 +179,8 @@ const struct cli_command cmd_run = {
                        "the verdicts in a store. Killed at any moment, the same command goes on where it was. Prints the report at the end.\n\n"
                        "Without a campaign file, --model and --images say what to run. What is given here wins over the file.",
         .options = options,
-        .examples = "  mutatenn run campaign.yaml\n"
+        .examples = "  mutatenn run campaign.yaml --plan\n"
+                    "  mutatenn run campaign.yaml\n"
                     "  mutatenn run --model demo/model.onnx --images demo/images \\\n"
                     "    --device host-gcc,host-clang\n"
                     "  mutatenn run --model net.onnx --images photos \\\n"

@@ -153,6 +153,8 @@ def shown_source_is_what_ran(tmp):
 def campaign_and_reports(tmp):
     """the preset gives its 22 rows; JSON, CSV and table agree; the second run does nothing"""
     images, store = some_images(tmp / "im"), tmp / "s.db"
+    plan = run("run", *CAMPAIGN, "--images", images, "--device", "host-gcc,host-clang", "--store", store, "--plan").stdout
+    assert "22 mutants" in plan and "2 devices, 6 images" in plan and not store.exists(), plan
     first = run("run", *CAMPAIGN, "--images", images, "--device", "host-gcc,host-clang", "--store", store)
     report = json.loads(run("report", store, "--json", "-").stdout)
     assert len(report["mutants"]) == 22
