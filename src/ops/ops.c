@@ -26,8 +26,6 @@ bool op_infer_node(struct op_infer *c, struct err *e)
 
 	while (given && !c->node->in[given - 1])
 		given--;
-	if (!impl || !impl->infer || !impl->lower)
-		return err_set(e, ERR_UNSUPPORTED, "node '%s': operator '%s' is not supported", c->node->name, info->name);
 	if ((int)given < info->min_inputs || (info->max_inputs >= 0 && (int)given > info->max_inputs))
 		return err_set(e, ERR_PARSE, "node '%s' (%s): %u inputs, but the operator takes %d to %d", c->node->name, info->name, given,
 		               info->min_inputs, info->max_inputs);
