@@ -12,7 +12,7 @@ static void from_config(const struct config_device *d, struct pool_device *out)
 {
 	*out = (struct pool_device){
 	        .name = d->name, .backend = d->backend, .worker = (const char *const *)d->worker, .nworker = d->nworker, .cc = d->cc,
-	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .threads = d->threads, .builders = d->builders,
+	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .env = (const char *const *)d->env, .nenv = d->nenv, .threads = d->threads, .builders = d->builders,
 	        .runners = d->runners};
 }
 

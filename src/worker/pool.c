@@ -390,6 +390,7 @@ static void dev_open(struct pool *p, struct dev *d, const struct pool_device *fr
 	d->d.nworker = d->custom ? from->nworker : 1;
 	d->d.cc = arena_strdup(a, from->cc);
 	d->d.cflags = from->cflags ? copy_list(a, from->cflags, from->ncflags) : NULL;
+	d->d.env = copy_list(a, from->env, from->nenv);
 	d->d.cache_dir = arena_strdup(a, from->cache_dir);
 	d->nrunners = from->runners > 0 ? from->runners : 1;
 	d->npeers = d->nrunners + (from->builders > 0 ? from->builders : cores > 0 ? cores : 1);

@@ -30,10 +30,32 @@ static void *must(void *p)
 
 /* ---- starting and stopping --------------------------------------------------------------------------------- */
 
+/* The device's variables, then ours that it does not name. */
+static char **environment(const struct pool_device *d)
+{
+	size_t n = 0, own = 0;
+	char **env;
+
+	while (environ[own])
+		own++;
+	env = must(calloc(d->nenv + own + 1, sizeof *env));
+	memcpy(env, d->env, d->nenv * sizeof *env);
+	n = d->nenv;
+	for (size_t i = 0; i < own; i++) {
+		size_t name = strcspn(environ[i], "="), k = 0;
+
+		while (k < d->nenv && strncmp(d->env[k], environ[i], name + 1))
+			k++;
+		if (k == d->nenv)
+			env[n++] = environ[i];
+	}
+	return env;
+}
+
 static int spawn(struct peer *p, const int to[2], const int from[2], const int err[2])
 {
 	const struct pool_device *d = &p->dev->d;
-	char **argv = must(calloc(d->nworker + 1, sizeof *argv));
+	char **argv = must(calloc(d->nworker + 1, sizeof *argv)), **env = environment(d);
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
 	sigset_t none, def;
@@ -55,9 +77,10 @@ static int spawn(struct peer *p, const int to[2], const int from[2], const int e
 	posix_spawnattr_setpgroup(&at, 0);
 	posix_spawnattr_setsigmask(&at, &none);
 	posix_spawnattr_setsigdefault(&at, &def);
-	rc = posix_spawnp(&p->pid, argv[0], &fa, &at, argv, environ);
+	rc = posix_spawnp(&p->pid, argv[0], &fa, &at, argv, env);
 	posix_spawnattr_destroy(&at);
 	posix_spawn_file_actions_destroy(&fa);
+	free(env);
 	free(argv);
 	return rc;
 }

@@ -34,6 +34,8 @@ struct pool_device {
 	const char *cc;                   /* compiler; NULL: the backend's default */
 	const char *const *cflags;        /* replaces the default optimisation flags; NULL: default */
 	size_t ncflags;
+	const char *const *env;           /* "NAME=value": the worker's, in front of this program's own; its compiler sees them too */
+	size_t nenv;
 	int threads;                      /* per run; 0: number of cores */
 	int builders, runners;            /* processes; 0: number of cores builders, 1 runner */
 	const char *cache_dir;            /* compiled kernels; NULL: the user's cache */

@@ -43,6 +43,25 @@ TEST(pool, what_a_worker_command_prints_instead_of_working_is_shown)
 	expect_error((const char *const[]){"true"}, 1, "status 0");
 }
 
+TEST(pool, a_worker_gets_the_device_s_variables_before_ours)
+{
+	struct pool_device d = {.name = "test",
+				.backend = "cpu",
+				.worker = (const char *const[]){"sh", "-c", "echo \"$MUTATENN_ONE, $MUTATENN_TWO\"; exit 3"},
+				.nworker = 3,
+				.env = (const char *const[]){"MUTATENN_ONE=the device's"},
+				.nenv = 1};
+	struct err e = {0};
+	struct pool *p;
+
+	setenv("MUTATENN_ONE", "ours", 1);
+	setenv("MUTATENN_TWO", "inherited", 1);
+	cr_assert(pool_open(&d, 1, &p, &e));
+	cr_assert_not_null(pool_device_error(p, 0));
+	cr_expect_not_null(strstr(pool_device_error(p, 0), "the device's, inherited"), "%s", pool_device_error(p, 0));
+	pool_close(p);
+}
+
 TEST(pool, a_worker_that_talks_nonsense_after_its_magic_is_given_up)
 {
 	expect_error((const char *const[]){"sh", "-c", "printf '\\223mutaNN\\n'; yes"}, 3, "unknown type");
