@@ -34,6 +34,7 @@ sanitize: | deps
 
 docs: all
 	$(BUILD)/mutatenn operators --markdown > docs/operators.md
+	$(BUILD)/mutatenn run --keys > docs/configuration.md
 
 # Against onnxruntime: the demo's model and those under $MUTATENN_MODELS. More: bench/infer --help
 bench: all

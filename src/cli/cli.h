@@ -94,3 +94,8 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 bool cli_program(const struct cli_args *args, const struct camp_model *m, int lanes, struct camp_program *out, struct err *e);
 /* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. */
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e);
+
+/* ---- cli_keys.c ---- */
+
+/* The reference of campaign, device and side-car files as Markdown, to standard output. */
+bool cli_print_keys(struct arena *a, struct err *e);

@@ -22,7 +22,7 @@ static const struct cli_option options[] = {
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
         {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
-        CLI_OPT_SEED, CLI_OPT_QUIET, CLI_OPT_END};
+        CLI_OPT_SEED, CLI_OPT_QUIET, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
 
 static bool set_mutations(const struct cli_args *args, struct config_campaign *c, struct err *e)
 {
@@ -145,6 +145,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	const char *store = NULL;
 	bool ok;
 
+	if (cli_flag(args, "keys"))
+		return cli_print_keys(args->a, e);
 	if (cli_flag(args, "quiet"))
 		log_set_level(LOG_ERROR);
 	if (!configure(args, &c, &store, e))

@@ -10,6 +10,7 @@
 
 struct arena;
 struct err;
+struct str;
 
 /* ---- devices -------------------------------------------------------------------------------------------- */
 
@@ -99,8 +100,8 @@ void config_campaign_default(struct config_campaign *c);
 bool config_campaign_read(struct arena *a, const char *path, struct config_campaign *out, struct err *e);
 /* What both ways of making a campaign must satisfy (ranges, names, duplicates). The reader has called it. */
 bool config_campaign_check(const struct config_campaign *c, struct err *e);
-/* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads, criteria,
- * fail-under, memory, a device's threads, builders and runners. */
+/* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads,
+ * criteria, fail-under, memory, a device's threads, builders and runners. */
 char *config_text(struct arena *a, const struct config_campaign *c);
 /* Relative paths are relative to the campaign file's folder. NULL gives NULL. */
 char *config_path(struct arena *a, const struct config_campaign *c, const char *path);
@@ -109,6 +110,9 @@ const struct config_device *config_device_find(const struct config_campaign *c, 
 
 /* A file of definitions alone: {device-definitions: [...]}. */
 bool config_devices_read(struct arena *a, const char *path, struct config_device **out, size_t *n, struct err *e);
+
+/* The reference of every key of these files, as Markdown tables. False: a key is not described (ERR_BAD_IR; a test asks). */
+bool config_keys_markdown(struct str *s, struct err *e);
 
 /* ---- facts about a model -------------------------------------------------------------------------------- */
 

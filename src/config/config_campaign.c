@@ -19,7 +19,7 @@ struct raw {
 
 static const cyaml_strval_t criteria_names[] = {{"label", CONFIG_LABEL}, {"topk", CONFIG_TOPK}, {"numeric", CONFIG_NUMERIC}};
 
-static const cyaml_schema_field_t mutation_fields[] = {
+const cyaml_schema_field_t config_mutation_fields[] = {
     TEXT_FIELD("preset", CYAML_FLAG_OPTIONAL, struct config_mutation, preset),
     TEXT_FIELD("operator", CYAML_FLAG_OPTIONAL, struct config_mutation, op),
     TEXT_FIELD("variant", CYAML_FLAG_OPTIONAL, struct config_mutation, variant),
@@ -29,12 +29,12 @@ static const cyaml_schema_field_t mutation_fields[] = {
 };
 
 static const struct cyaml_schema_value mutation_schema = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_mutation, mutation_fields)};
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_mutation, config_mutation_fields)};
 static const struct cyaml_schema_value criterion_schema = {CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, unsigned, criteria_names, 3)};
 
 #define OPT CYAML_FLAG_OPTIONAL
 
-static const cyaml_schema_field_t fields[] = {
+const cyaml_schema_field_t config_campaign_fields[] = {
     TEXT_FIELD("model", 0, struct raw, c.model),
     TEXT_FIELD("images", 0, struct raw, c.images),
     TEXT_FIELD("labels", OPT, struct raw, c.labels),
@@ -65,7 +65,13 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_END,
 };
 
-static const struct cyaml_schema_value schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, fields)};
+static const struct cyaml_schema_value schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw, config_campaign_fields)};
+
+const struct config_limit config_campaign_limits[] = {
+    {"opt-level", 0, 3},           {"batch", 1, 1024},           {"threads", 0, 1024},   {"top-k", 1, 1000},
+    {"time-limit-factor", 1, 1e6}, {"time-limit-min", 0, 86400}, {"fail-under", 0, 100}, {"sample", 0, 1e9},
+    {"tolerance", 0, 1e30},        {"controls", 0, 1e9},         {"repeat", 1, 1000},    {NULL, 0, 0},
+};
 
 void config_campaign_default(struct config_campaign *c)
 {
@@ -83,6 +89,14 @@ void config_campaign_default(struct config_campaign *c)
 	    .repeat = 3,
 	    .keep_logits = true,
 	};
+}
+
+const void *config_campaign_defaults(struct arena *a)
+{
+	struct raw *r = ARENA_NEW(a, struct raw);
+
+	config_campaign_default(&r->c);
+	return r;
 }
 
 static bool whole(const char *t, char **end, int64_t *out)
@@ -140,12 +154,6 @@ bool config_bytes_parse(const char *text, uint64_t *out, struct err *e)
 	return err_set(e, ERR_USAGE, "'%s' is no size: a number of bytes, or with K, M, G or T like 512M", text);
 }
 
-static bool in_range(const char **key, const char *name, double value, double low, double high, struct err *e)
-{
-	*key = name;
-	return (value >= low && value <= high) || err_set(e, ERR_USAGE, "'%s' must be %g to %g, not %g", name, low, high, value);
-}
-
 static bool check_mutations(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)
 {
 	*key = "mutations";
@@ -192,14 +200,15 @@ static bool check_numbers(const struct config_campaign *c, const char **key, str
 	*key = "criteria";
 	if (!c->criteria || c->criteria > (CONFIG_LABEL | CONFIG_TOPK | CONFIG_NUMERIC))
 		return err_set(e, ERR_USAGE, "'criteria' must name label, topk or numeric");
-	return in_range(key, "opt-level", c->opt_level, 0, 3, e) && in_range(key, "batch", c->batch, 1, 1024, e) &&
-	       in_range(key, "threads", c->threads, 0, 1024, e) && in_range(key, "top-k", c->top_k, 1, 1000, e) &&
-	       in_range(key, "time-limit-factor", c->time_limit_factor, 1, 1e6, e) &&
-	       in_range(key, "time-limit-min", c->time_limit_min, 0, 86400, e) &&
-	       (c->fail_under < 0 || in_range(key, "fail-under", c->fail_under, 0, 100, e)) &&
-	       in_range(key, "sample", (double)c->image_sample, 0, 1e9, e) &&
-	       in_range(key, "tolerance", c->tolerance, 0, 1e30, e) && in_range(key, "controls", c->controls, 0, 1e9, e) &&
-	       in_range(key, "repeat", c->repeat, 1, 1000, e);
+	for (const struct config_limit *l = config_campaign_limits; l->key; l++) {
+		const struct raw r = {.c = *c};
+		double value = config_number(config_field(config_campaign_fields, l->key), &r);
+
+		*key = l->key;
+		if (!(value >= l->low && value <= l->high) && !(c->fail_under < 0 && !strcmp(l->key, "fail-under"))) /* not given */
+			return err_set(e, ERR_USAGE, "'%s' must be %g to %g, not %g", l->key, l->low, l->high, value);
+	}
+	return true;
 }
 
 static bool check(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)

@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 
-static const cyaml_schema_field_t device_fields[] = {
+const cyaml_schema_field_t config_device_fields[] = {
     TEXT_FIELD("name", 0, struct config_device, name),
     TEXT_FIELD("backend", CYAML_FLAG_OPTIONAL, struct config_device, backend),
     TEXT_LIST_FIELD("worker", CYAML_FLAG_OPTIONAL, struct config_device, worker, nworker, 1, 256),
@@ -19,7 +19,10 @@ static const cyaml_schema_field_t device_fields[] = {
 };
 
 const struct cyaml_schema_value config_device_schema = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, device_fields)};
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, config_device_fields)};
+
+const struct config_limit config_device_limits[] = {
+    {"threads", 0, 1024}, {"builders", 0, 1024}, {"runners", 0, 1024}, {NULL, 0, 0}};
 
 /* Names go into tables, file names and keys of JSON. */
 bool config_name_ok(const char *name)
@@ -32,19 +35,16 @@ bool config_name_ok(const char *name)
 
 static bool check_one(struct arena *a, const struct config_device *d, const char *at, const char **key, struct err *e)
 {
-	const struct {
-		const char *name;
-		int value;
-	} counts[] = {{"threads", d->threads}, {"builders", d->builders}, {"runners", d->runners}};
-
 	*key = arena_printf(a, "%s.name", at);
 	if (!d->name || !config_name_ok(d->name))
 		return err_set(e, ERR_USAGE, "'%s' is not a name: letters, digits, '.', '_' and '-', at most 64",
 			       d->name ? d->name : "");
-	for (int i = 0; i < 3; i++) {
-		*key = arena_printf(a, "%s.%s", at, counts[i].name);
-		if (counts[i].value < 0 || counts[i].value > 1024)
-			return err_set(e, ERR_USAGE, "'%s' must be 0 to 1024, not %d", *key, counts[i].value);
+	for (const struct config_limit *l = config_device_limits; l->key; l++) {
+		double value = config_number(config_field(config_device_fields, l->key), d);
+
+		*key = arena_printf(a, "%s.%s", at, l->key);
+		if (value < l->low || value > l->high)
+			return err_set(e, ERR_USAGE, "'%s' must be %g to %g, not %g", *key, l->low, l->high, value);
 	}
 	for (size_t i = 0; i < d->nenv; i++) {
 		const char *eq = strchr(d->env[i], '=');

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "config/config.h"
 
+struct arena;
 struct map;
 
 /* Where the keys of one file are: "mutations[1].sites" -> line. */
@@ -32,6 +33,20 @@ extern const cyaml_strval_t config_scores_names[3];
 #define TEXT_FIELD(key, flags, type, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | (flags), type, member, 1, 65536)
 #define TEXT_LIST_FIELD(key, flags, type, member, count, min, max)                                                                 \
 	CYAML_FIELD_SEQUENCE_COUNT(key, CYAML_FLAG_POINTER | (flags), type, member, count, &config_text_schema, min, max)
+
+/* The keys of a mapping, and what its numbers may be (ends with a NULL key). */
+struct config_limit {
+	const char *key;
+	double low, high;
+};
+extern const cyaml_schema_field_t config_campaign_fields[], config_mutation_fields[], config_device_fields[],
+    config_sidecar_fields[];
+extern const struct config_limit config_campaign_limits[], config_device_limits[], config_sidecar_limits[];
+/* A structure that config_campaign_fields describe, with the defaults. */
+const void *config_campaign_defaults(struct arena *a);
+const cyaml_schema_field_t *config_field(const cyaml_schema_field_t *fields, const char *key); /* NULL: no such key */
+/* The number, flag or word that field f of the structure at `at` holds. */
+double config_number(const cyaml_schema_field_t *f, const void *at);
 
 /* The checks of devices; *key is set to the key that is wrong. */
 bool config_device_check(struct arena *a, const struct config_device *d, size_t n, const char **key, struct err *e);

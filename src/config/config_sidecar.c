@@ -9,7 +9,7 @@
 const cyaml_strval_t config_scores_names[3] = {
     {"auto", SCORES_AUTO}, {"logits", SCORES_LOGITS}, {"probabilities", SCORES_PROBABILITIES}};
 
-static const cyaml_schema_field_t fields[] = {
+const cyaml_schema_field_t config_sidecar_fields[] = {
     TEXT_FIELD("preprocess", CYAML_FLAG_OPTIONAL, struct config_sidecar, preprocess),
     CYAML_FIELD_INT("label-offset", CYAML_FLAG_OPTIONAL, struct config_sidecar, label_offset),
     TEXT_FIELD("labels", CYAML_FLAG_OPTIONAL, struct config_sidecar, labels),
@@ -18,7 +18,10 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_END,
 };
 
-static const struct cyaml_schema_value schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config_sidecar, fields)};
+static const struct cyaml_schema_value schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config_sidecar, config_sidecar_fields)};
+
+const struct config_limit config_sidecar_limits[] = {{"label-offset", -1e6, 1e6}, {NULL, 0, 0}};
 
 bool config_sidecar_read(struct arena *a, const char *path, struct config_sidecar *out, struct err *e)
 {
@@ -29,7 +32,7 @@ bool config_sidecar_read(struct arena *a, const char *path, struct config_sideca
 		return false;
 	*out = *(struct config_sidecar *)p;
 	out->scores_given = yaml_given(&f, "scores");
-	if (out->label_offset < -1000000 || out->label_offset > 1000000) {
+	if ((double)out->label_offset < config_sidecar_limits[0].low || (double)out->label_offset > config_sidecar_limits[0].high) {
 		err_set(e, ERR_PARSE, "'label-offset' is out of range");
 		return yaml_place(&f, "label-offset", e);
 	}

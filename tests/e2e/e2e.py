@@ -82,6 +82,12 @@ def catalogue_is_fresh(tmp):
 
 
 @test
+def configuration_reference_is_fresh(tmp):
+    """docs/configuration.md is what `make docs` writes"""
+    assert run("run", "--keys").stdout == (SOURCE / "docs/configuration.md").read_text()
+
+
+@test
 def misuse_is_status_2(tmp):
     """misuse says what is wrong and ends with 2, failure with 1"""
     for args, word in [([], "usage"), (["frobnicate"], "not a command"), (["info"], "usage"), (["info", MODEL, "--frob"], "not an option"),

@@ -51,6 +51,19 @@ static void refuses(const char *text, const char *want)
 
 #define BASE "model: m.onnx\nimages: photos/\ndevices: [host-gcc]\nmutations:\n  - preset: mutatenn-paper\n"
 
+TEST(config, the_reference_describes_every_key)
+{
+	struct str s = {0};
+	struct err e = {0};
+
+	cr_assert(config_keys_markdown(&s, &e), "%s", err_text(&e));
+	cr_expect_not_null(strstr(str_text(&s), "| `opt-level` | whole number, 0 to 3 | 2 |"));
+	cr_expect_not_null(strstr(str_text(&s), "| `model` | text | **required** |"));
+	cr_expect_not_null(strstr(str_text(&s), "| `scores` | `auto`, `logits` or `probabilities` | `auto` |"));
+	cr_expect_not_null(strstr(str_text(&s), "| `logits` | `true` or `false` | `true` |"));
+	str_free(&s);
+}
+
 TEST(config, reads_the_documented_example)
 {
 	static const char text[] =
