@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/str.h"
+
 static enum log_level limit = LOG_INFO;
 static void (*hook)(void);
 
@@ -24,6 +26,7 @@ void log_set_hook(void (*before)(void))
 void log_line(enum log_level level, const char *fmt, ...)
 {
 	static const char *const prefix[] = {"mutatenn: ", "mutatenn: warning: ", "", ""};
+	struct str text = {0};
 	va_list ap;
 
 	if (level > limit)
@@ -32,7 +35,16 @@ void log_line(enum log_level level, const char *fmt, ...)
 		hook();
 	fputs(prefix[level], stderr);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	str_vaddf(&text, fmt, ap);
 	va_end(ap);
+	for (const char *p = str_text(&text); *p; p++) { /* names come from files: none may steer the terminal */
+		unsigned char c = (unsigned char)*p;
+
+		if ((c < 32 && c != '\n' && c != '\t') || c == 127)
+			fprintf(stderr, "\\x%02x", c);
+		else
+			fputc(c, stderr);
+	}
 	fputc('\n', stderr);
+	str_free(&text);
 }

@@ -57,10 +57,11 @@ static bool load(struct arena *a, const struct camp_model *m, const char *path, 
 {
 	struct arena *scratch = arena_new(a);
 	struct tensor *t = NULL;
-	bool ok = input_load(scratch, path, p, &t, e);
+	bool picture = !input_is_npy(path);
+	bool ok = (picture && m->no_pictures) ? err_set(e, ERR_USAGE, "'%s': %s", path, m->no_pictures) : input_load(scratch, path, p, &t, e);
 
 	if (ok) {
-		if (!input_is_npy(path))
+		if (picture)
 			t = convert(scratch, m, t);
 		t = pad_batch(scratch, m, t);
 		ok = check_shape(m, path, t, e);

@@ -8,12 +8,14 @@
 const float *camp_scores(struct arena *a, const struct camp_model *m, const struct tensor *outputs)
 {
 	const struct tensor *t = &outputs[m->output];
+	int64_t n;
 	float *f;
 
 	if (t->dtype == DT_F32)
 		return t->data;
-	f = ARENA_ARRAY(a, float, (size_t)m->classes);
-	for (int64_t i = 0; i < m->classes; i++)
+	n = tensor_elements(t);
+	f = ARENA_ARRAY(a, float, (size_t)n);
+	for (int64_t i = 0; i < n; i++)
 		f[i] = (float)tensor_get_f64(t, i);
 	return f;
 }

@@ -56,25 +56,31 @@ static bool describe_output(struct camp_model *m, const struct camp_model_option
 	v = m->graph->outputs.v[m->output];
 	if (!dims_elements(v->dim, v->nd, &m->classes) || m->classes < 1)
 		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' is empty", m->file, v->name);
+	if (v->nd >= 2 && v->dim[0] > 1 && m->graph->inputs.n == 1 && m->graph->inputs.v[0]->nd && v->dim[0] == m->graph->inputs.v[0]->dim[0])
+		m->classes /= v->dim[0]; /* the other rows are of the other images of the batch */
 	m->probabilities = scores == SCORES_PROBABILITIES || (scores == SCORES_AUTO && ends_in_softmax(v));
 	return true;
 }
 
-static bool describe_input(struct arena *a, struct camp_model *m, const struct camp_model_options *o, const struct config_sidecar *s, struct err *e)
+static bool describe_input(struct arena *a, struct camp_model *m, const struct camp_model_options *o, const struct config_sidecar *s,
+                           const char *sidecar, struct err *e)
 {
 	const char *text = o->preprocess ? o->preprocess : s->preprocess;
 	const struct gir_value *v;
+	struct err why = {0};
 
-	(void)a;
 	m->assumed_preprocess = !text;
 	if (!preprocess_parse(text ? text : "torchvision", &m->preprocess, e))
-		return err_in(e, "preprocessing");
+		return o->preprocess ? err_in(e, "preprocessing") : err_in(e, "'%s': preprocess", sidecar);
 	if (m->graph->inputs.n != 1)
 		return true; /* only .npy inputs can be meant, or info */
 	v = m->graph->inputs.v[0];
 	if (v->nd != 4)
 		return true;
-	return preprocess_fit(&m->preprocess, v->nd, v->dim, e) || err_in(e, "input '%s' of '%s'", v->name, m->file);
+	if (!preprocess_fit(&m->preprocess, v->nd, v->dim, &why))
+		m->no_pictures = arena_printf(a, "input '%s' of '%s': %s", v->name, m->file, err_text(&why));
+	err_free(&why);
+	return true;
 }
 
 bool camp_model_load(struct arena *a, const char *file, const struct camp_model_options *o, struct camp_model **out, struct err *e)
@@ -102,7 +108,7 @@ bool camp_model_load(struct arena *a, const char *file, const struct camp_model_
 		m->class_name = (const char *const *)names;
 	}
 	*out = m;
-	return describe_output(m, o, &s, e) && describe_input(a, m, o, &s, e);
+	return describe_output(m, o, &s, e) && describe_input(a, m, o, &s, sidecar, e);
 }
 
 const char *camp_class_name(const struct camp_model *m, int64_t index)

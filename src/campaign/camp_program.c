@@ -10,11 +10,22 @@
 
 #define DIALECT "c"
 
+static bool is_pass(const char *name)
+{
+	for (size_t k = 0; gir_passes[k]; k++)
+		if (!strcmp(gir_passes[k]->name, name))
+			return true;
+	return false;
+}
+
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, int lanes,
                         struct camp_program *out, struct err *e)
 {
 	struct lir_func **func;
 
+	for (size_t i = 0; i < ndisabled; i++)
+		if (!is_pass(disabled[i]))
+			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", disabled[i]);
 	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = lanes}};
 	out->options.plan = gir_plan_new(a);
 	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, DIALECT, &out->bundle, e))

@@ -26,8 +26,9 @@ struct camp_model {
 	struct gir_graph *graph;          /* imported and inferred */
 	size_t output;                    /* which graph output holds the scores */
 	bool probabilities;               /* the output is already a distribution */
-	int64_t classes;                  /* elements of that output */
+	int64_t classes;                  /* elements of that output for one image, the first of the batch */
 	struct preprocess preprocess;     /* fitted to the input */
+	const char *no_pictures;          /* why no picture fits the input (.npy may); NULL: pictures do */
 	bool assumed_preprocess;          /* neither given nor in a side-car */
 	int64_t label_offset;             /* class index = label in labels.csv + this */
 	const char *const *class_name;    /* may be NULL */

@@ -1,10 +1,31 @@
 /* cli_json.c: printing JSON */
 #include "cli/cli_json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/str.h"
+
+json_t *cli_json_text(const char *text)
+{
+	struct str clean = {0};
+	json_t *j = text ? json_string(text) : json_null();
+
+	if (j)
+		return j;
+	for (; *text; text++)
+		str_addc(&clean, (unsigned char)*text < 0x80 ? *text : '?');
+	j = json_string(str_text(&clean));
+	str_free(&clean);
+	return j;
+}
+
+json_t *cli_json_number(double x)
+{
+	return isfinite(x) ? json_real(x) : json_null();
+}
 
 bool cli_print_json(json_t *j, struct err *e)
 {

@@ -5,5 +5,10 @@
 
 struct err;
 
+/* Bytes that are not UTF-8 become '?'; NULL is null. */
+json_t *cli_json_text(const char *text);
+/* JSON knows no NaN and no infinity: null. */
+json_t *cli_json_number(double x);
+
 /* Prints, indented, with a newline, and releases j. */
 bool cli_print_json(json_t *j, struct err *e);

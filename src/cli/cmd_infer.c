@@ -47,11 +47,12 @@ static json_t *json_one(const struct camp_input *in, const struct pool_image *im
 	json_t *top = json_array(), *times = json_array();
 
 	for (int i = 0; i < x->k; i++)
-		json_array_append_new(top, json_pack("{s:i,s:s?,s:f,s:f}", "index", x->label[i], "label", camp_class_name(m, x->label[i]), "probability",
-		                                     (double)x->probability[i], "logit", (double)scores[x->label[i]]));
+		json_array_append_new(top, json_pack("{s:i,s:o,s:o,s:o}", "index", x->label[i], "label", cli_json_text(camp_class_name(m, x->label[i])),
+		                                     "probability", cli_json_number(x->probability[i]), "logit",
+		                                     cli_json_number(scores[x->label[i]])));
 	for (int i = 0; im->times_s && i < repeat; i++)
 		json_array_append_new(times, json_real(im->times_s[i] * 1e3));
-	return json_pack("{s:s,s:f,s:o,s:o,s:i}", "input", in->name, "time_ms", im->time_s * 1e3, "times_ms", times, "top", top, "class",
+	return json_pack("{s:o,s:f,s:o,s:o,s:i}", "input", cli_json_text(in->name), "time_ms", im->time_s * 1e3, "times_ms", times, "top", top, "class",
 	                 (int)in->label);
 }
 
@@ -61,11 +62,13 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 	json_t *list = json_array();
 	int64_t k = cli_int(args, "top", 5);
 
+	if (k > m->classes)
+		k = m->classes;
 	for (size_t i = 0; i < n; i++) {
 		const float *scores = camp_scores(args->a, m, r->image[i].output);
 		struct store_answer x;
 
-		camp_answer(args->a, m, scores, m->classes, (int)(k < 1 ? 1 : k > m->classes ? m->classes : k), &x);
+		camp_answer(args->a, m, scores, m->classes, (int)k, &x);
 		if (!write_npy(args, &in[i], m, r->image[i].output, e))
 			return json_decref(list), false;
 		if (cli_flag(args, "json"))
@@ -123,6 +126,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		return false;
 	if (c.ndevices != 1)
 		return err_set(e, ERR_USAGE, "infer runs on one device; 'mutatenn compare' compares several");
+	if (cli_int(args, "top", 5) < 1)
+		return err_set(e, ERR_USAGE, "--top takes 1 or more");
 	if (!camp_inputs(args->a, m, args->positional + 1, args->npositional - 1, NULL, &in, &n, e))
 		return false;
 	for (size_t i = 0; i < n && m->assumed_preprocess; i++)

@@ -1,4 +1,5 @@
 /* cmd_run.c: a campaign */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,6 +55,12 @@ static void override_text(const struct cli_args *args, const char *option, char 
 		*field = arena_strdup(args->a, cli_text(args, option, NULL));
 }
 
+/* What does not fit an int does not fit the limits either, which are checked later. */
+static int narrow(int64_t v)
+{
+	return v < INT_MIN ? INT_MIN : v > INT_MAX ? INT_MAX : (int)v;
+}
+
 /* What the command line says wins over the file. */
 static bool override(const struct cli_args *args, struct config_campaign *c, struct err *e)
 {
@@ -66,9 +73,9 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 	override_text(args, "preprocess", &c->preprocess);
 	override_text(args, "output", &c->output);
 	override_text(args, "store", &c->store);
-	c->opt_level = (int)cli_int(args, "opt-level", c->opt_level);
-	c->batch = (int)cli_int(args, "batch", c->batch);
-	c->threads = (int)cli_int(args, "threads", c->threads);
+	c->opt_level = narrow(cli_int(args, "opt-level", c->opt_level));
+	c->batch = narrow(cli_int(args, "batch", c->batch));
+	c->threads = narrow(cli_int(args, "threads", c->threads));
 	c->seed = (uint64_t)cli_int(args, "seed", (int64_t)c->seed);
 	if (cli_get(args, "fail-under")->given)
 		c->fail_under = cli_get(args, "fail-under")->f;

@@ -18,6 +18,38 @@ struct import {
 	struct err *e;
 };
 
+/* The length of the UTF-8 character that p begins with, 0 when it is none or may steer a terminal. */
+static int character(const unsigned char *p)
+{
+	int n = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : *p >= 0xf0 && *p < 0xf5 ? 4 : 0;
+
+	if (*p < 32 || *p == 127 || (*p == 0xc2 && p[1] < 0xa0)) /* C0, DEL, C1 */
+		return 0;
+	for (int i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* Names go into ids of mutants, tables, JSON and generated text: '_' in place of every byte that is not readable UTF-8. */
+static const char *clean(struct arena *a, const char *name)
+{
+	char *out = NULL;
+
+	for (size_t i = 0; name[i];) {
+		int n = character((const unsigned char *)name + i);
+
+		if (!n && !out)
+			out = arena_strdup(a, name);
+		if (!n)
+			out[i] = '_';
+		i += n ? (size_t)n : 1;
+	}
+	return out ? out : name;
+}
+
 static void unsupported(struct import *m, const Onnx__NodeProto *n, size_t index, const char *reason)
 {
 	str_addf(&m->unsupported, "%snode %zu '%s': %s%s%s (opset %d): %s", m->nunsupported++ ? "; " : "", index, n->name ? n->name : "",
@@ -38,7 +70,7 @@ static const char *attribute(struct import *m, const Onnx__AttributeProto *p, st
 	const char **strings, *text;
 	struct err why = {0};
 
-	*out = (struct gir_attr){.name = p->name ? p->name : ""};
+	*out = (struct gir_attr){.name = clean(m->a, p->name ? p->name : "")};
 	if (p->ref_attr_name && *p->ref_attr_name)
 		return "an attribute of a function";
 	switch (p->type) {
@@ -145,7 +177,7 @@ static bool inputs(struct import *m, const Onnx__NodeProto *n, size_t index, str
 
 static const char *node_name(struct import *m, const Onnx__NodeProto *n, size_t index)
 {
-	const char *want = n->name && *n->name ? n->name : arena_printf(m->a, "%s_%zu", n->op_type, index), *name = want;
+	const char *want = n->name && *n->name ? clean(m->a, n->name) : arena_printf(m->a, "%s_%zu", n->op_type, index), *name = want;
 
 	uintptr_t i = (uintptr_t)map_get(m->node_names, want);
 
@@ -162,7 +194,7 @@ static bool outputs(struct import *m, const Onnx__NodeProto *n, struct gir_value
 	for (size_t i = 0; i < n->n_output; i++) {
 		if (!*n->output[i])
 			continue;
-		out[i] = gir_value(m->g, n->output[i]);
+		out[i] = gir_value(m->g, clean(m->a, n->output[i]));
 		if (!define(m, n->output[i], out[i]))
 			return false;
 	}
@@ -193,7 +225,7 @@ static bool node(struct import *m, const Onnx__NodeProto *n, size_t index)
 
 		if (n->n_output != 1 || !*n->output[0])
 			return err_set(m->e, ERR_PARSE, "node %zu (Constant) has no output", index);
-		v = gir_const(m->g, n->output[0], value);
+		v = gir_const(m->g, clean(m->a, n->output[0]), value);
 		return define(m, n->output[0], v);
 	}
 	if (!inputs(m, n, index, in) || !outputs(m, n, out))
@@ -221,7 +253,7 @@ static bool initializers(struct import *m, const Onnx__GraphProto *g)
 			return err_set(m->e, ERR_PARSE, "initializer %zu has no name", i);
 		if (!onnx_tensor(m->a, p, m->dir, &t, m->e))
 			return err_in(m->e, "initializer '%s'", p->name);
-		if (!define(m, p->name, gir_const(m->g, p->name, t)))
+		if (!define(m, p->name, gir_const(m->g, clean(m->a, p->name), t)))
 			return false;
 	}
 	return true;
@@ -281,7 +313,7 @@ static bool input(struct import *m, const Onnx__ValueInfoProto *p)
 	}
 	map_put(m->input_names, name, m);
 	if (value)
-		return define(m, name, gir_const(m->g, name, value));
+		return define(m, name, gir_const(m->g, clean(m->a, name), value));
 	if (!t)
 		return err_set(m->e, ERR_UNSUPPORTED, "input '%s' is not a tensor (a sequence, an optional or a map)", name);
 	if (!onnx_dtype(t->elem_type, &dt))
@@ -290,7 +322,7 @@ static bool input(struct import *m, const Onnx__ValueInfoProto *p)
 		return err_set(m->e, ERR_UNSUPPORTED, "input '%s' has no shape", name);
 	if (!input_dims(m, name, t->shape, dim, &nd))
 		return false;
-	v = gir_value_typed(m->g, name, dt, nd, dim);
+	v = gir_value_typed(m->g, clean(m->a, name), dt, nd, dim);
 	vec_push(m->g->arena, &m->g->inputs, v);
 	return define(m, name, v);
 }

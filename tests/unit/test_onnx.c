@@ -725,3 +725,52 @@ TEST(onnx, export_into_nowhere_says_so)
 	err_free(&e);
 	arena_free(a);
 }
+
+TEST(onnx, names_are_readable_text)
+{
+	static const struct {
+		const char *raw, *clean;
+	} cases[] = {
+		{"conv/1:0", "conv/1:0"},
+		{"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"}, /* U+E9, U+20AC, U+1F600 */
+		{"a\nb\x1b[31m\x7f", "a_b_[31m_"},
+		{"\xff\xc3", "__"},
+		{"\xc0\xaf", "__"},		/* '/' in two bytes */
+		{"\xed\xa0\x80", "___"},	/* half of a pair */
+		{"\xf4\x90\x80\x80", "____"},	/* beyond U+10FFFF */
+		{"\xc2\x9b", "__"},		/* a control of one character */
+	};
+	struct arena *a = arena_new(NULL);
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct onnx_model *m = onnx_model_new(a, 13);
+		struct gir_graph *g;
+
+		onnx_model_input(m, cases[i].raw, 1, DIMS(1, 3));
+		onnx_model_output(m, "y");
+		onnx_model_node(m, "Relu", cases[i].raw, "", "y");
+		m->g.node[0]->input = (char *[]){(char *)cases[i].raw};
+		m->g.node[0]->n_input = 1;
+		g = imported(m, NULL);
+		cr_expect_str_eq(g->nodes.v[0]->name, cases[i].clean);
+		cr_expect_str_eq(g->inputs.v[0]->name, cases[i].clean);
+	}
+	arena_free(a);
+}
+
+TEST(onnx, names_that_become_equal_stay_apart)
+{
+	struct arena *a = arena_new(NULL);
+	struct onnx_model *m = onnx_model_new(a, 13);
+	struct gir_graph *g;
+
+	onnx_model_input(m, "x\x01", 1, DIMS(1, 3));
+	onnx_model_output(m, "y");
+	onnx_model_node(m, "Relu", "n\x01", "x\x01", "x\x02");
+	onnx_model_node(m, "Tanh", "n\x02", "x\x02", "y");
+	g = imported(m, NULL);
+	cr_expect_str_eq(g->nodes.v[0]->out[0]->name, "x__1");
+	cr_expect_eq(g->nodes.v[1]->in[0], g->nodes.v[0]->out[0]);
+	cr_expect_str_eq(g->nodes.v[1]->name, "n__1");
+	arena_free(a);
+}
