@@ -88,6 +88,23 @@ def configuration_reference_is_fresh(tmp):
 
 
 @test
+def metrics_page_is_complete(tmp):
+    """docs/metrics.md has every outcome as outcomes.def says it, and names every metric that a store keeps"""
+    page, store = (SOURCE / "docs/metrics.md").read_text(), tmp / "s.db"
+    counted = {"NONE": "no", "COUNTED": "yes", "APART": "apart"}
+    kills = {"KILL_NONE": "", "KILL_NUMERIC": "numeric", "KILL_TOPK": "numeric, topk", "KILL_ALL": "numeric, topk, label"}
+    rows = re.findall(r'^OUTCOME\(\w+, "([^"]+)", (\w+), (\w+), "([^"]+)"\)', (SOURCE / "src/store/outcomes.def").read_text(), re.M)
+    assert len(rows) >= 18
+    for name, kind, killed, text in rows:
+        assert f"| `{name}` | {counted[kind]} | {kills[killed]} | {text} |" in page, name
+    run("run", "--model", MODEL, "--images", some_images(tmp / "im", 1), "--mutations", "input.quantise", "--store", store)
+    columns = {row[1] for row in sqlite3.connect(store).execute("PRAGMA table_info(image_results)")}
+    other = {"mutant", "device", "image", "outcome", "digest", "top1", "top", "time_s", "launches_run", "launches_saved"}
+    assert len(columns - other) >= 16
+    assert not [c for c in columns - other if f"`{c}`" not in page]
+
+
+@test
 def misuse_is_status_2(tmp):
     """misuse says what is wrong and ends with 2, failure with 1"""
     for args, word in [([], "usage"), (["frobnicate"], "not a command"), (["info"], "usage"), (["info", MODEL, "--frob"], "not an option"),
