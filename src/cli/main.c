@@ -32,6 +32,15 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
+/* A full disk behind standard output is a failure like others. */
+static int written(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	log_error("cannot write to standard output");
+	return status ? status : 1;
+}
+
 static int run(const struct cli_command *c, int argc, char **argv)
 {
 	struct arena *a = arena_new(NULL);
@@ -45,11 +54,7 @@ static int run(const struct cli_command *c, int argc, char **argv)
 	}
 	err_free(&e);
 	arena_free(a);
-	if (fflush(stdout) || ferror(stdout)) {
-		log_error("cannot write to standard output");
-		status = status ? status : 1;
-	}
-	return status;
+	return written(status);
 }
 
 static int help(const char *command)
@@ -60,7 +65,7 @@ static int help(const char *command)
 		cli_help(c);
 	else
 		cli_help_all();
-	return 0;
+	return written(0);
 }
 
 int main(int argc, char **argv)
@@ -75,11 +80,11 @@ int main(int argc, char **argv)
 		return help(argc > 2 ? argv[2] : NULL);
 	if (!strcmp(argv[1], "--version")) {
 		printf("mutatenn %s\n", MUTATENN_VERSION);
-		return 0;
+		return written(0);
 	}
 	if (!strcmp(argv[1], "--man")) { /* for the build: man pages from the tables */
 		cli_man(argc > 2 ? cli_find(argv[2]) : NULL);
-		return 0;
+		return written(0);
 	}
 	c = cli_find(argv[1]);
 	if (!c) {

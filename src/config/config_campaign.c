@@ -206,7 +206,7 @@ static bool check_numbers(const struct config_campaign *c, const char **key, str
 
 		*key = l->key;
 		if (!(value >= l->low && value <= l->high) && !(c->fail_under < 0 && !strcmp(l->key, "fail-under"))) /* not given */
-			return err_set(e, ERR_USAGE, "'%s' must be %g to %g, not %g", l->key, l->low, l->high, value);
+			return err_set(e, ERR_USAGE, "'%s' must be %.10g to %.10g, not %.10g", l->key, l->low, l->high, value);
 	}
 	return true;
 }

@@ -44,7 +44,7 @@ static bool check_one(struct arena *a, const struct config_device *d, const char
 
 		*key = arena_printf(a, "%s.%s", at, l->key);
 		if (value < l->low || value > l->high)
-			return err_set(e, ERR_USAGE, "'%s' must be %g to %g, not %g", *key, l->low, l->high, value);
+			return err_set(e, ERR_USAGE, "'%s' must be %.10g to %.10g, not %.10g", *key, l->low, l->high, value);
 	}
 	for (size_t i = 0; i < d->nenv; i++) {
 		const char *eq = strchr(d->env[i], '=');

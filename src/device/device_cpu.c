@@ -191,6 +191,7 @@ static bool cpu_open(const struct device_options *o, struct device **out, struct
 	else if (ok && *o->cache_dir)
 		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
 	if (ok) {
+		temp_sweep();
 		d->cache_dir = cache;
 		describe(d, str_text(&dump), o->threads > 0 ? o->threads : threads_usable());
 		*out = d;
@@ -243,18 +244,6 @@ static const char **command(struct device *d, struct arena *a, bool contract, co
 	return argv;
 }
 
-/* Our own temporary directory: whatever a killed compiler leaves in it goes, too. */
-static void remove_dir(struct arena *a, const char *dir)
-{
-	char **name;
-	size_t n;
-
-	if (file_list(a, dir, &name, &n, NULL))
-		for (size_t i = 0; i < n; i++)
-			unlink(file_join(a, dir, name[i]));
-	rmdir(dir);
-}
-
 /* What the compiler says when the machine, not the text, is to blame. */
 static enum err_code blame(const char *log)
 {
@@ -270,16 +259,14 @@ static enum err_code blame(const char *log)
 static bool compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
 {
 	struct arena *scratch = arena_new(NULL);
-	const char *tmp = getenv("TMPDIR");
-	char *dir = arena_printf(scratch, "%s/mutatenn-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	char *dir;
 	struct str log = {0};
 	struct bytes raw;
 	const char *object;
 	int status = 0;
 	bool ok;
 
-	if (!mkdtemp(dir)) {
-		err_set(e, ERR_IO, "cannot make the directory '%s': %s", dir, strerror(errno));
+	if (!temp_make(scratch, &dir, e)) {
 		arena_free(scratch);
 		return false;
 	}
@@ -296,7 +283,7 @@ static bool compile(struct device *d, struct arena *a, const char *source, bool 
 		out->size = raw.n;
 		out->data = arena_memdup(a, raw.p, raw.n);
 	}
-	remove_dir(scratch, dir);
+	temp_remove(dir);
 	str_free(&log);
 	arena_free(scratch);
 	return ok;

@@ -27,6 +27,13 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
 bool cache_get(struct arena *a, const char *dir, struct hash key, uint8_t **data, size_t *size);
 void cache_put(const char *dir, struct hash key, const uint8_t *data, size_t size);
 
+/* ---- device_temp.c: folders for compilers in TMPDIR (else /tmp) ------------------------------------------------------- */
+
+bool temp_make(struct arena *a, char **out, struct err *e);
+void temp_remove(const char *dir); /* with the files in it */
+/* Removes this user's folders that are older than an hour: of processes that were killed. */
+void temp_sweep(void);
+
 /* ---- device_threads.c: threads that share a kernel ------------------------------------------------------------------- */
 
 typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);

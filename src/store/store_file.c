@@ -209,10 +209,38 @@ static bool open_file(struct store *s, struct err *e)
 	return false;
 }
 
+static void disconnect(struct store *s)
+{
+	for (size_t i = 0; i < STORE_STATEMENTS; i++) {
+		sqlite3_finalize(s->cache[i].st);
+		s->cache[i].st = NULL;
+	}
+	if (s->db && s->in_transaction)
+		store_rollback(s);
+	sqlite3_close(s->db);
+	s->db = NULL;
+}
+
+/* Of a store that could not be made (a full disk). */
+static void remove_files(struct store *s)
+{
+	static const char *const ends[] = {"-wal", "-shm", ""};
+	struct str name = {0};
+
+	disconnect(s);
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		str_clear(&name);
+		str_addf(&name, "%s%s", s->path, ends[i]);
+		unlink(name.s);
+	}
+	str_free(&name);
+}
+
 bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e)
 {
 	struct store *s;
 	struct stat st;
+	bool ok, is_new;
 
 	if (!*path)
 		return err_set(e, ERR_USAGE, "a store needs a file name");
@@ -223,7 +251,11 @@ bool store_open(const char *path, enum store_mode mode, struct store **out, stru
 		abort();
 	s->mode = mode;
 	s->lock_fd = -1;
-	if ((mode == STORE_WRITE && !lock(s, e)) || !open_file(s, e)) {
+	ok = mode == STORE_READ || lock(s, e);
+	is_new = ok && mode == STORE_WRITE && !file_exists(path);
+	if (!ok || !open_file(s, e)) {
+		if (is_new)
+			remove_files(s);
 		store_close(s);
 		return false;
 	}
@@ -235,11 +267,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	for (size_t i = 0; i < STORE_STATEMENTS; i++)
-		sqlite3_finalize(s->cache[i].st);
-	if (s->db && s->in_transaction)
-		store_rollback(s);
-	sqlite3_close(s->db);
+	disconnect(s);
 	unlock(s);
 	free(s->path);
 	free(s);
