@@ -328,6 +328,27 @@ TEST(store, has_one_writer_and_many_readers)
 	leave();
 }
 
+TEST(store, a_reader_leaves_nothing_beside_the_store)
+{
+	static const char *const ends[] = {"-wal", "-shm"};
+	struct store *s, *reader;
+	char name[600];
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	reader = must_open(STORE_READ);
+	store_close(reader);
+	store_close(s);
+	reader = must_open(STORE_READ);
+	store_close(reader);
+	for (int i = 0; i < 2; i++) {
+		snprintf(name, sizeof name, "%s%s", path, ends[i]);
+		cr_expect(!file_exists(name), "%s", name);
+	}
+	leave();
+}
+
 static void write_text(const char *to, const char *text)
 {
 	cr_assert(file_write(to, text, strlen(text), NULL));
