@@ -1,6 +1,8 @@
 /* main.c: find the sub-command, run it, say what went wrong */
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/log.h"
@@ -32,12 +34,15 @@ static bool wants_help(int argc, char **argv)
 	return false;
 }
 
-/* A full disk behind standard output is a failure like others. */
+/* A full disk behind standard output is a failure like others; a reader who has had enough (`| head`) needs no message. */
 static int written(int status)
 {
+	struct pollfd out = {.fd = STDOUT_FILENO};
+
 	if (!fflush(stdout) && !ferror(stdout))
 		return status;
-	log_error("cannot write to standard output");
+	if (poll(&out, 1, 0) != 1 || !(out.revents & POLLERR))
+		log_error("cannot write to standard output");
 	return status ? status : 1;
 }
 
