@@ -136,6 +136,7 @@ static void normalise(struct tensor *t)
 		((uint8_t *)t->data)[i] = ((uint8_t *)t->data)[i] != 0;
 }
 
+/* p was unpacked into an arena that lives as long as a. */
 bool onnx_tensor(struct arena *a, const Onnx__TensorProto *p, const char *dir, struct tensor **out, struct err *e)
 {
 	struct tensor *t, shape = {0};
@@ -161,13 +162,15 @@ bool onnx_tensor(struct arena *a, const Onnx__TensorProto *p, const char *dir, s
 		return err_set(e, ERR_PARSE, "%zu bytes are not a whole number of elements of type %s", p->raw_data.len, dtype_name(dt));
 	if (have != n)
 		return err_set(e, ERR_PARSE, "%lld elements are announced, %lld are there", (long long)n, (long long)have);
-	t = tensor_new(a, dt, (int)p->n_dims, p->dims);
-	*out = t;
-	if (!p->has_raw_data)
+	if (p->has_raw_data && n) { /* unpacked into the arena, as aligned as all of it: weights of gigabytes are not copied again */
+		t = arena_memdup(a, &shape, sizeof shape);
+		t->data = p->raw_data.data;
+	} else {
+		t = tensor_new(a, dt, shape.nd, shape.dim);
 		copy_typed(p, t, n);
-	else if (n)
-		memcpy(t->data, p->raw_data.data, p->raw_data.len);
+	}
 	normalise(t);
+	*out = t;
 	return true;
 }
 
