@@ -121,12 +121,17 @@ static bool pow_infer(struct op_infer *c, struct err *e)
 	       op_infer_broadcast_all(c, c->node->in[0]->dtype, e);
 }
 
-/* The base's type is the result's; integers are raised in double, exact where the result fits 53 bits */
+/* The base's type is the result's; integers are raised in double, exact where the result fits 53 bits. A constant 2 is a product. */
 SCALAR(pow_)
 {
+	const struct tensor *known = op_known(op_arg(n, 1));
 	enum dtype t = in[0]->type.dtype, wide = t == DT_F64 || !dtype_is_float(t) || in[1]->type.dtype == DT_F64 ? DT_F64 : DT_F32;
 
-	(void)n;
+	if (dtype_is_float(t) && known && tensor_elements(known) == 1 && tensor_get_f64(known, 0) == 2) {
+		struct lir_expr *x = op_let(c, "x", in[0]);
+
+		return lir_mul(B, x, x);
+	}
 	return lir_cast(B, t, lir_call2(B, LIR_CALL_POW, lir_cast(B, wide, in[0]), lir_cast(B, wide, in[1])));
 }
 BINARY(POW, pow_infer, pow_);

@@ -1,7 +1,7 @@
 /* op_unary.c: element-wise operators of one input, most of them activations; formulas are ONNX's */
 #include <math.h>
 
-#include "ops/ops_calc.h"
+#include "ops/ops_math.h"
 
 #define B (&c->b)
 #define UNARY(id, infer_fn, fn) const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn}
@@ -43,7 +43,12 @@ static bool to_bool(struct op_infer *c, struct err *e)
 /* A math function on a float type; integers (Abs, Sign ... of them) are handled by their own operators. */
 static struct lir_expr *call(struct op_lower *c, enum lir_call f, struct lir_expr *x)
 {
-	return lir_call1(B, f, x);
+	switch (f) {
+	case LIR_CALL_EXP: return op_exp(c, x);
+	case LIR_CALL_TANH: return op_tanh(c, x);
+	case LIR_CALL_ERF: return op_erf(c, x);
+	default: return lir_call1(B, f, x);
+	}
 }
 
 #define CALL_OP(ID, fn, CALLID)                                                                                                    \
