@@ -147,8 +147,34 @@ static struct lir_expr *row_shift(struct op_lower *c, struct lir_buffer *in, str
 	return op_let(c, "shift", lir_select(B, lir_call1(B, LIR_CALL_ISINF, most), lir_imm(B, t, 0), most));
 }
 
+/* Sums and the like of rows, a vector at a time: no operator between the terms but one. */
+static bool by_vectors(enum kind k, enum lir_op *op)
+{
+	switch (k) {
+	case MAXIMUM: *op = LIR_MAX; return true;
+	case MINIMUM: *op = LIR_MIN; return true;
+	case PRODUCT: *op = LIR_MUL; return true;
+	case LOG_SUM_EXP: return false;
+	default: *op = LIR_ADD; return true;
+	}
+}
+
+static struct lir_expr *row_term(struct op_lower *c, struct op_space *s, void *user)
+{
+	enum kind k = *(enum kind *)user;
+	struct lir_expr *x = op_load_as(c, op_in(c, 0), s->index, DT_F32);
+
+	if (k == L1)
+		return op_abs(c, x);
+	if (k != L2 && k != SUM_SQUARE)
+		return x;
+	x = op_let(c, "x", x);
+	return lir_mul(B, x, x);
+}
+
 static bool lower(struct op_lower *c, enum kind k, struct err *e)
 {
+	enum lir_op op;
 	enum dtype t = c->node->in[0]->dtype, work = work_type(k, t);
 	struct lir_expr *shift = NULL, *r, *at[MAX_DIMS];
 	struct lir_buffer *in, *acc;
@@ -167,6 +193,13 @@ static bool lower(struct op_lower *c, enum kind k, struct err *e)
 	for (int d = 0; d < s.nd; d++)
 		if (!reduced[d] || keep)
 			at[nd++] = reduced[d] ? lir_int(B, 0) : s.index[d];
+	if (op_row_vectors(c, &s) && by_vectors(k, &op)) {
+		r = op_row_fold(c, &s, "acc", op, start(c, k, work), row_term, &k);
+		op_store(c, at, finish(c, k, r, NULL, op_space_inner(&s)));
+		op_outer_end(c, &s);
+		op_end(c);
+		return true;
+	}
 	if (k == LOG_SUM_EXP)
 		shift = row_shift(c, in, &s, work);
 	acc = op_acc(c, "acc", start(c, k, work));

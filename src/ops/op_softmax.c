@@ -3,7 +3,7 @@
  * From opset 13 on they work along one axis; before, on the tensor seen as a matrix whose rows end at the axis. Both are rows
  * of inner dims here.
  */
-#include "ops/ops_calc.h"
+#include "ops/ops_math.h"
 
 #define B (&c->b)
 
@@ -76,6 +76,44 @@ static struct lir_expr *row_sum(struct op_lower *c, struct op_space *s, struct l
 	return op_let(c, "total", op_acc_get(c, sum));
 }
 
+/* ---- a vector at a time ---- */
+
+struct row {
+	struct lir_expr *most, *total;
+};
+
+static struct lir_expr *term_of_max(struct op_lower *c, struct op_space *s, void *user)
+{
+	(void)user;
+	return element(c, s);
+}
+
+/* exp(x - most), left in the output. */
+static struct lir_expr *term_of_sum(struct op_lower *c, struct op_space *s, void *user)
+{
+	struct row *r = user;
+	struct lir_expr *x = op_let(c, "x", op_exp(c, lir_sub(B, element(c, s), r->most)));
+
+	lir_store(B, op_out(c, 0), s->index, x);
+	return x;
+}
+
+static void divide(struct op_lower *c, struct op_space *s, void *user)
+{
+	struct row *r = user;
+
+	op_store(c, s->index, lir_div(B, op_load_as(c, op_out(c, 0), s->index, DT_F32), r->total));
+}
+
+static void softmax_vectors(struct op_lower *c, struct op_space *s)
+{
+	struct row r;
+
+	r.most = op_row_fold(c, s, "most", LIR_MAX, op_lowest(c, DT_F32), term_of_max, NULL);
+	r.total = op_row_fold(c, s, "total", LIR_ADD, lir_imm(B, DT_F32, 0), term_of_sum, &r);
+	op_row_each(c, s, divide, &r);
+}
+
 static bool softmax_lower(struct op_lower *c, struct err *e)
 {
 	enum dtype t = c->node->in[0]->dtype;
@@ -85,6 +123,12 @@ static bool softmax_lower(struct op_lower *c, struct err *e)
 
 	if (!open_rows(c, &s, e))
 		return false;
+	if (op_row_vectors(c, &s)) {
+		softmax_vectors(c, &s);
+		op_outer_end(c, &s);
+		op_end(c);
+		return true;
+	}
 	most = row_max(c, &s);
 	total = row_sum(c, &s, most, keep);
 	op_inner_begin(c, &s);

@@ -237,3 +237,66 @@ struct lir_expr *op_inner_number(struct op_lower *c, const struct op_space *s)
 			x = lir_add(B, lir_mul(B, x, lir_int(B, s->dim[d])), s->index[d]);
 	return x;
 }
+
+/* ---- rows ---- */
+
+bool op_row_vectors(const struct op_lower *c, const struct op_space *s)
+{
+	for (int d = 0; d < s->nd - 1; d++)
+		if (s->inner[d])
+			return false;
+	return s->nd && s->inner[s->nd - 1] && c->target->lanes > 1 && s->dim[s->nd - 1] >= c->target->lanes && op_all_f32(c->node);
+}
+
+/* Opens the loop over whole vectors of the row, or over the elements behind them; false when there are none. */
+static bool row_begin(struct op_lower *c, struct op_space *s, bool vectors)
+{
+	int64_t n = s->dim[s->nd - 1], lanes = c->target->lanes, whole = n / lanes;
+	struct lir_expr *at;
+
+	if (!vectors && n % lanes == 0)
+		return false;
+	at = lir_for(B, vectors ? "v" : "t", vectors ? whole : n % lanes, LIR_SERIAL);
+	s->index[s->nd - 1] = vectors ? lir_mul(B, at, lir_int(B, lanes)) : lir_add(B, at, lir_int(B, whole * lanes));
+	c->lanes = vectors ? (int)lanes : 0;
+	return true;
+}
+
+static void row_end(struct op_lower *c)
+{
+	c->lanes = 0;
+	lir_end(B);
+}
+
+void op_row_each(struct op_lower *c, struct op_space *s, void (*body)(struct op_lower *c, struct op_space *s, void *user),
+		 void *user)
+{
+	for (int vectors = 1; vectors >= 0; vectors--)
+		if (row_begin(c, s, vectors)) {
+			body(c, s, user);
+			row_end(c);
+		}
+}
+
+struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char *name, enum lir_op op, struct lir_expr *init,
+			     struct lir_expr *(*term)(struct op_lower *c, struct op_space *s, void *user), void *user)
+{
+	struct lir_buffer *many, *one;
+	struct lir_expr *all, *r;
+
+	c->lanes = c->target->lanes;
+	many = op_acc(c, name, init);
+	row_begin(c, s, true);
+	op_acc_set(c, many, lir_binary(B, op, op_acc_get(c, many), term(c, s, user)));
+	row_end(c);
+	all = op_let(c, "all", op_acc_get(c, many));
+	r = lir_lane(B, all, 0);
+	for (int l = 1; l < c->target->lanes; l++)
+		r = lir_binary(B, op, r, lir_lane(B, all, l));
+	one = op_acc(c, name, r);
+	if (row_begin(c, s, false)) {
+		op_acc_set(c, one, lir_binary(B, op, op_acc_get(c, one), term(c, s, user)));
+		row_end(c);
+	}
+	return op_let(c, name, op_acc_get(c, one));
+}

@@ -76,7 +76,7 @@ struct op_space {
 	int64_t dim[MAX_DIMS];
 	bool inner[MAX_DIMS];
 	struct lir_expr *index[MAX_DIMS + 1]; /* of the open loops; behind them a 0 */
-	struct lir_nest nest;             /* private: of the outer loops */
+	struct lir_nest nest;                 /* private: of the outer loops */
 };
 
 /* All dims outer; in a kernel with lanes the last one, a block, is left out: an iteration is a whole block. */
@@ -87,5 +87,16 @@ void op_outer_end(struct op_lower *c, struct op_space *s);
 /* May be opened and closed several times inside the outer loops. */
 void op_inner_begin(struct op_lower *c, struct op_space *s);
 void op_inner_end(struct op_lower *c, struct op_space *s);
+/* ---- rows of f32 along the last dim, a vector at a time ---- */
+
+/* The only inner dim is the last, everything is f32, and a row is at least one vector of the target. */
+bool op_row_vectors(const struct op_lower *c, const struct op_space *s);
+/* Calls body at s->index for every vector of the row (with op_lower.lanes set), then for each element that is left. */
+void op_row_each(struct op_lower *c, struct op_space *s, void (*body)(struct op_lower *c, struct op_space *s, void *user),
+		 void *user);
+/* init op term op term ... over the row, named; the vectors' lanes are folded at the end of their loop. */
+struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char *name, enum lir_op op, struct lir_expr *init,
+			     struct lir_expr *(*term)(struct op_lower *c, struct op_space *s, void *user), void *user);
+
 /* Row-major number of the current element among the inner ones. */
 struct lir_expr *op_inner_number(struct op_lower *c, const struct op_space *s);

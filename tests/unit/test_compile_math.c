@@ -1,4 +1,4 @@
-/* test_compile_math.c: exp, tanh and erf of vectors against the C library's in double */
+/* test_compile_math.c: exp, tanh and erf of vectors against the C library's in double; rows by vectors against rows by elements */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -75,4 +75,54 @@ TEST(compile_math, vectors_of_exp_tanh_and_erf_are_nearly_the_librarys)
 	cr_expect_leq(worst(GIR_EXP, exp), 2);
 	cr_expect_leq(worst(GIR_TANH, tanh), 3);
 	cr_expect_leq(worst(GIR_ERF, erf), 5);
+}
+
+/* y = op(x) over the last dim of a 3 x 5 x n tensor, at a level. */
+static struct tensor *rows(struct arena *a, enum gir_op op, int64_t n, int level, int lanes)
+{
+	struct gir_graph *g = gir_new(a, "rows", 11);
+	struct gir_value *x = gir_value_typed(g, "x", DT_F32, 3, (int64_t[]){3, 5, n}), *y = gir_value(g, "y");
+	struct tensor *in = tensor_new(a, DT_F32, 3, x->dim), *out;
+	struct gir_node *node = gir_node(g, "f", op, 1, &x, 1, &y);
+	struct comp_program *p;
+	struct err e = {0};
+
+	for (int64_t i = 0; i < tensor_elements(in); i++)
+		((float *)in->data)[i] = 3 * sinf((float)(i * i % 1009));
+	vec_push(a, &g->inputs, x);
+	gir_append(g, node);
+	if (op == GIR_SOFTMAX)
+		gir_set_int(g, node, "axis", 2);
+	else
+		gir_set_ints(g, node, "axes", (int64_t[]){-1}, 1);
+	vec_push(a, &g->outputs, y);
+	cr_assert(comp_program(a, g, &(struct comp_options){.opt_level = level, .lanes = lanes}, &p, &e), "%s", err_text(&e));
+	cr_assert(comp_interpret(a, p, (const struct tensor *const *)&in, &out, &e), "%s", err_text(&e));
+	return out;
+}
+
+TEST(compile_math, rows_by_vectors_give_what_rows_by_elements_give)
+{
+	static const enum gir_op ops[] = {GIR_SOFTMAX,  GIR_REDUCEMEAN, GIR_REDUCESUM,       GIR_REDUCEMAX,    GIR_REDUCEMIN,
+					  GIR_REDUCEL1, GIR_REDUCEL2,   GIR_REDUCESUMSQUARE, GIR_REDUCELOGSUM, GIR_REDUCELOGSUMEXP};
+	static const int lanes[] = {4, 8, 16};
+	static const int64_t lengths[] = {3, 16, 37, 64};
+
+	for (size_t o = 0; o < sizeof ops / sizeof *ops; o++)
+		for (int l = 0; l < 3; l++)
+			for (int k = 0; k < 4; k++) {
+				struct arena *a = arena_new(NULL);
+				struct tensor *plain = rows(a, ops[o], lengths[k], 0, 1),
+					      *vectors = rows(a, ops[o], lengths[k], 3, lanes[l]);
+
+				cr_assert_eq(tensor_elements(plain), tensor_elements(vectors));
+				for (int64_t i = 0; i < tensor_elements(plain); i++) {
+					double x = tensor_get_f64(plain, i), y = tensor_get_f64(vectors, i);
+
+					cr_expect((isnan(x) && isnan(y)) || fabs(x - y) <= 2e-5 * fmax(1, fabs(x)),
+						  "%s, %d of %d lanes: %g and %g", gir_op_info(ops[o])->name, (int)lengths[k],
+						  lanes[l], x, y);
+				}
+				arena_free(a);
+			}
 }
