@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ops/ops_conv.h"
+#include "ops/ops_product.h"
 
 #define B (&c->b)
 
@@ -65,6 +66,34 @@ static bool infer(struct op_infer *c, struct err *e)
 	       op_conv_set_out(c, &v, in[0]->dtype, e);
 }
 
+/* The bias of the channel that output element `at` (by groups) belongs to. */
+static struct lir_expr *add_bias(struct op_lower *c, void *user, struct lir_expr *const *at, struct lir_expr *sum)
+{
+	const struct op_conv *v = user;
+	struct lir_expr *channel = lir_add(B, lir_mul(B, at[1], lir_int(B, v->out_channels)), at[2]);
+
+	return op_arg(c->node, 2) ? lir_add(B, sum, lir_load(B, op_in(c, 2), &channel)) : sum;
+}
+
+/* One tap, stride 1, plain images: a matrix product for each group. *done: whether it was lowered so. */
+static void lower_products(struct op_lower *c, struct op_conv *v, bool *done)
+{
+	const struct gir_value *x = c->node->in[0];
+	struct op_product p = {.m = v->out_channels, .k = v->in_channels, .finish = add_bias, .user = v, .groups = v->groups};
+
+	*done = false;
+	if (x->nd != 4 || x->block)
+		return;
+	for (int d = 0; d < 2; d++)
+		if (v->w.kernel[d] != 1 || v->w.stride[d] != 1 || v->w.in[d] != v->w.out[d])
+			return;
+	p.n = v->w.out[0] * v->w.out[1];
+	p.a = (struct op_matrix){1, 3, {v->groups, p.m, p.k}};
+	p.b = (struct op_matrix){0, 4, {x->dim[0], v->groups, p.k, p.n}};
+	if (op_product_fits(c, &p))
+		*done = op_product_lower(c, &p);
+}
+
 static bool lower(struct op_lower *c, struct err *e)
 {
 	struct gir_value *const *in = c->node->in;
@@ -72,11 +101,15 @@ static bool lower(struct op_lower *c, struct err *e)
 	struct lir_buffer *x, *w, *bias, *acc;
 	struct op_space s;
 	struct op_conv v;
+	bool done;
 
 	if (!op_conv_read(c->node, in[0], in[1], &v, e))
 		return false;
 	if (c->node->out[0]->block)
 		return op_conv_lower_blocked(c, &v, e);
+	lower_products(c, &v, &done);
+	if (done)
+		return true;
 	op_begin(c, "");
 	x = op_in(c, 0);
 	w = op_in(c, 1);

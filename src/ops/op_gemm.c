@@ -82,7 +82,8 @@ static bool lower(struct op_lower *c, struct err *e)
 
 	if (!read_gemm(c->node, &g, e))
 		return false;
-	tiles = (struct op_product){g.m, g.n, g.k, g.trans_a, g.trans_b, finish, &g};
+	tiles = (struct op_product){.a = op_matrix_of(c, 0), .b = op_matrix_of(c, 1), .m = g.m, .n = g.n, .k = g.k, .trans_a = g.trans_a,
+				    .trans_b = g.trans_b, .finish = finish, .user = &g};
 	if (op_product_fits(c, &tiles))
 		return op_product_lower(c, &tiles);
 	op_begin(c, "");

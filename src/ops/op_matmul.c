@@ -83,7 +83,7 @@ static bool lower(struct op_lower *c, struct err *e)
 
 	if (!read_product(c->node->in[0], c->node->in[1], &p, e))
 		return false;
-	tiles = (struct op_product){.k = p.k};
+	tiles = (struct op_product){.a = op_matrix_of(c, 0), .b = op_matrix_of(c, 1), .k = p.k};
 	if (p.row && p.column) {
 		tiles.m = p.dim[p.nd - 2];
 		tiles.n = p.dim[p.nd - 1];

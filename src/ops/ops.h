@@ -76,6 +76,7 @@ struct op_lower {
 	struct op_open *open;       /* private: arguments of the open kernel */
 	/* Set before op_begin, back to 0 by op_end: */
 	bool flat;                  /* blocked tensors are seen with one spatial dim: [N, blocks, H * W, lanes] */
+	int64_t groups;             /* > 0: plain images are seen as [N, groups, C / groups, H * W] */
 	int lanes;                  /* > 1: op_load_as, op_acc and op_space_of work on whole blocks of channels */
 };
 
@@ -87,6 +88,7 @@ void op_end(struct op_lower *c);
  * after fusion: op_out(c, 0) is the end of the chain. Reading an output that the same kernel wrote is allowed. */
 struct lir_buffer *op_in(struct op_lower *c, uint32_t i);
 struct lir_buffer *op_value(struct op_lower *c, struct gir_value *v); /* any value, as input */
+struct lir_buffer *op_view(struct op_lower *c, struct gir_value *v, int nd, const int64_t *dim); /* with other dims, as many elements */
 struct lir_buffer *op_out(struct op_lower *c, uint32_t i);
 struct lower_temp *op_temp(struct op_lower *c, const char *name, enum dtype t, int nd, const int64_t *dim);
 struct lir_buffer *op_temp_out(struct op_lower *c, struct lower_temp *t); /* this kernel writes it */

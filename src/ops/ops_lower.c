@@ -33,6 +33,7 @@ void op_end(struct op_lower *c)
 	vec_push(c->a, &c->kernels, k);
 	c->open = NULL;
 	c->flat = false;
+	c->groups = 0;
 	c->lanes = 0;
 }
 
@@ -64,6 +65,11 @@ static int stored_dims(const struct op_lower *c, const struct gir_value *v, int6
 {
 	int nd = gir_stored_dims(v, dim);
 
+	if (c->groups && v->nd == 4) {
+		int64_t split = v->dim[1] == 1 ? 1 : c->groups;
+
+		memcpy(dim, (int64_t[]){v->dim[0], split, v->dim[1] / split, v->dim[2] * v->dim[3]}, 4 * sizeof *dim);
+	}
 	if (!c->flat || !v->block)
 		return nd;
 	for (int d = 3; d + 1 < nd; d++)
@@ -77,6 +83,11 @@ struct lir_buffer *op_value(struct op_lower *c, struct gir_value *v)
 	int64_t dim[MAX_DIMS];
 	int nd = stored_dims(c, v, dim);
 
+	return param(c, (struct lower_arg){.value = v}, "in", v->dtype, nd, dim, false);
+}
+
+struct lir_buffer *op_view(struct op_lower *c, struct gir_value *v, int nd, const int64_t *dim)
+{
 	return param(c, (struct lower_arg){.value = v}, "in", v->dtype, nd, dim, false);
 }
 

@@ -9,49 +9,81 @@
 
 struct product {
 	const struct op_product *p;
-	int lanes, vectors, nbatch;
+	int lanes, vectors, nbatch, nd; /* of the output: nbatch + 2 dims */
+	int64_t dim[MAX_BATCH + 2];
 	int64_t rows, vectors_all;          /* pixels of a tile; vectors that cover n */
-	int64_t batch[MAX_BATCH];           /* dims of the output's stack */
 	struct lower_temp *packed, *padded; /* padded: the sums, with n rounded up; NULL when n needs none */
 	struct lir_buffer *a, *b, *out;     /* of the open kernel */
 	struct lir_expr *at[MAX_BATCH], *row, *group,
 	    *i; /* of the tile at hand: in the stack, first row, vectors, position in the sum */
 };
 
-bool op_product_fits(const struct op_lower *c, const struct op_product *p)
+struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input)
 {
-	const struct gir_node *n = c->node;
+	const struct gir_value *v = c->node->in[input];
+	struct op_matrix m = {.input = input, .nd = v->nd};
 
-	return c->target->lanes > 1 && op_all_f32(n) && n->in[0]->nd >= 2 && n->in[1]->nd >= 2 && n->in[0]->nd <= 2 + MAX_BATCH &&
-	       n->in[1]->nd <= 2 + MAX_BATCH && p->n >= c->target->lanes && p->m > 0 && p->k > 0 && p->m * p->n >= MIN_WORK / p->k;
+	memcpy(m.dim, v->dim, sizeof m.dim);
+	return m;
 }
 
-/* The matrix of input v that belongs to the place in the output's stack: its own stack's dims, of which those of 1 stay. */
-static int stack_index(struct op_lower *c, const struct product *q, const struct gir_value *v, struct lir_expr **at)
+/* Seen by groups, what is fused must be an image of the same pixels, one number per channel, or one number. */
+static bool fused_by_groups(const struct gir_node *n)
 {
-	int own = v->nd - 2;
+	const struct gir_value *out = n->out[0];
+
+	for (uint32_t k = 0; k < n->nfused; k++)
+		for (uint32_t i = 0; i < n->fused[k].node->nin; i++) {
+			const struct gir_value *v = n->fused[k].node->in[i];
+			int64_t elements;
+
+			if (!v || i == n->fused[k].slot || (dims_elements(v->dim, v->nd, &elements) && elements == 1))
+				continue;
+			if (v->nd != 4 || (v->dim[1] != 1 && v->dim[1] != out->dim[1]) ||
+			    ((v->dim[2] != out->dim[2] || v->dim[3] != out->dim[3]) && v->dim[2] * v->dim[3] != 1))
+				return false;
+		}
+	return true;
+}
+
+bool op_product_fits(const struct op_lower *c, const struct op_product *p)
+{
+	return c->target->lanes > 1 && op_all_f32(c->node) && p->a.nd >= 2 && p->b.nd >= 2 && p->a.nd <= 2 + MAX_BATCH &&
+	       p->b.nd <= 2 + MAX_BATCH && p->n >= c->target->lanes && p->m > 0 && p->k > 0 && p->m * p->n >= MIN_WORK / p->k &&
+	       (!p->groups || fused_by_groups(c->node));
+}
+
+/* The matrix that belongs to the place in the output's stack: its own stack's dims, of which those of 1 stay. */
+static int stack_index(struct op_lower *c, const struct product *q, const struct op_matrix *m, struct lir_expr **at)
+{
+	int own = m->nd - 2;
 
 	for (int d = 0; d < own; d++)
-		at[d] = v->dim[d] == 1 ? lir_int(B, 0) : q->at[q->nbatch - own + d];
+		at[d] = m->dim[d] == 1 ? lir_int(B, 0) : q->at[q->nbatch - own + d];
 	return own;
+}
+
+static struct lir_buffer *matrix(struct op_lower *c, const struct op_matrix *m)
+{
+	return op_view(c, c->node->in[m->input], m->nd, m->dim);
 }
 
 static void pack(struct op_lower *c, struct product *q)
 {
-	const struct gir_value *v = c->node->in[1];
-	int own = v->nd - 2, width = q->vectors * q->lanes;
+	const struct op_matrix *m = &q->p->b;
+	int own = m->nd - 2, width = q->vectors * q->lanes;
 	int64_t dim[MAX_BATCH + 3];
 	struct lir_expr *at[MAX_DIMS], *col, *x, *k;
 	struct lir_buffer *in;
 	struct lir_nest nest;
 
-	memcpy(dim, v->dim, sizeof *dim * (size_t)own);
+	memcpy(dim, m->dim, sizeof *dim * (size_t)own);
 	dim[own] = q->vectors_all / q->vectors;
 	dim[own + 1] = q->p->k;
 	dim[own + 2] = width;
 	q->packed = op_temp(c, "packed", DT_F32, own + 3, dim);
 	op_begin(c, "pack");
-	in = op_in(c, 1);
+	in = matrix(c, m);
 	nest = lir_nest_over(B, own + 3, dim);
 	memcpy(at, nest.index, sizeof *at * (size_t)own);
 	k = nest.index[own + 1];
@@ -76,7 +108,7 @@ static struct lir_expr *weight(struct op_lower *c, void *user, struct lir_expr *
 {
 	struct product *q = user;
 	struct lir_expr *at[MAX_DIMS];
-	int own = stack_index(c, q, c->node->in[1], at);
+	int own = stack_index(c, q, &q->p->b, at);
 
 	at[own] = q->group;
 	at[own + 1] = q->i;
@@ -88,7 +120,7 @@ static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i
 {
 	struct product *q = user;
 	struct lir_expr *at[MAX_DIMS], *row = lir_add(B, q->row, i);
-	int own = stack_index(c, q, c->node->in[0], at);
+	int own = stack_index(c, q, &q->p->a, at);
 
 	(void)j;
 	at[own] = q->p->trans_a ? q->i : row;
@@ -138,9 +170,10 @@ static void sum(struct op_lower *c, struct product *q)
 	struct lir_expr *part, *rest;
 
 	for (int d = 0; d < q->nbatch; d++)
-		stack *= q->batch[d];
+		stack *= q->dim[d];
+	c->groups = q->p->groups;
 	op_begin(c, q->padded ? "sum" : "");
-	q->a = op_in(c, 0);
+	q->a = matrix(c, &q->p->a);
 	q->b = op_temp_in(c, q->packed);
 	q->out = q->padded ? op_temp_out(c, q->padded) : op_out(c, 0);
 	part = lir_for(B, "part", stack * groups * tiles, LIR_PARALLEL);
@@ -149,8 +182,8 @@ static void sum(struct op_lower *c, struct product *q)
 	q->group = op_let(c, "group", lir_mod(B, rest, lir_int(B, groups)));
 	rest = op_let(c, "stack", lir_div(B, rest, lir_int(B, groups)));
 	for (int d = q->nbatch - 1; d >= 0; d--) {
-		q->at[d] = q->batch[d] == 1 ? lir_int(B, 0) : op_let(c, "at", lir_mod(B, rest, lir_int(B, q->batch[d])));
-		rest = lir_div(B, rest, lir_int(B, q->batch[d]));
+		q->at[d] = q->dim[d] == 1 ? lir_int(B, 0) : op_let(c, "at", lir_mod(B, rest, lir_int(B, q->dim[d])));
+		rest = lir_div(B, rest, lir_int(B, q->dim[d]));
 	}
 	if (q->p->m % q->rows)
 		lir_if(B, lir_binary(B, LIR_LE, lir_add(B, q->row, lir_int(B, q->rows)), lir_int(B, q->p->m)));
@@ -181,6 +214,7 @@ static void finish(struct op_lower *c, struct product *q)
 	struct lir_buffer *out;
 	struct lir_nest nest;
 
+	c->groups = q->p->groups;
 	op_begin(c, "");
 	q->a = op_temp_in(c, q->padded);
 	out = op_out(c, 0);
@@ -199,18 +233,21 @@ static void finish(struct op_lower *c, struct product *q)
 bool op_product_lower(struct op_lower *c, const struct op_product *p)
 {
 	const struct gir_value *out = c->node->out[0];
-	struct product q = {.p = p, .lanes = c->target->lanes, .nbatch = out->nd - 2};
-	int64_t pixels, dim[MAX_DIMS];
+	struct product q = {.p = p, .lanes = c->target->lanes, .nd = out->nd};
+	int64_t pixels, dim[MAX_BATCH + 2];
 
-	memcpy(q.batch, out->dim, sizeof *q.batch * (size_t)q.nbatch);
+	memcpy(q.dim, out->dim, sizeof *q.dim * (size_t)q.nd);
+	if (p->groups)
+		memcpy(q.dim, (int64_t[]){out->dim[0], p->groups, p->m, p->n}, 4 * sizeof *q.dim);
+	q.nbatch = q.nd - 2;
 	q.vectors_all = (p->n + q.lanes - 1) / q.lanes;
 	op_tile_size(q.lanes, q.vectors_all, &q.vectors, &pixels);
 	q.rows = op_tile_step(p->m, pixels);
 	pack(c, &q);
 	if (p->n % q.lanes) {
-		memcpy(dim, out->dim, sizeof dim);
-		dim[out->nd - 1] = q.vectors_all * q.lanes;
-		q.padded = op_temp(c, "sums", DT_F32, out->nd, dim);
+		memcpy(dim, q.dim, sizeof dim);
+		dim[q.nd - 1] = q.vectors_all * q.lanes;
+		q.padded = op_temp(c, "sums", DT_F32, q.nd, dim);
 	}
 	sum(c, &q);
 	if (q.padded)

@@ -5,15 +5,27 @@
 #pragma once
 #include "ops/ops_tile.h"
 
+/* An input of the node, seen as a stack of matrices: the last two dims. */
+struct op_matrix {
+	uint32_t input;
+	int nd;
+	int64_t dim[MAX_DIMS];
+};
+
 struct op_product {
+	struct op_matrix a, b;
 	int64_t m, n, k;
 	bool trans_a, trans_b;
 	/* Finishes a sum (one element or a vector) for output element `at`; NULL: as it is. */
 	struct lir_expr *(*finish)(struct op_lower *c, void *user, struct lir_expr *const *at, struct lir_expr *sum);
 	void *user;
+	/* > 0: the output, an image, and all images fused to it are seen as [N, groups, channels of a group, pixels] */
+	int64_t groups;
 };
 
-/* Inputs 0 and 1 and everything fused are f32 matrices (or stacks of matrices that broadcast), large enough for tiles. */
+struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input); /* as it is */
+
+/* Everything is f32, of dims that fit, and large enough for tiles. */
 bool op_product_fits(const struct op_lower *c, const struct op_product *p);
 /* The whole lowering: `pack` brings B into the order in which it is read (once, when it is constant); where n is not a multiple of
  * the lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. */

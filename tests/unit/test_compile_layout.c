@@ -61,7 +61,7 @@ static struct gir_value *typed(struct net *n, struct gir_value *v)
 
 static struct gir_value *conv(struct net *n, struct gir_value *x)
 {
-	static const int64_t widths[] = {3, 8, 10, 16, 24, 32, 48};
+	static const int64_t widths[] = {3, 8, 10, 16, 24, 33, 48};
 	int64_t c = x->dim[1], groups = 1, out = widths[draw(n, 0, 6)], k[2] = {draw(n, 1, 3), draw(n, 1, 3)},
 		stride[2] = {draw(n, 1, 2), 1};
 	int64_t dilation[2] = {1, draw(n, 1, 2)}, pads[4] = {draw(n, 0, 1), draw(n, 0, 2), draw(n, 0, 1), draw(n, 0, 2)};
@@ -73,9 +73,13 @@ static struct gir_value *conv(struct net *n, struct gir_value *x)
 	else if (draw(n, 0, 3) == 0 && c % 32 == 0) {
 		groups = 2;
 		out = 32 * draw(n, 1, 2);
-	} else if (draw(n, 0, 3) == 0) {
+	} else if (draw(n, 0, 1) == 0) { /* one tap; with groups that are no whole blocks it stays plain */
 		k[0] = k[1] = stride[0] = dilation[1] = 1;
 		memset(pads, 0, sizeof pads);
+		if (c % 3 == 0) {
+			groups = 3;
+			out = 3 * draw(n, 2, 20);
+		}
 	}
 	while (pads[0] + pads[2] + x->dim[2] < k[0])
 		pads[2]++;
@@ -229,7 +233,7 @@ TEST(compile_layout, blocked_networks_give_the_numbers_of_plain_ones)
 	static const int lanes[] = {4, 8, 16};
 	int used = 0;
 
-	for (uint64_t seed = 1; seed <= 60; seed++) {
+	for (uint64_t seed = 1; seed <= 90; seed++) {
 		struct arena *a = arena_new(NULL);
 		struct net n = make(a, seed);
 		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **blocked;
@@ -244,5 +248,5 @@ TEST(compile_layout, blocked_networks_give_the_numbers_of_plain_ones)
 				     worst(blocked[i], plain[i]));
 		arena_free(a);
 	}
-	cr_expect_eq(used, 60);
+	cr_expect_geq(used, 85);
 }
