@@ -172,9 +172,6 @@ static bool check_mutations(struct arena *a, const struct config_campaign *c, co
 		*key = arena_printf(a, "mutations[%zu].%s", i + 1, m->variant ? "variant" : "target");
 		if (m->preset && (m->variant || m->target))
 			return err_set(e, ERR_USAGE, "'%s' goes with an operator, not with a preset", *key);
-		*key = arena_printf(a, "mutations[%zu].target", i + 1);
-		if (m->target && m->sites_text && parsed.sites == SITES_ALL)
-			return err_set(e, ERR_USAGE, "'%s' does not go with 'sites: all', which is everywhere", *key);
 	}
 	return true;
 }

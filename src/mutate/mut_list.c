@@ -34,6 +34,11 @@ const struct mut_preset *mut_preset_find(const char *name)
 	return NULL;
 }
 
+bool mut_touches(const struct mutant *m, const char *target)
+{
+	return (m->all && !strcmp(m->target, "*")) || !strcmp(m->target, target);
+}
+
 unsigned mut_count_variants(const struct mut_op *op)
 {
 	unsigned n = 0;
@@ -93,16 +98,22 @@ static char *unescape(struct arena *a, const char *s, size_t n)
 struct lister {
 	struct arena *a, *scratch;
 	const struct mut_subject *s;
-	struct map *seen;                 /* ids */
+	struct map *seen; /* ids */
 	VEC(struct mutant) out;
 	uint64_t random;
 };
 
-static void add(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const char *target, bool all, uint32_t ordinal,
-                unsigned variant, uint64_t sites)
+static void add(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const char *target, bool all,
+		uint32_t ordinal, unsigned variant, uint64_t sites)
 {
-	struct mutant m = {.op = op, .label = spec->label, .target = target ? target : "*", .all = all, .ordinal = ordinal, .variant = variant,
-	                   .sites = sites, .id = mut_id(l->a, op, target, all, ordinal, variant)};
+	struct mutant m = {.op = op,
+			   .label = spec->label,
+			   .target = target ? target : "*",
+			   .all = all,
+			   .ordinal = ordinal,
+			   .variant = variant,
+			   .sites = sites,
+			   .id = mut_id(l->a, op, target, all, ordinal, variant)};
 
 	if (map_has(l->seen, m.id))
 		return;
@@ -132,22 +143,50 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-static void list_all(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const struct mut_sites *sites, uint64_t wanted)
+/* The row that says that a spec found nothing. What limited it is part of the id, so that no other spec's mutants have it. */
+static void list_nothing(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, uint64_t wanted)
 {
-	for (unsigned v = 0; op->variant[v]; v++) {
-		uint64_t n = 0;
+	bool range = spec->pick == MUT_RANGE;
 
-		if (!(wanted >> v & 1))
-			continue;
-		for (size_t i = 0; i < sites->v.n; i++)
-			n += sites->v.v[i].variants >> v & 1;
-		add(l, spec, op, NULL, true, 0, v, n);
-	}
+	add(l, spec, op, range ? NULL : spec->target_glob, !range, range ? (uint32_t)spec->first : 0,
+	    (unsigned)__builtin_ctzll(wanted), 0);
 }
 
-static void list_each(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const struct mut_sites *sites, uint64_t wanted)
+/* One mutant per variant over every site; where targets are named, one per target and variant. */
+static void list_all(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const struct mut_sites *sites,
+		     uint64_t wanted)
 {
-	size_t before = l->out.n;
+	uint64_t n[MUT_MAX_VARIANTS] = {0};
+	bool found = false;
+
+	for (size_t i = 0; i < sites->v.n; i++) {
+		const struct mut_site *site = &sites->v.v[i];
+		const char *target = mut_target_name(l->s, op, site->target);
+		bool last = i + 1 == sites->v.n || (spec->target_glob && site[1].target != site->target);
+
+		if (spec->target_glob && fnmatch(spec->target_glob, target, 0))
+			continue;
+		for (unsigned v = 0; op->variant[v]; v++) {
+			n[v] += site->variants >> v & 1;
+			if (last && spec->target_glob && n[v] && wanted >> v & 1) {
+				add(l, spec, op, target, true, 0, v, n[v]);
+				found = true;
+			}
+		}
+		if (last && spec->target_glob)
+			memset(n, 0, sizeof n);
+	}
+	for (unsigned v = 0; op->variant[v] && !spec->target_glob; v++)
+		if (wanted >> v & 1)
+			add(l, spec, op, NULL, true, 0, v, n[v]);
+	if (!found && spec->target_glob)
+		list_nothing(l, spec, op, wanted);
+}
+
+static void list_each(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const struct mut_sites *sites,
+		      uint64_t wanted)
+{
+	bool found = false;
 
 	for (size_t i = 0; i < sites->v.n; i++) {
 		const struct mut_site *site = &sites->v.v[i];
@@ -158,14 +197,16 @@ static void list_each(struct lister *l, const struct mut_spec *spec, const struc
 		if (spec->target_glob && fnmatch(spec->target_glob, target, 0))
 			continue;
 		for (unsigned v = 0; op->variant[v]; v++)
-			if (site->variants & wanted & 1ull << v)
+			if (site->variants & wanted & 1ull << v) {
 				add(l, spec, op, target, false, site->ordinal, v, 1);
+				found = true;
+			}
 	}
-	if (l->out.n == before && wanted)
-		add(l, spec, op, NULL, true, 0, (unsigned)__builtin_ctzll(wanted), 0);
+	if (!found)
+		list_nothing(l, spec, op, wanted);
 }
 
-/* Selection sampling (Knuth, TAOCP 2, 3.4.2 S): one pass, order kept. */
+/* Selection sampling (Knuth, TAOCP 2, 3.4.2 S): one pass, order kept. What is not drawn may still be listed by a later spec. */
 static void sample(struct lister *l, size_t first, uint64_t count)
 {
 	uint64_t sites = 0, seen = 0, kept = 0;
@@ -175,8 +216,10 @@ static void sample(struct lister *l, size_t first, uint64_t count)
 		sites += l->out.v[i].sites > 0;
 	for (size_t i = first; i < l->out.n; i++) {
 		if (l->out.v[i].sites) {
-			if (next_random(&l->random) % (sites - seen++) >= (count > kept ? count - kept : 0))
+			if (next_random(&l->random) % (sites - seen++) >= (count > kept ? count - kept : 0)) {
+				map_del(l->seen, l->out.v[i].id);
 				continue;
+			}
 			kept++;
 		}
 		l->out.v[to++] = l->out.v[i];
@@ -206,15 +249,16 @@ static bool list_spec(struct lister *l, const struct mut_spec *spec, struct err 
 		arena_free(l->scratch);
 	}
 	if (!matched)
-		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s; 'mutatenn operators' lists them", spec->operator_glob,
-		               spec->variant_glob ? " with variant " : "", spec->variant_glob ? spec->variant_glob : "");
+		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s; 'mutatenn operators' lists them",
+			       spec->operator_glob, spec->variant_glob ? " with variant " : "",
+			       spec->variant_glob ? spec->variant_glob : "");
 	if (spec->pick == MUT_SAMPLE)
 		sample(l, first, spec->count);
 	return true;
 }
 
-bool mut_list(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed, struct mutant **out, size_t *n,
-              struct err *e)
+bool mut_list(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed,
+	      struct mutant **out, size_t *n, struct err *e)
 {
 	struct lister l = {.a = a, .s = s, .seen = map_new(a), .random = seed};
 
@@ -307,12 +351,12 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 	mut_find_sites(a, s, out->op, &sites);
 	for (size_t i = 0; i < sites.v.n; i++) {
 		const struct mut_site *site = &sites.v.v[i];
-		bool here = (out->all && !strcmp(out->target, "*")) || !strcmp(mut_target_name(s, out->op, site->target), out->target);
 
-		out->sites += here && (out->all || site->ordinal == out->ordinal) && (site->variants >> out->variant & 1);
+		out->sites += mut_touches(out, mut_target_name(s, out->op, site->target)) &&
+			      (out->all || site->ordinal == out->ordinal) && (site->variants >> out->variant & 1);
 	}
-	if (!out->sites && !out->all)
+	if (!out->sites && (!out->all || strcmp(out->target, "*")))
 		return err_set(e, ERR_USAGE, "'%s': %s '%s' has no such site of this operator at this --opt-level", id,
-		               out->op->kind == MUT_LOOP ? "kernel" : "node", out->target);
+			       out->op->kind == MUT_LOOP ? "kernel" : "node", out->target);
 	return true;
 }

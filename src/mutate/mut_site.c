@@ -59,12 +59,15 @@ bool mut_apply_loop(struct arena *a, const struct mut_subject *s, const struct m
 	*func = ARENA_ARRAY(a, struct lir_func *, s->nfuncs);
 	if (m->all) {
 		mut_find_sites(scratch, s, m->op, &sites);
-		for (size_t i = 0; i < sites.v.n; i++)
-			if (sites.v.v[i].variants >> m->variant & 1)
-				(*func)[sites.v.v[i].target] = s->func[sites.v.v[i].target];
+		for (size_t i = 0; i < sites.v.n; i++) {
+			uint32_t k = sites.v.v[i].target;
+
+			if ((sites.v.v[i].variants >> m->variant & 1) && mut_touches(m, s->func[k]->name))
+				(*func)[k] = s->func[k];
+		}
 	} else {
 		for (size_t k = 0; k < s->nfuncs; k++)
-			if (!strcmp(s->func[k]->name, m->target))
+			if (mut_touches(m, s->func[k]->name))
 				(*func)[k] = s->func[k];
 	}
 	for (size_t k = 0; ok && k < s->nfuncs; k++)
@@ -104,7 +107,7 @@ bool mut_apply_graph(struct arena *a, const struct mut_subject *s, const struct 
 	for (size_t i = 0; i < sites.v.n; i++) {
 		struct gir_node *n = g->nodes.v[sites.v.v[i].target];
 
-		if ((sites.v.v[i].variants >> m->variant & 1) && (m->all || !strcmp(n->name, m->target)))
+		if ((sites.v.v[i].variants >> m->variant & 1) && mut_touches(m, n->name))
 			vec_push(scratch, &nodes, n);
 	}
 	for (size_t i = 0; ok && i < nodes.n; i++) {

@@ -78,8 +78,9 @@ struct mut_spec {
 	const char *operator_glob;
 	const char *variant_glob;           /* NULL: every variant; for MUT_ALL: the first, unless given */
 	enum mut_pick pick;                 /* EACH: one mutant per site and variant; ALL: one mutant over all sites of all targets (one per
-	                                       operator and variant); RANGE: EACH limited to places first..last counted over the whole program;
-	                                       SAMPLE: `count` drawn without replacement from EACH by the seed */
+	                                       operator and variant; where a target_glob names targets, one for each of them); RANGE:
+	                                       EACH limited to places first..last counted over the whole program; SAMPLE: `count`
+	                                       drawn without replacement from EACH by the seed */
 	uint64_t first, last, count;
 	const char *target_glob;            /* node or function; NULL: any */
 };

@@ -20,4 +20,6 @@ void mut_find_sites(struct arena *a, const struct mut_subject *s, const struct m
 const char *mut_target_name(const struct mut_subject *s, const struct mut_op *op, uint32_t target);
 /* "OP/TARGET/ORDINAL/VARIANT"; target NULL: everywhere. */
 const char *mut_id(struct arena *a, const struct mut_op *op, const char *target, bool all, uint32_t ordinal, unsigned variant);
+/* Whether a mutant may change places of the target. */
+bool mut_touches(const struct mutant *m, const char *target);
 unsigned mut_count_variants(const struct mut_op *op);
