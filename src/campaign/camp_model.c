@@ -8,6 +8,8 @@
 #include "campaign/campaign.h"
 #include "onnx/onnx.h"
 
+#define MAX_CLASSES (1 << 26) /* the scores of every image are held, ranked and stored */
+
 static bool choose_output(struct camp_model *m, const char *name, struct err *e)
 {
 	struct str names = {0};
@@ -58,6 +60,9 @@ static bool describe_output(struct camp_model *m, const struct camp_model_option
 		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' is empty", m->file, v->name);
 	if (v->nd >= 2 && v->dim[0] > 1 && m->graph->inputs.n == 1 && m->graph->inputs.v[0]->nd && v->dim[0] == m->graph->inputs.v[0]->dim[0])
 		m->classes /= v->dim[0]; /* the other rows are of the other images of the batch */
+	if (m->classes > MAX_CLASSES)
+		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' has %lld scores for an image, at most %d are supported", m->file, v->name,
+		               (long long)m->classes, MAX_CLASSES);
 	m->probabilities = scores == SCORES_PROBABILITIES || (scores == SCORES_AUTO && ends_in_softmax(v));
 	return true;
 }

@@ -300,13 +300,15 @@ def more_memory_than_there_is(tmp):
     if SANITIZED:
         print("  (skipped: the limit of memory that this needs cannot be set)")
         return
-    write(tmp / "wide.onnx", model([node("Expand", "x s", "y", "wide")], initializers=[longs("s", 1 << 30, 3)]))
+    write(tmp / "wide.onnx", model([node("Expand", "x s", "w", "wide"), node("ReduceMean", "w", "y", "", ints("axes", 0))], initializers=[longs("s", 1 << 30, 3)]))
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3), }"
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     write(tmp / "x.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + struct.pack("<3f", 1, 2, 3))
     fails("infer", tmp / "wide.onnx", tmp / "x.npy", says="do not fit")
     write(tmp / "huge.onnx", model([node("Identity", "x", "c"), *SCORES], [value("x", [1, 3, 30000, 30000])]))
     fails("infer", tmp / "huge.onnx", PICTURE, says=[PICTURE.name, "too large"])
+    write(tmp / "many.onnx", model([node("Expand", "x s", "y")], initializers=[longs("s", 1 << 26, 3)]))
+    fails("info", tmp / "many.onnx", says=["'y' has 201326592 scores"])
 
 
 @test
