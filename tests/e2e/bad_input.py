@@ -405,16 +405,16 @@ def misuse(tmp):
 def devices_that_do_not_work(tmp):
     """no compiler, a compiler that is none, flags it refuses, no worker, a worker that is none"""
     base = f"model: {MODEL}\nimages: {IMAGES}\ndevices: [mine]\nmutations:\n  - operator: input.*\ndevice-definitions:\n  - name: mine\n"
-    for text, says in [("cc: /nonexistent/cc", "not installed"), ("cc: /bin/false", "/bin/false"), ('cflags: ["-fnope"]', "-fnope"), ("backend: nope", "nope"),
-                       ('worker: ["/nonexistent"]', "/nonexistent"), ('worker: ["/bin/sh", "-c", "exit 3"]', "status 3")]:
+    for text, says in [("cc: no-such-cc", "not installed"), ("cc: /bin/false", "/bin/false"), ('cflags: ["-fnope"]', "-fnope"), ("backend: nope", "nope"),
+                       ('worker: ["/dev/null/w"]', "/dev/null/w"), ('worker: ["/bin/sh", "-c", "exit 3"]', "status 3")]:
         (tmp / "c.yaml").write_text(base + "    " + text + "\n")
         fails("run", tmp / "c.yaml", "--store", tmp / "s.db", says=["no device can be used", says])
         assert [n for n, _ in listing(tmp)] == ["c.yaml"], listing(tmp)
-    empty = {**ENV, "PATH": "/nonexistent"}
+    empty = {**ENV, "PATH": "/dev/null/bin"}
     fails("infer", MODEL, PICTURE, says=["host-gcc", "gcc"], env=empty)
     r = start(["devices"], env=empty)
     assert r.returncode in (0, 1) and b"not installed" in r.stdout + r.stderr
-    fails("infer", MODEL, PICTURE, says="/nonexistent/w", env={**ENV, "MUTATENN_WORKER": "/nonexistent/w"})
+    fails("infer", MODEL, PICTURE, says="/dev/null/w", env={**ENV, "MUTATENN_WORKER": "/dev/null/w"})
     fails("infer", MODEL, PICTURE, says=["cannot make"], env={**ENV, "XDG_CACHE_HOME": "/proc/nowhere"})
 
 
@@ -436,7 +436,7 @@ RUN = ["run", "--model", MODEL, "--images", PICTURE, "--mutations", "input.flip"
 @test
 def stores_that_cannot_be_used(tmp):
     """no folder, a folder, text, another database, another version, cut; the file is left as it was"""
-    fails(*RUN, "--store", "/nonexistent/s.db", says="/nonexistent/s.db")
+    fails(*RUN, "--store", "/dev/null/s.db", says="/dev/null/s.db")
     fails(*RUN, "--store", "/proc/s.db", says="/proc/s.db")
     fails(*RUN, "--store", tmp, says=[str(tmp), "not a regular file"])
     good = tmp / "good.db"
@@ -469,7 +469,7 @@ def stores_that_cannot_be_used(tmp):
     if os.geteuid():
         (tmp / "closed").mkdir(mode=0o500)
         fails(*RUN, "--store", tmp / "closed/s.db", says="closed/s.db")
-    for command, says in [(["report", good, "--json", "/nonexistent/r.json"], "/nonexistent/r.json"), (["compare", good, "--json", "--out", "/nonexistent/c.json"], "c.json")]:
+    for command, says in [(["report", good, "--json", "/dev/null/r.json"], "/dev/null/r.json"), (["compare", good, "--json", "--out", "/dev/null/c.json"], "c.json")]:
         fails(*command, says=says, silent=False)
 
 

@@ -720,8 +720,8 @@ TEST(onnx, export_into_nowhere_says_so)
 	struct gir_graph *g = imported(relu(a, 13), NULL);
 	struct err e = {0};
 
-	cr_expect_not(onnx_export("/nonexistent/net.onnx", g, &e));
-	cr_expect_str_eq(err_text(&e), "cannot write '/nonexistent/net.onnx': No such file or directory");
+	cr_expect_not(onnx_export("/dev/null/net.onnx", g, &e));
+	cr_expect_str_eq(err_text(&e), "cannot write '/dev/null/net.onnx': Not a directory");
 	err_free(&e);
 	arena_free(a);
 }
