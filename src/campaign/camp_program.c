@@ -58,7 +58,6 @@ static struct hash identity(const struct bundle *b)
 		const struct bundle_launch *l = &b->launch[i];
 
 		hash_put_hash(h, b->kernel[l->kernel].hash);
-		hash_put_u64(h, l->parallel);
 		for (uint32_t k = 0; k < l->nargs; k++)
 			hash_put_u64(h, l->arg[k]);
 	}

@@ -57,7 +57,7 @@ static bool bundle_kernels(struct arena *a, struct comp_program *p, const char *
 			map_put_hash(seen, hash, (void *)at);
 		}
 		b->launch[k] = (struct bundle_launch){.name = f->name, .kernel = (uint32_t)at - 1, .nargs = f->nparams,
-		                                      .arg = p->kernel[k].arg, .nout = f->nout, .parallel = lir_has_parallel(f)};
+		                                      .arg = p->kernel[k].arg, .nout = f->nout, .parallel = lir_has_parallel(f) && !p->kernel[k].alone};
 	}
 	return true;
 }

@@ -159,6 +159,7 @@ struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struc
 		if (func[k]) {
 			assert(func[k]->nparams == p->kernel[k].func->nparams);
 			q->kernel[k].func = func[k];
+			q->kernel[k].alone = true;
 			q->kernel[k].source = NULL;
 		}
 	return q;

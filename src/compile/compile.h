@@ -40,6 +40,8 @@ struct comp_kernel {
 	struct lir_func *func;
 	const struct gir_node *node;      /* it was lowered from */
 	uint32_t *arg;                    /* func->nparams buffer indices */
+	bool alone;                       /* runs in one thread: a changed kernel's iterations may store over each other's results, and
+	                                     in which order must not depend on the moment */
 	const char *dialect, *source;     /* emitted text, once emitted; private */
 };
 
@@ -65,7 +67,8 @@ size_t comp_passes(const struct comp_options *o, const char **name, size_t max);
 /* g is not changed. The program lives in `a`; constants point into g's data or into `a`. */
 bool comp_program(struct arena *a, const struct gir_graph *g, const struct comp_options *o, struct comp_program **out, struct err *e);
 
-/* A program that differs from p in some kernels: func[k] (nkernels long) replaces kernel k's function, NULL keeps it. Shares
+/* A program that differs from p in some kernels: func[k] (nkernels long) replaces kernel k's function, NULL keeps it; what is
+ * replaced runs in one thread. Shares
  * everything else with p, so p must outlive it. */
 struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struct lir_func *const *func);
 

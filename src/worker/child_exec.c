@@ -159,7 +159,7 @@ void exec_image(struct exec *x, const struct blob *const *input)
 	x->overrun = false;
 }
 
-/* Keys of a launch's outputs from what it does and what it reads. */
+/* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
 static void make_keys(struct exec *x, uint32_t k)
 {
 	const struct prog *p = x->prog;
@@ -170,7 +170,7 @@ static void make_keys(struct exec *x, uint32_t k)
 		struct hasher *h = hasher_new();
 
 		hash_put_hash(h, p->kernel[l->kernel].code);
-		hash_put_u64(h, (uint64_t)b->dtype << 33 | (uint64_t)l->parallel << 32 | (o - (l->nargs - l->nout)));
+		hash_put_u64(h, (uint64_t)b->dtype << 32 | (o - (l->nargs - l->nout)));
 		hash_put_bytes(h, b->dim, sizeof b->dim);
 		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
 			hash_put_hash(h, x->key[l->arg[i]]);

@@ -152,7 +152,7 @@ static struct hash identity(const struct prog *p)
 		const struct prog_launch *l = &p->launch[k];
 
 		hash_put_hash(h, p->kernel[l->kernel].code);
-		hash_put_u64(h, (uint64_t)l->nargs << 33 | (uint64_t)l->nout << 1 | l->parallel);
+		hash_put_u64(h, (uint64_t)l->nargs << 32 | l->nout);
 		hash_put_bytes(h, l->arg, l->nargs * sizeof *l->arg);
 	}
 	hash_put_bytes(h, p->input, p->ninputs * sizeof *p->input);

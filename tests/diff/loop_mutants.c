@@ -5,7 +5,7 @@
  * Draws loop mutants of a real model. The original is interpreted once, so that every kernel has its real arguments; then each
  * mutated kernel is run alone on both, on the same arguments, and every byte of its outputs is compared (NaNs of any kind are
  * equal). Mutants that leave their buffers, read what was not written or meet a device-defined operation have no one
- * answer: they are counted and left out, and others drawn, until n are compared. One thread: a mutant may store where another
+ * answer: they are counted and left out, and others drawn, until n are compared. One thread, as in campaigns: a mutant may store where another
  * iteration of the parallel loop stores too, and then the order decides.
  */
 #include <math.h>
