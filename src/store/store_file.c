@@ -168,6 +168,8 @@ static int connect(struct store *s, int flags)
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, BUSY_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (s->mode == STORE_READ)
+		sqlite3_exec(s->db, "PRAGMA query_only = ON", NULL, NULL, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	return SQLITE_OK;
 }
@@ -187,9 +189,11 @@ static bool only_readable(struct store *s)
 
 static bool open_file(struct store *s, struct err *e)
 {
-	int flags = s->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+	/* a reader that may not write at all would leave its shared memory and an empty journal beside the store */
+	int flags = s->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
 	struct err first = {0};
 	bool empty = false;
+	int rc;
 
 	if (connect(s, flags) != SQLITE_OK)
 		return store_fail(s, "open it", e);
@@ -199,8 +203,9 @@ static bool open_file(struct store *s, struct err *e)
 		err_free(&first);
 		return true;
 	}
-	if ((sqlite3_errcode(s->db) & 0xff) == SQLITE_CANTOPEN && only_readable(s) &&
-	    connect(s, flags | SQLITE_OPEN_URI) == SQLITE_OK) {
+	rc = sqlite3_errcode(s->db) & 0xff;
+	if ((rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY) &&
+	    connect(s, SQLITE_OPEN_READONLY | (only_readable(s) ? SQLITE_OPEN_URI : 0)) == SQLITE_OK) {
 		err_free(&first);
 		return recognise(s, &empty, e);
 	}

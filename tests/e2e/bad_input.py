@@ -443,6 +443,8 @@ def stores_that_cannot_be_used(tmp):
     good = tmp / "good.db"
     assert start([*RUN, "--store", good]).returncode == 0
     raw = good.read_bytes()
+    assert start(["report", good]).returncode == 0 and start(["compare", good]).returncode == 0
+    assert [n for n, _ in listing(tmp)] == ["good.db"] and good.read_bytes() == raw, listing(tmp)
 
     def changed(name, sql):
         (tmp / name).write_bytes(raw)
