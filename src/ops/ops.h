@@ -90,6 +90,7 @@ struct lir_buffer *op_in(struct op_lower *c, uint32_t i);
 struct lir_buffer *op_value(struct op_lower *c, struct gir_value *v); /* any value, as input */
 struct lir_buffer *op_view(struct op_lower *c, struct gir_value *v, int nd, const int64_t *dim); /* with other dims, as many elements */
 struct lir_buffer *op_out(struct op_lower *c, uint32_t i);
+struct lir_buffer *op_view_out(struct op_lower *c, uint32_t i, int nd, const int64_t *dim);
 struct lower_temp *op_temp(struct op_lower *c, const char *name, enum dtype t, int nd, const int64_t *dim);
 struct lir_buffer *op_temp_out(struct op_lower *c, struct lower_temp *t); /* this kernel writes it */
 struct lir_buffer *op_temp_in(struct op_lower *c, struct lower_temp *t);  /* a later kernel reads it */

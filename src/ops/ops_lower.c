@@ -105,6 +105,13 @@ struct lir_buffer *op_out(struct op_lower *c, uint32_t i)
 	return param(c, (struct lower_arg){.value = v}, "out", v->dtype, nd, dim, true);
 }
 
+struct lir_buffer *op_view_out(struct op_lower *c, uint32_t i, int nd, const int64_t *dim)
+{
+	struct gir_value *v = c->node->out[i];
+
+	return param(c, (struct lower_arg){.value = v}, "out", v->dtype, nd, dim, true);
+}
+
 struct lower_temp *op_temp(struct op_lower *c, const char *name, enum dtype t, int nd, const int64_t *dim)
 {
 	struct lower_temp *p = ARENA_NEW(c->a, struct lower_temp);
