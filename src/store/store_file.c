@@ -264,23 +264,8 @@ bool store_open(const char *path, enum store_mode mode, struct store **out, stru
 		store_close(s);
 		return false;
 	}
-	s->opened = true;
 	*out = s;
 	return true;
-}
-
-/* A reader cannot remove the journal's files that it made; the last writable connection to close does. */
-static void sweep_journal(const char *path)
-{
-	struct str wal = {0};
-	struct stat st;
-	sqlite3 *db = NULL;
-
-	str_addf(&wal, "%s-wal", path);
-	if (!stat(wal.s, &st) && !st.st_size && sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK)
-		sqlite3_exec(db, "SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
-	sqlite3_close(db);
-	str_free(&wal);
 }
 
 void store_close(struct store *s)
@@ -288,8 +273,6 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	disconnect(s);
-	if (s->opened && s->mode == STORE_READ)
-		sweep_journal(s->path);
 	unlock(s);
 	free(s->path);
 	free(s);

@@ -14,7 +14,6 @@ struct store {
 	sqlite3 *db;
 	char *path;
 	enum store_mode mode;
-	bool opened;         /* and found to be a store */
 	bool in_transaction; /* between store_begin and its end */
 	int lock_fd;         /* -1: none */
 	dev_t dev;           /* what path was when it was opened: */
