@@ -233,8 +233,8 @@ SCALAR(clip)
 {
 	struct lir_expr *x = in[0], *lo = clip_bound(c, n, in, 1), *hi = clip_bound(c, n, in, 2);
 
-	if (lo)
-		x = lir_max(B, x, lo);
-	return hi ? lir_min(B, x, hi) : x;
+	if (lo) /* a NaN stays one: the second operand wins when they do not compare */
+		x = lir_max(B, lo, x);
+	return hi ? lir_min(B, hi, x) : x;
 }
 BINARY(CLIP, clip_infer, clip);

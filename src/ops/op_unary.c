@@ -131,7 +131,7 @@ SCALAR(relu)
 	struct lir_expr *x = in[0];
 
 	(void)n;
-	return lir_max(B, x, K(0));
+	return lir_max(B, K(0), x); /* in this order a NaN stays one; so below */
 }
 UNARY(RELU, numbers, relu);
 
@@ -168,7 +168,7 @@ SCALAR(hard_sigmoid)
 	struct lir_expr *x = in[0];
 	struct lir_expr *line = lir_add(B, lir_mul(B, x, K(OP_FLOAT(n, "alpha", 0.2f))), K(OP_FLOAT(n, "beta", 0.5f)));
 
-	return lir_max(B, lir_min(B, line, K(1)), K(0));
+	return lir_max(B, K(0), lir_min(B, K(1), line));
 }
 UNARY(HARDSIGMOID, floats, hard_sigmoid);
 
@@ -178,7 +178,7 @@ SCALAR(hard_swish)
 	struct lir_expr *line = lir_add(B, lir_mul(B, x, K(1.0f / 6)), K(0.5));
 
 	(void)n;
-	return lir_mul(B, x, lir_max(B, lir_min(B, line, K(1)), K(0)));
+	return lir_mul(B, x, lir_max(B, K(0), lir_min(B, K(1), line)));
 }
 UNARY(HARDSWISH, floats, hard_swish);
 
@@ -197,7 +197,7 @@ SCALAR(celu)
 	float alpha = OP_FLOAT(n, "alpha", 1);
 	struct lir_expr *below = lir_mul(B, K(alpha), lir_sub(B, call(c, LIR_CALL_EXP, lir_div(B, x, K(alpha))), K(1)));
 
-	return lir_add(B, lir_max(B, x, K(0)), lir_min(B, below, K(0)));
+	return lir_add(B, lir_max(B, K(0), x), lir_min(B, K(0), below));
 }
 UNARY(CELU, floats, celu);
 

@@ -57,6 +57,22 @@ TEST(ops_nn, quantisation_and_losses_give_what_onnxruntime_gives)
 	ops_cases_check(quant_cases, 29);
 }
 
+/* onnxruntime 1.32, graph optimisation off. A mutant's NaN must reach the scores, or its verdict is wrong. */
+static const char nan_cases[] =
+    "case relu\nop Relu 14\ninput f32 4 nan 1 -1 7\noutput f32 4 nan 1 0 7\nend\n"
+    "case clip\nop Clip 13\ninput f32 4 nan 1 -1 7\nconst f32 scalar 0\nconst f32 scalar 6\noutput f32 4 nan 1 0 6\nend\n"
+    "case clip of opset 6\nop Clip 6\nfloat min 0\nfloat max 6\ninput f32 4 nan 1 -1 7\noutput f32 4 nan 1 0 6\nend\n"
+    "case hard sigmoid\nop HardSigmoid 6\ninput f32 4 nan 5 -5 0\noutput f32 4 nan 1 0 0.5\nend\n"
+    "case hard swish\nop HardSwish 14\ninput f32 4 nan 3 -3 0\noutput f32 4 nan 3 0 0\nend\n"
+    "case celu\nop Celu 12\ninput f32 4 nan 1 0 7\noutput f32 4 nan 1 0 7\nend\n"
+    "case softplus\nop Softplus 1\ninput f32 2 nan 100\noutput f32 2 nan 100\nend\n"
+    "case max\nop Max 13\ninput f32 3 nan 1 -1\nconst f32 1 0\noutput f32 3 nan 1 0\nend\n";
+
+TEST(ops_nn, activations_keep_nan)
+{
+	ops_cases_check(nan_cases, 8);
+}
+
 /* A 3x3 convolution of a 1x2x5x5 image to three channels, padded by `pad` on all sides. */
 static struct lir_func *convolution(struct arena *a, int64_t pad, bool relu)
 {
