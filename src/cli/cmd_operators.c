@@ -2,14 +2,16 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
+#include "base/arena.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
-        {"operator", CLI_TEXT, "GLOB", "only these operators"},
-        {"markdown", CLI_FLAG, NULL, "as a Markdown document (docs/operators.md is made this way)"},
-        CLI_OPT_JSON, CLI_OPT_END};
+    {"operator", CLI_TEXT, "GLOB", "only these operators"},
+    {"markdown", CLI_FLAG, NULL, "as a Markdown document (docs/operators.md is made this way)"},
+    CLI_OPT_JSON,
+    CLI_OPT_END};
 
 static const char *kind_name(enum mut_kind k)
 {
@@ -18,11 +20,52 @@ static const char *kind_name(enum mut_kind k)
 	return names[k];
 }
 
-static void print_markdown(const char *glob)
+static const char intro[] =
+    "# Mutation operators\n\n"
+    "Made by `mutatenn operators --markdown` from the operators' own tables.\n\n"
+    "An operator plants one kind of fault. Wherever it applies is a *site*, and how it applies a *variant*: a mutant is one "
+    "operator at one\n"
+    "site, or at all of them, in one variant. `mutatenn mutants MODEL` lists them, `mutatenn show MODEL ID` shows one, a "
+    "campaign's\n"
+    "[`mutations`](configuration.md#mutations) select them.\n\n"
+    "Operators work on the *graph*, which is the network as imported; on *loops*, which is what the compiler made of it, with "
+    "every bound, guard\n"
+    "and store ([the loop IR](loop-ir.md)); or on the *input*, the way from a picture to a tensor. The first six categories carry "
+    "the names of\n"
+    "[arXiv 2306.01697](https://arxiv.org/abs/2306.01697). How many sites real models have: [sites.md](sites.md).\n";
+
+static const char *pick_text(struct arena *a, const struct mut_spec *s)
 {
-	printf("# Mutation operators\n\nMade by `mutatenn operators --markdown` from the operators' own tables.\n");
+	switch (s->pick) {
+	case MUT_ALL: return "all";
+	case MUT_SAMPLE: return arena_printf(a, "sample %llu", (unsigned long long)s->count);
+	case MUT_RANGE: return arena_printf(a, "%llu-%llu", (unsigned long long)s->first + 1, (unsigned long long)s->last + 1);
+	default: return "each";
+	}
+}
+
+static void print_presets(struct arena *a)
+{
+	printf("\n## Presets\n\nOperators and variants are patterns as of file names: `*` is any text, `[*]` a star.\n\n");
+	for (size_t i = 0; mut_presets[i]; i++) {
+		printf("### %s\n\nIt holds %s.\n\n| row | operator | variant | sites |\n|---|---|---|---|\n", mut_presets[i]->name,
+		       mut_presets[i]->summary);
+		for (size_t k = 0; k < mut_presets[i]->n; k++) {
+			const struct mut_spec *s = &mut_presets[i]->spec[k];
+
+			printf("| %s | `%s` | `%s` | %s |\n", s->label ? s->label : arena_printf(a, "%zu", k + 1), s->operator_glob,
+			       s->variant_glob ? s->variant_glob : "*", pick_text(a, s));
+		}
+		fputs(mut_presets[i + 1] ? "\n" : "", stdout);
+	}
+}
+
+static void print_markdown(struct arena *a, const char *glob)
+{
+	printf("%s", intro);
 	for (int c = 0; c < MUT_CAT_COUNT; c++) {
-		printf("\n## %s\n\n| operator | works on | variants | what it does | what real fault it imitates |\n|---|---|---|---|---|\n",
+		printf("\n## %s\n\n| operator | works on | variants | what it does | what real fault it imitates "
+		       "|\n|---|---|---|---|---|\n",
 		       mut_category_name((enum mut_category)c));
 		for (size_t i = 0; mut_ops[i]; i++) {
 			const struct mut_op *op = mut_ops[i];
@@ -35,16 +78,7 @@ static void print_markdown(const char *glob)
 			printf(" | %s | %s |\n", op->summary, op->imitates);
 		}
 	}
-	printf("\n## Presets\n\n");
-	for (size_t i = 0; mut_presets[i]; i++) {
-		printf("### %s\n\n%s\n\n| row | operator | variant |\n|---|---|---|\n", mut_presets[i]->name, mut_presets[i]->summary);
-		for (size_t k = 0; k < mut_presets[i]->n; k++) {
-			const struct mut_spec *s = &mut_presets[i]->spec[k];
-
-			printf("| %s | `%s` | `%s` |\n", s->label ? s->label : "", s->operator_glob, s->variant_glob ? s->variant_glob : "*");
-		}
-		printf("\n");
-	}
+	print_presets(a);
 }
 
 static json_t *json_op(const struct mut_op *op)
@@ -53,8 +87,8 @@ static json_t *json_op(const struct mut_op *op)
 
 	for (size_t v = 0; op->variant[v]; v++)
 		json_array_append_new(variants, json_string(op->variant[v]));
-	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "name", op->name, "kind", kind_name(op->kind), "category", mut_category_name(op->category),
-	                 "summary", op->summary, "imitates", op->imitates, "variants", variants);
+	return json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "name", op->name, "kind", kind_name(op->kind), "category",
+			 mut_category_name(op->category), "summary", op->summary, "imitates", op->imitates, "variants", variants);
 }
 
 static bool run(const struct cli_args *args, int *status, struct err *e)
@@ -64,7 +98,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 
 	(void)status;
 	if (cli_flag(args, "markdown")) {
-		print_markdown(glob);
+		print_markdown(args->a, glob);
 		return true;
 	}
 	list = json_array();
@@ -86,11 +120,11 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 }
 
 const struct cli_command cmd_operators = {
-        .name = "operators",
-        .summary = "the catalogue of mutation operators",
-        .usage = "",
-        .description = "Lists every mutation operator: what it changes and what real fault it stands for.",
-        .options = options,
-        .examples = "  mutatenn operators\n  mutatenn operators --operator 'loop.cond.*' --json\n",
-        .run = run,
+    .name = "operators",
+    .summary = "the catalogue of mutation operators",
+    .usage = "",
+    .description = "Lists every mutation operator: what it changes and what real fault it stands for.",
+    .options = options,
+    .examples = "  mutatenn operators\n  mutatenn operators --operator 'loop.cond.*' --json\n",
+    .run = run,
 };

@@ -105,7 +105,7 @@ const struct mut_op mut_graph_epsilon = {.name = "graph.attribute.epsilon",
 					 .kind = MUT_GRAPH,
 					 .category = MUT_CAT_LAYER,
 					 .summary = "the epsilon of a normalisation is 0, 10 or 1000 times as large",
-					 .imitates = "a default taken for the model's own epsilon",
+					 .imitates = "a runtime's own epsilon used instead of the model's",
 					 .variant = epsilon_variants,
 					 .graph_variants = epsilon_sites,
 					 .graph_apply = epsilon_apply};
@@ -137,7 +137,7 @@ const struct mut_op mut_graph_count_include_pad = {.name = "graph.attribute.coun
 						   .category = MUT_CAT_LAYER,
 						   .summary =
 						       "average pooling counts padding where it did not, and the other way round",
-						   .imitates = "the pooling divisor at the border, wrong in five runtimes",
+						   .imitates = "an average at the border divided by the wrong number of elements",
 						   .variant = include_variants,
 						   .graph_variants = include_sites,
 						   .graph_apply = include_apply};
@@ -194,7 +194,7 @@ const struct mut_op mut_graph_layout = {
     .name = "graph.layout",
     .kind = MUT_GRAPH,
     .category = MUT_CAT_LAYER,
-    .summary = "the layout of an input is changed to NHWC and back, or its bytes are taken for NHWC ones",
+    .summary = "an input is brought to NHWC and back (which changes nothing), or its bytes are taken for NHWC ones",
     .imitates = "a layout hint that does not fit the data",
     .variant = layout_variants,
     .graph_variants = layout_sites,

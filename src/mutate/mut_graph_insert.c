@@ -12,11 +12,26 @@ static const char *const where_names[] = {"before-0", "before-1", "before-2", "a
 
 /* ---- which nodes ---- */
 
-static bool in_class_conv(enum gir_op op) { return op == GIR_CONV || op == GIR_CONVTRANSPOSE; }
-static bool in_class_dense(enum gir_op op) { return op == GIR_GEMM || op == GIR_MATMUL; }
-static bool in_class_conv_dense(enum gir_op op) { return in_class_conv(op) || in_class_dense(op); }
-static bool in_class_batch_norm(enum gir_op op) { return op == GIR_BATCHNORMALIZATION; }
-static bool in_class_any(enum gir_op op) { return (void)op, true; }
+static bool in_class_conv(enum gir_op op)
+{
+	return op == GIR_CONV || op == GIR_CONVTRANSPOSE;
+}
+static bool in_class_dense(enum gir_op op)
+{
+	return op == GIR_GEMM || op == GIR_MATMUL;
+}
+static bool in_class_conv_dense(enum gir_op op)
+{
+	return in_class_conv(op) || in_class_dense(op);
+}
+static bool in_class_batch_norm(enum gir_op op)
+{
+	return op == GIR_BATCHNORMALIZATION;
+}
+static bool in_class_any(enum gir_op op)
+{
+	return (void)op, true;
+}
 
 /* ---- where ---- */
 
@@ -88,34 +103,38 @@ static bool insert(const struct mut_node *n, enum gir_op op, unsigned where)
 	return true;
 }
 
-#define INSERT(id, unary, OP, cls, class_name, fault)                                                                  \
-	static uint64_t sites_##id##_##cls(const struct mut_node *n) { return sites(n, GIR_##OP, in_class_##cls); }    \
-	static bool apply_##id##_##cls(const struct mut_node *n, unsigned v, struct err *e)                            \
-	{                                                                                                              \
-		return insert(n, GIR_##OP, v) || err_set(e, ERR_BAD_IR, "no place for " unary);                        \
-	}                                                                                                              \
-	const struct mut_op mut_graph_insert_##id##_##cls = {.name = "graph.insert." unary "." class_name,             \
-	                                                     .kind = MUT_GRAPH,                                        \
-	                                                     .category = MUT_CAT_NODE_IO,                              \
-	                                                     .summary = "insert " unary " at an input or the output of " class_name " nodes", \
-	                                                     .imitates = fault,                                        \
-	                                                     .variant = where_names,                                   \
-	                                                     .graph_variants = sites_##id##_##cls,                     \
-	                                                     .graph_apply = apply_##id##_##cls};
+#define INSERT(id, unary, OP, cls, class_name, nodes, fault)                                                                       \
+	static uint64_t sites_##id##_##cls(const struct mut_node *n)                                                               \
+	{                                                                                                                          \
+		return sites(n, GIR_##OP, in_class_##cls);                                                                         \
+	}                                                                                                                          \
+	static bool apply_##id##_##cls(const struct mut_node *n, unsigned v, struct err *e)                                        \
+	{                                                                                                                          \
+		return insert(n, GIR_##OP, v) || err_set(e, ERR_BAD_IR, "no place for " unary);                                    \
+	}                                                                                                                          \
+	const struct mut_op mut_graph_insert_##id##_##cls = {.name = "graph.insert." unary "." class_name,                         \
+							     .kind = MUT_GRAPH,                                                    \
+							     .category = MUT_CAT_NODE_IO,                                          \
+							     .summary =                                                            \
+								 unary " put before an input or after the output of " nodes,       \
+							     .imitates = fault,                                                    \
+							     .variant = where_names,                                               \
+							     .graph_variants = sites_##id##_##cls,                                 \
+							     .graph_apply = apply_##id##_##cls};
 
-#define CLASSES(id, unary, OP, fault)                                                                                  \
-	INSERT(id, unary, OP, conv, "conv", fault)                                                                     \
-	INSERT(id, unary, OP, dense, "dense", fault)                                                                   \
-	INSERT(id, unary, OP, conv_dense, "conv-dense", fault)                                                         \
-	INSERT(id, unary, OP, batch_norm, "batch-norm", fault)                                                         \
-	INSERT(id, unary, OP, any, "any", fault)
+#define CLASSES(id, unary, OP, fault)                                                                                              \
+	INSERT(id, unary, OP, conv, "conv", "a convolution", fault)                                                                \
+	INSERT(id, unary, OP, dense, "dense", "a fully connected layer (Gemm, MatMul)", fault)                                     \
+	INSERT(id, unary, OP, conv_dense, "conv-dense", "a convolution or fully connected layer", fault)                           \
+	INSERT(id, unary, OP, batch_norm, "batch-norm", "a batch normalisation", fault)                                            \
+	INSERT(id, unary, OP, any, "any", "any node", fault)
 
-CLASSES(transpose, "transpose", TRANSPOSE, "a layout conversion inserted once too often, rows and columns confused")
+CLASSES(transpose, "transpose", TRANSPOSE, "a layout conversion too many, rows and columns confused")
 CLASSES(exp, "exp", EXP, "an activation applied twice or in the wrong place")
 CLASSES(round, "round", ROUND, "a tensor converted to integers on its way")
 CLASSES(neg, "neg", NEG, "a sign lost")
 CLASSES(abs, "abs", ABS, "a signed tensor read as unsigned")
-CLASSES(sqrt, "sqrt", SQRT, "a deviation taken for a variance")
+CLASSES(sqrt, "sqrt", SQRT, "a root taken twice: a deviation taken for a variance")
 CLASSES(floor, "floor", FLOOR, "a tensor truncated on its way")
 CLASSES(relu, "relu", RELU, "an activation fused into the wrong node")
 CLASSES(sigmoid, "sigmoid", SIGMOID, "an activation fused into the wrong node")

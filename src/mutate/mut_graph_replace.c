@@ -52,7 +52,7 @@ static uint64_t other_sites(const struct mut_node *n)
 	const struct mut_op mut_graph_replace_##id = {.name = "graph.replace." op_name,                                \
 	                                              .kind = MUT_GRAPH,                                               \
 	                                              .category = MUT_CAT_LAYER,                                       \
-	                                              .summary = op_name " becomes another unary operator",            \
+	                                              .summary = op_name " becomes another element-wise operator",            \
 	                                              .imitates = "an operator mapped to the wrong kernel",            \
 	                                              .variant = unary_variants,                                       \
 	                                              .graph_variants = sites_##id,                                    \
@@ -65,7 +65,7 @@ UNARY(clip, "clip", CLIP)
 const struct mut_op mut_graph_replace_unary = {.name = "graph.replace.unary",
                                                .kind = MUT_GRAPH,
                                                .category = MUT_CAT_LAYER,
-                                               .summary = "any other element-wise operator of one input becomes another",
+                                               .summary = "an element-wise operator of one input that has no row of its own becomes another",
                                                .imitates = "an operator mapped to the wrong kernel",
                                                .variant = unary_variants,
                                                .graph_variants = other_sites,

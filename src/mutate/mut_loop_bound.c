@@ -51,31 +51,32 @@ static const char *const min_variants[] = {"+1", "-1", NULL};
 static const char *const extent_variants[] = {"+1", "-1", "half", "double", NULL};
 
 const struct mut_op mut_loop_min = {.name = "loop.bound.min",
-                                    .kind = MUT_LOOP,
-                                    .category = MUT_CAT_BOUNDS,
-                                    .summary = "a loop runs as often, but one iteration further up or down",
-                                    .imitates = "a tile or tail that starts one element early or late",
-                                    .variant = min_variants,
-                                    .loop_variants = inner_sites,
-                                    .loop_apply = min_apply};
+				    .kind = MUT_LOOP,
+				    .category = MUT_CAT_BOUNDS,
+				    .summary = "a loop runs as often, but from one further up or down",
+				    .imitates = "a tile or tail that starts one element early or late",
+				    .variant = min_variants,
+				    .loop_variants = inner_sites,
+				    .loop_apply = min_apply};
 
 const struct mut_op mut_loop_extent = {.name = "loop.bound.extent",
-                                       .kind = MUT_LOOP,
-                                       .category = MUT_CAT_BOUNDS,
-                                       .summary = "a loop runs once more, once less, half or twice as often",
-                                       .imitates = "a dropped tail, an overrun, a loop partitioned wrongly",
-                                       .variant = extent_variants,
-                                       .loop_variants = extent_sites,
-                                       .loop_apply = extent_apply};
+				       .kind = MUT_LOOP,
+				       .category = MUT_CAT_BOUNDS,
+				       .summary = "a loop runs once more, once less, half or twice as often",
+				       .imitates = "a dropped tail, an overrun, a loop partitioned wrongly",
+				       .variant = extent_variants,
+				       .loop_variants = extent_sites,
+				       .loop_apply = extent_apply};
 
 const struct mut_op mut_loop_launch = {.name = "loop.launch.extent",
-                                       .kind = MUT_LOOP,
-                                       .category = MUT_CAT_BOUNDS,
-                                       .summary = "the parallel loop (the launch) has one more, one less, half or twice the iterations",
-                                       .imitates = "a grid or thread count computed wrongly",
-                                       .variant = extent_variants,
-                                       .loop_variants = launch_sites,
-                                       .loop_apply = extent_apply};
+				       .kind = MUT_LOOP,
+				       .category = MUT_CAT_BOUNDS,
+				       .summary =
+					   "the parallel loop (the launch) has one more, one less, half or twice the iterations",
+				       .imitates = "a grid or thread count computed wrongly",
+				       .variant = extent_variants,
+				       .loop_variants = launch_sites,
+				       .loop_apply = extent_apply};
 
 /* ---- indices ---- */
 
@@ -123,19 +124,19 @@ static bool store_apply(struct arena *a, struct lir_func *f, const struct mut_pl
 }
 
 const struct mut_op mut_loop_load_index = {.name = "loop.index.load",
-                                           .kind = MUT_LOOP,
-                                           .category = MUT_CAT_BOUNDS,
-                                           .summary = "a read of a tensor takes the neighbouring element",
-                                           .imitates = "a wrong stride, offset or halo",
-                                           .variant = min_variants,
-                                           .loop_variants = load_sites,
-                                           .loop_apply = load_apply};
+					   .kind = MUT_LOOP,
+					   .category = MUT_CAT_BOUNDS,
+					   .summary = "a tensor is read one element further up or down",
+					   .imitates = "a wrong stride, offset or halo",
+					   .variant = min_variants,
+					   .loop_variants = load_sites,
+					   .loop_apply = load_apply};
 
 const struct mut_op mut_loop_store_index = {.name = "loop.index.store",
-                                            .kind = MUT_LOOP,
-                                            .category = MUT_CAT_BOUNDS,
-                                            .summary = "a result is written to the neighbouring element",
-                                            .imitates = "a wrong stride or offset of an output",
-                                            .variant = min_variants,
-                                            .loop_variants = store_sites,
-                                            .loop_apply = store_apply};
+					    .kind = MUT_LOOP,
+					    .category = MUT_CAT_BOUNDS,
+					    .summary = "a result is written one element further up or down",
+					    .imitates = "a wrong stride or offset of an output",
+					    .variant = min_variants,
+					    .loop_variants = store_sites,
+					    .loop_apply = store_apply};

@@ -3,10 +3,8 @@
 
 usage: e2e.py BUILD_DIR SOURCE_DIR [TEST...]     needs only python3's standard library
 """
-import array
 import csv
 import json
-import math
 import os
 import pathlib
 import random
@@ -289,40 +287,6 @@ def killed_parent_resumes(tmp):
     same(interrupted(tmp, kill), want)
     time.sleep(2)
     assert not [p for p in left if pathlib.Path(f"/proc/{p}/stat").exists() and "mutatenn-worker" in pathlib.Path(f"/proc/{p}/comm").read_text()]
-
-
-def floats(raw):
-    return array.array("f", raw)
-
-
-def npy(path):
-    raw = path.read_bytes()
-    return floats(raw[10 + int.from_bytes(raw[8:10], "little"):])
-
-
-@test
-def exported_mutants_are_what_ran(tmp):
-    """exported graph mutants, imported as models of their own, give the scores that the campaign stored"""
-    images, store = some_images(tmp / "im", 3), tmp / "s.db"
-    what = ["--mutations", "mutatenn-paper,graph.*", "--sites", "sample 10"]
-    run("run", "--model", MODEL, "--images", images, *what, "--store", store, "--opt-level", 3)
-    run("mutants", MODEL, "--preset", "mutatenn-paper", "--operator", "graph.*", "--sites", "sample 10", "--export", tmp / "ex")
-    con = sqlite3.connect(store)
-    original = dict(con.execute("SELECT i.name, b.logits FROM baselines b JOIN images i USING (image)"))
-    rows = [r for r in csv.DictReader(open(tmp / "ex/index.csv"))]
-    assert len(rows) >= 12
-    changed = 0
-    for r in rows:
-        found = dict(con.execute("SELECT i.name, l.logits FROM logits l JOIN images i USING (image) JOIN mutants m USING (mutant) WHERE m.id = ?", (r["mutant"],)))
-        out = tmp / "out" / r["file"]
-        run("infer", tmp / "ex" / r["file"], images, "--preprocess", "resize=64,crop=64,mean=127.5,std=127.5", "--npy", out, "--quiet", "--opt-level", 0)
-        for name, scores in original.items():
-            want, got = floats(found.get(name, scores)), npy(out / (pathlib.Path(name).stem + ".npy"))
-            scale = max((abs(x) for x in want if math.isfinite(x)), default=1)
-            for x, y in zip(want, got, strict=True):
-                assert x == y or (math.isnan(x) and math.isnan(y)) or abs(x - y) <= 1e-3 * scale, (r["mutant"], name, x, y)
-            changed += name in found
-    assert changed >= 10
 
 
 def main():
