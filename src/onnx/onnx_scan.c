@@ -2,6 +2,7 @@
 #include "onnx/onnx_internal.h"
 
 #define MAX_NESTING 64
+#define MAX_FIELD ((1u << 29) - 1)
 
 struct scan {
 	const uint8_t *start;
@@ -49,6 +50,8 @@ static bool message(struct scan *s, const ProtobufCMessageDescriptor *d, const u
 
 		if (!varint(s, &p, end, &tag))
 			return false;
+		if (tag >> 3 == 0 || tag >> 3 > MAX_FIELD)
+			return err_set(s->e, ERR_PARSE, "byte %zu: not ONNX (field %llu)", (size_t)(p - s->start), (unsigned long long)(tag >> 3));
 		switch (tag & 7) {
 		case 0:
 			if (!varint(s, &p, end, &len))
@@ -65,7 +68,11 @@ static bool message(struct scan *s, const ProtobufCMessageDescriptor *d, const u
 		if (len > (uint64_t)(end - p))
 			return err_set(s->e, ERR_PARSE, "byte %zu: %llu bytes are announced, %zu are left (is the file truncated?)",
 			               (size_t)(p - s->start), (unsigned long long)len, (size_t)(end - p));
-		f = tag >> 3 <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3)) : NULL;
+		if (len > INT32_MAX)
+			return err_set(s->e, ERR_UNSUPPORTED,
+			               "byte %zu: a field of %llu bytes; they end at 2 GiB, larger models keep their weights as external data",
+			               (size_t)(p - s->start), (unsigned long long)len);
+		f = protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
 		if ((tag & 7) == 2 && f && f->type == PROTOBUF_C_TYPE_MESSAGE &&
 		    (!once(s, d, f, &seen, p) || !message(s, f->descriptor, p, p + len, depth + 1)))
 			return false;

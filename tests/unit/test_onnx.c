@@ -559,6 +559,8 @@ TEST(onnx, bytes_that_are_not_a_model_are_refused_with_their_place)
 
 	refused_bytes(a, "", 0, "no graph: not an ONNX model");
 	refused_bytes(a, "\x0b\x0c", 2, "byte 1: not ONNX (wire type 3)");
+	refused_bytes(a, "\0\0", 2, "byte 1: not ONNX (field 0)");
+	refused_bytes(a, "\x80\x80\x80\x80\x10\0", 6, "byte 5: not ONNX (field 536870912)");
 	refused_bytes(a, "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13, "byte 11: a number of more than 10 bytes");
 	refused_bytes(a, "\x3a\xff\xff\xff\xff\x0f", 6,
 		      "byte 6: 4294967295 bytes are announced, 0 are left (is the file truncated?)");
