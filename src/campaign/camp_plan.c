@@ -112,11 +112,28 @@ static bool list_mutants(struct camp *c, struct err *e)
 	       mut_list(c->a, &c->program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, e);
 }
 
+/* Results over other images are not comparable: a resumed campaign has neither more nor fewer. */
+static bool same_number_of_images(struct camp *c, struct err *e)
+{
+	struct store_iter *it = store_images(c->store);
+	struct store_image im;
+	size_t n = 0;
+
+	while (store_next_image(it, &im))
+		n++;
+	if (!store_iter_end(it, e))
+		return false;
+	return !n || n == c->ninputs ||
+	       err_set(e, ERR_USAGE, "store '%s' holds %zu images, now there are %zu in '%s'; use another store", store_path(c->store), n,
+	               c->ninputs, c->config->images);
+}
+
 static bool record_facts(struct camp *c, struct err *e)
 {
 	struct store_model m = {.name = c->model->name, .file = c->model->file, .hash = c->model->hash};
 
-	if (!store_configure(c->store, config_text(c->a, c->config), e) || !store_put_model(c->store, &m, e))
+	if (!store_configure(c->store, config_text(c->a, c->config), e) || !store_put_model(c->store, &m, e) ||
+	    !same_number_of_images(c, e))
 		return false;
 	for (size_t i = 0; i < c->ninputs; i++) {
 		struct store_image im = {.index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label};
