@@ -317,9 +317,10 @@ static size_t line_length(const char *s)
 }
 
 /* Names the first line in which two configurations differ. */
-static bool differs(struct store *s, const char *old, const char *new, struct err *e)
+static bool differs(struct store *s, struct arena *a, const char *old, const char *new, struct err *e)
 {
-	int no, nn, key;
+	const char *now = new;
+	int no, nn, key, old_key;
 
 	for (;;) {
 		no = (int)line_length(old);
@@ -329,11 +330,17 @@ static bool differs(struct store *s, const char *old, const char *new, struct er
 		old += no + (old[no] != 0);
 		new += nn + (new[nn] != 0);
 	}
-	key = (int)strcspn(*new ? new : old, ":\n");
-	return err_set(e, ERR_USAGE,
-		       "store '%s' was made with another configuration: '%.*s' differs: '%.*s' in the store, '%.*s' now; use "
-		       "another store",
-		       s->path, key, *new ? new : old, no, old, nn, new);
+	key = (int)strcspn(new, ":\n");
+	old_key = (int)strcspn(old, ":\n");
+	if (key == old_key && !strncmp(old, new, (size_t)key))
+		return err_set(e, ERR_USAGE,
+			       "store '%s' was made with another configuration: '%.*s' differs: '%.*s' in the store, '%.*s' now; use "
+			       "another store",
+			       s->path, key, new, no, old, nn, new);
+	if (!*new || (*old && strstr(now, arena_printf(a, "\n%.*s:", old_key, old)) == NULL))
+		return err_set(e, ERR_USAGE, "store '%s' was made with another configuration: '%.*s' is in the store only; use another store",
+			       s->path, no, old);
+	return err_set(e, ERR_USAGE, "store '%s' was made with another configuration: '%.*s' is new; use another store", s->path, nn, new);
 }
 
 bool store_configure(struct store *s, const char *text, struct err *e)
@@ -345,7 +352,7 @@ bool store_configure(struct store *s, const char *text, struct err *e)
 	if (ok && !old)
 		ok = store_set(s, "configuration", text, e);
 	else if (ok && strcmp(old, text))
-		ok = differs(s, old, text, e);
+		ok = differs(s, a, old, text, e);
 	arena_free(a);
 	return ok;
 }

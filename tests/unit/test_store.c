@@ -241,7 +241,13 @@ TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
 	cr_expect(strstr(err_text(&e), "'opt-level' differs: 'opt-level: 2' in the store, 'opt-level: 3' now"), "%s", err_text(&e));
 	cr_expect_eq(err_exit_status(&e), 2);
 	cr_expect_not(store_configure(s, "model: a\nopt-level: 2\nseed: 1\nzeal: 1\n", &e));
-	cr_expect(strstr(err_text(&e), "'zeal'"), "%s", err_text(&e));
+	cr_expect(strstr(err_text(&e), "'zeal: 1' is new"), "%s", err_text(&e));
+	cr_expect_not(store_configure(s, "model: a\nseed: 1\n", &e));
+	cr_expect(strstr(err_text(&e), "'opt-level: 2' is in the store only"), "%s", err_text(&e));
+	cr_expect_not(store_configure(s, "model: a\nopt-level: 2\n", &e));
+	cr_expect(strstr(err_text(&e), "'seed: 1' is in the store only"), "%s", err_text(&e));
+	cr_expect_not(store_configure(s, "model: a\nbatch: 1\nopt-level: 2\nseed: 1\n", &e));
+	cr_expect(strstr(err_text(&e), "'batch: 1' is new"), "%s", err_text(&e));
 	fill(s);
 	cr_expect_not(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 13", "", NULL}, &e));
 	cr_expect(strstr(err_text(&e), "'gcc 12'") && strstr(err_text(&e), "'gcc 13'"), "%s", err_text(&e));
