@@ -242,6 +242,7 @@ bool report_json(struct store *s, const struct report_data *d, const struct repo
 	part(t, "operators", groups_part(d->op, d->nops, "operator", true));
 	part(t, "categories", groups_part(d->category, d->ncategories, "category", false));
 	part(t, "counts", counts(&d->all));
+	part(t, "complete", json_boolean(!d->all.outcome[OUTCOME_NOT_RUN]));
 	part(t, "tool", report_string(d->tool));
 	part(t, "created", report_string(d->created));
 	str_add(t, "}\n");

@@ -22,6 +22,13 @@ static void head(const struct report_data *d, struct store *s, struct str *t)
 		 (long long)d->mutants, d->mutants == 1 ? "" : "s", (long long)d->images, d->images == 1 ? "" : "s", d->ndevices,
 		 d->ndevices == 1 ? "" : "s", store_path(s));
 	report_wrap(t, 0, str_text(&line));
+	if (d->all.outcome[OUTCOME_NOT_RUN]) {
+		str_clear(&line);
+		str_addf(&line, "Partial: %lld of %lld results are missing (not-run); the rates are of the others. The command that "
+				"began the campaign goes on with it.",
+			 (long long)d->all.outcome[OUTCOME_NOT_RUN], (long long)d->all.rows);
+		report_wrap(t, 0, str_text(&line));
+	}
 	str_free(&line);
 }
 

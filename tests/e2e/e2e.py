@@ -211,6 +211,58 @@ def campaign_and_reports(tmp):
     assert "opt-level" in r.stderr
 
 
+@test
+def a_store_is_of_one_campaign(tmp):
+    """a store goes on only with the same model, images and configuration; what differs is named"""
+    images, model, store = some_images(tmp / "im", 3), tmp / "m.onnx", tmp / "s.db"
+    shutil.copy(MODEL, model)
+    shutil.copy(MODEL.with_suffix(".yaml"), tmp / "m.yaml")
+    shutil.copy(SOURCE / "demo/labels.txt", tmp)
+    args = ["run", "--model", model, "--images", images, "--mutations", "mutatenn-paper", "--store", store]
+    first, extra, spare = sorted(images.glob("*.png"))[0], images / "zz.png", tmp / "spare.png"
+    run(*args)
+    before = table(store)
+    for more, word in [(["--seed", 5], "'seed' differs"), (["--opt-level", 3], "'opt-level' differs"), (["--device", "host-clang"], "'devices' differs"),
+                       (["--mutations", "loop.*"], "loop.*"), (["--preprocess", "torchvision"], "preprocess")]:
+        assert word in run(*args, *more, status=2).stderr, word
+    shutil.copy(first, spare)
+    shutil.copy(first, extra)
+    assert "holds 3 images, now there are 4" in run(*args, status=2).stderr
+    extra.unlink()
+    first.unlink()
+    assert "holds 3 images, now there are 2" in run(*args, status=2).stderr
+    shutil.copy(sorted(images.glob("*.png"))[0], first)
+    assert f"holds image '{first.name}'" in run(*args, status=2).stderr
+    shutil.copy(spare, first)
+    whole = model.read_bytes()
+    model.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1:])
+    assert "holds model" in run(*args, status=2).stderr
+    model.write_bytes(whole)
+    run(*args)
+    assert table(store) == before
+
+
+@test
+def a_store_has_one_writer_and_says_what_is_missing(tmp):
+    """a second run on a store is refused; a report of a stopped campaign says so"""
+    images, store = some_images(tmp / "im", 4), tmp / "s.db"
+    args = ["run", "--model", MODEL, "--images", images, "--mutations", "loop.*", "--sites", "sample 150", "--store", store]
+    p = subprocess.Popen([BIN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while p.poll() is None and not store.exists():
+        time.sleep(.02)
+    assert "another process" in run(*args, status=1).stderr
+    p.send_signal(signal.SIGINT)
+    start = time.time()
+    _, err = p.communicate(timeout=60)
+    assert time.time() - start < 2, "slow to stop"
+    assert p.returncode == 1 and "the same command goes on" in err, (p.returncode, err)
+    text = run("report", store).stdout
+    assert re.search(r"^Partial: \d+ of \d+ results are missing", text, re.M), text[:500]
+    assert json.loads(run("report", store, "--json", "-").stdout)["complete"] is False
+    assert "Partial" not in run(*args).stdout
+    assert json.loads(run("report", store, "--json", "-").stdout)["complete"] is True
+
+
 def interrupted(tmp, kill):
     """The table of a campaign disturbed by kill(parent process), run until it is done."""
     images, store = some_images(tmp / "im2", 4), tmp / "k.db"
