@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
 #include "cli/cli_json.h"
@@ -17,17 +18,21 @@ static const struct cli_option options[] = {
         {"warmup", CLI_INT, "N", "runs before those that are timed (default: 0)"},
         CLI_OPT_JSON, CLI_OPT_QUIET, CLI_OPT_END};
 
-static bool write_npy(const struct cli_args *args, const struct camp_input *in, const struct camp_model *m, const struct tensor *outputs, struct err *e)
+/* taken: names given to earlier inputs; cat.png and cat.jpg become cat.npy and cat_2.npy. */
+static bool write_npy(const struct cli_args *args, const struct camp_input *in, const struct camp_model *m, const struct tensor *outputs,
+                      struct map *taken, struct err *e)
 {
-	const char *dir = cli_text(args, "npy", NULL);
+	const char *dir = cli_text(args, "npy", NULL), *stem = file_stem(args->a, in->name), *name = stem;
 	struct tensor t = outputs[m->output];
 
 	if (!dir)
 		return true;
 	t.dtype = DT_F32;
 	t.data = (void *)camp_scores(args->a, m, outputs);
-	return file_mkdirs(dir, e) &&
-	       npy_write(file_join(args->a, dir, arena_printf(args->a, "%s.npy", file_stem(args->a, in->name))), &t, e);
+	for (int i = 2; map_has(taken, name); i++)
+		name = arena_printf(args->a, "%s_%d", stem, i);
+	map_put(taken, name, taken);
+	return file_mkdirs(dir, e) && npy_write(file_join(args->a, dir, arena_printf(args->a, "%s.npy", name)), &t, e);
 }
 
 static void print_one(const struct camp_input *in, const struct pool_image *im, const struct store_answer *x, const float *scores,
@@ -61,6 +66,7 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 {
 	json_t *list = json_array();
 	int64_t k = cli_int(args, "top", 5);
+	struct map *taken = map_new(args->a);
 
 	if (k > m->classes)
 		k = m->classes;
@@ -69,7 +75,7 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 		struct store_answer x;
 
 		camp_answer(args->a, m, scores, m->classes, (int)k, &x);
-		if (!write_npy(args, &in[i], m, r->image[i].output, e))
+		if (!write_npy(args, &in[i], m, r->image[i].output, taken, e))
 			return json_decref(list), false;
 		if (cli_flag(args, "json"))
 			json_array_append_new(list, json_one(&in[i], &r->image[i], &x, scores, m, repeat));

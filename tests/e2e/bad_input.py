@@ -347,6 +347,17 @@ def pictures_that_cannot_be_decoded(tmp):
     assert start(["info", tmp / "seven.onnx"]).returncode == 0
 
 
+@test
+def inputs_of_one_name(tmp):
+    """scores of inputs of the same name do not overwrite each other"""
+    for name in ["p/a.png", "p/a.jpg", "q/a.png"]:
+        (tmp / name).parent.mkdir(exist_ok=True)
+        shutil.copy(PICTURE, tmp / name)
+    r = start(["infer", MODEL, tmp / "p", tmp / "q", "--npy", tmp / "out"])
+    assert r.returncode == 0, r.stderr
+    assert [n for n, _ in listing(tmp / "out")] == ["a.npy", "a_2.npy", "a_3.npy"], listing(tmp / "out")
+
+
 # ---- configuration ----
 
 

@@ -733,14 +733,14 @@ TEST(onnx, names_are_readable_text)
 	static const struct {
 		const char *raw, *clean;
 	} cases[] = {
-		{"conv/1:0", "conv/1:0"},
-		{"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"}, /* U+E9, U+20AC, U+1F600 */
-		{"a\nb\x1b[31m\x7f", "a_b_[31m_"},
-		{"\xff\xc3", "__"},
-		{"\xc0\xaf", "__"},		/* '/' in two bytes */
-		{"\xed\xa0\x80", "___"},	/* half of a pair */
-		{"\xf4\x90\x80\x80", "____"},	/* beyond U+10FFFF */
-		{"\xc2\x9b", "__"},		/* a control of one character */
+	    {"conv/1:0", "conv/1:0"},
+	    {"caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"}, /* U+E9, U+20AC, U+1F600 */
+	    {"a\nb\x1b[31m\x7f", "a_b_[31m_"},
+	    {"\xff\xc3", "__"},
+	    {"\xc0\xaf", "__"},           /* '/' in two bytes */
+	    {"\xed\xa0\x80", "___"},      /* half of a pair */
+	    {"\xf4\x90\x80\x80", "____"}, /* beyond U+10FFFF */
+	    {"\xc2\x9b", "__"},           /* a control of one character */
 	};
 	struct arena *a = arena_new(NULL);
 
