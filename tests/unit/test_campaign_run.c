@@ -1,0 +1,410 @@
+/* test_campaign_run.c: a campaign from its plan to its rows, on a pool that answers what the test wants
+ *
+ * The pool_* functions here take the place of the worker room's: nothing is compiled, no process is started. Runs with real
+ * workers are in tests/e2e.
+ */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "campaign/campaign.h"
+#include "onnx_model.h"
+#include "test_support.h"
+
+#define IMAGES 2
+#define CLASSES 4
+
+/* ---- the pool ------------------------------------------------------------------------------------------------- */
+
+struct answer { /* of a mutant's job */
+	enum pool_status status;
+	float add[CLASSES]; /* to the original's scores */
+	int signal;
+	const char *text;
+};
+
+struct pool {
+	struct pool_job queue[4096];
+	size_t first, n, ndevices;
+};
+
+/* What a test sets before a campaign and reads after it. */
+static struct {
+	const struct answer *script; /* by order of submission, over all devices; beyond it: unchanged scores */
+	size_t nscript, mutants[2];  /* jobs of mutants, by device */
+	int originals[2];            /* runs of the original, by device */
+	size_t bad_after;            /* jobs of mutants on the second device, after which ... */
+	int bad_runs;                /* ... so many runs of the original there answer something else */
+	float noise;                 /* added to one score in every second run of the original */
+	size_t asked;
+} fake;
+
+static const float scores[CLASSES] = {1, 4, 3, 2};
+
+bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struct err *e)
+{
+	(void)dev;
+	(void)e;
+	*out = calloc(1, sizeof **out);
+	(*out)->ndevices = n;
+	return true;
+}
+
+void pool_close(struct pool *p)
+{
+	free(p);
+}
+
+const char *pool_device_error(const struct pool *p, size_t d)
+{
+	(void)p;
+	(void)d;
+	return NULL;
+}
+
+const struct device_caps *pool_caps(const struct pool *p, size_t d)
+{
+	static const struct device_caps caps = {"fake", "c", "a fake", "1", 8, 1, true};
+
+	(void)p;
+	(void)d;
+	return &caps;
+}
+
+bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e)
+{
+	(void)e;
+	cr_assert_lt(p->n, 4096);
+	p->queue[p->n++] = *job;
+	return true;
+}
+
+static void put_image(struct arena *a, struct pool_image *out, const float *add, enum pool_status status)
+{
+	struct tensor *t = tensor_new(a, DT_F32, 2, (int64_t[]){1, CLASSES});
+
+	for (int i = 0; i < CLASSES; i++)
+		((float *)t->data)[i] = scores[i] + add[i];
+	*out = (struct pool_image){
+	    .ran = true, .status = status, .output = t, .launches_run = 3, .launches_saved = 1, .time_s = 0.001};
+}
+
+static void run_original(struct arena *a, const struct pool_job *j, struct pool_result *r)
+{
+	float add[CLASSES] = {0};
+	int run = ++fake.originals[j->device];
+
+	if (run % 2 == 0)
+		add[3] = fake.noise;
+	if (j->device == 1 && fake.mutants[1] >= fake.bad_after && fake.bad_runs) {
+		fake.bad_runs--;
+		add[2] = 100;
+	}
+	for (size_t i = 0; i < j->ninputs; i++)
+		put_image(a, &r->image[i], add, POOL_DONE);
+}
+
+static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_result *r)
+{
+	static const struct answer unchanged;
+	const struct answer *w = fake.asked < fake.nscript ? &fake.script[fake.asked] : &unchanged;
+
+	fake.asked++;
+	fake.mutants[j->device]++;
+	r->status = w->status;
+	r->signal = w->signal;
+	if (w->text)
+		r->text = w->text;
+	switch (w->status) {
+	case POOL_DONE:
+	case POOL_OVERRUN:
+		for (size_t i = 0; i < j->ninputs; i++)
+			put_image(a, &r->image[i], w->add, w->status);
+		break;
+	case POOL_CRASHED:
+	case POOL_HUNG: /* the second image, after the first went well */
+		put_image(a, &r->image[0], w->add, POOL_DONE);
+		r->image[1] = (struct pool_image){.ran = true, .status = w->status, .launches_run = 1};
+		r->stage = POOL_RUN;
+		r->launch = "relu_y";
+		break;
+	case POOL_BUILD_FAILED:
+		r->stage = POOL_BUILD;
+		r->log = "error: no";
+		break;
+	case POOL_EQUIVALENT:
+	case POOL_LOST: break;
+	}
+}
+
+bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, struct pool_result *out, struct err *e)
+{
+	const struct pool_job *j = &p->queue[p->first];
+
+	(void)timeout_s;
+	(void)e;
+	*got = p->first < p->n;
+	if (!*got)
+		return true;
+	p->first++;
+	*out = (struct pool_result){.job = j->id, .device = j->device, .text = "", .code = {7, 7}, .nimages = j->ninputs};
+	out->image = ARENA_ARRAY(a, struct pool_image, j->ninputs);
+	(j->baseline ? run_mutant : run_original)(a, j, out);
+	if (p->first == p->n)
+		p->first = p->n = 0;
+	return true;
+}
+
+void pool_forget(struct pool *p)
+{
+	(void)p;
+}
+
+struct pool_stats pool_stats(const struct pool *p)
+{
+	(void)p;
+	return (struct pool_stats){0};
+}
+
+/* ---- the campaign --------------------------------------------------------------------------------------------- */
+
+static char dir[64], store_file[96];
+static char *device_names[] = {(char *)"host-gcc", (char *)"host-clang"};
+
+static void write_model(struct arena *a, const char *path)
+{
+	struct onnx_model *m = onnx_model_new(a, 13);
+	struct err e = {0};
+	struct bytes b;
+
+	onnx_model_input(m, "x", ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, DIMS(1, CLASSES));
+	onnx_model_node(m, "Sigmoid", "first", "x", "h");
+	onnx_model_node(m, "Relu", "second", "h", "y");
+	onnx_model_output(m, "y");
+	b = onnx_model_bytes(m);
+	cr_assert(file_write(path, b.p, b.n, &e), "%s", err_text(&e));
+}
+
+static void enter(struct arena *a, struct config_campaign *c)
+{
+	static struct config_mutation every = {.op = (char *)"loop.*", .sites_text = (char *)"each"};
+	struct err e = {0};
+
+	memset(&fake, 0, sizeof fake);
+	log_set_level(LOG_ERROR);
+	strcpy(dir, "/tmp/mutatenn-campaign-XXXXXX");
+	cr_assert(mkdtemp(dir) != NULL);
+	snprintf(store_file, sizeof store_file, "%s/s.db", dir);
+	config_campaign_default(c);
+	c->model = file_join(a, dir, "m.onnx");
+	c->images = file_join(a, dir, "images");
+	c->devices = device_names;
+	c->ndevices = 1;
+	c->mutations = &every;
+	c->nmutations = 1;
+	c->controls = 0;
+	c->repeat = 1;
+	c->top_k = 3;
+	write_model(a, c->model);
+	cr_assert(file_mkdirs(c->images, &e), "%s", err_text(&e));
+	for (int i = 0; i < IMAGES; i++) {
+		struct tensor *t = tensor_new(a, DT_F32, 2, (int64_t[]){1, CLASSES});
+
+		((float *)t->data)[0] = (float)i;
+		cr_assert(npy_write(arena_printf(a, "%s/%d.npy", c->images, i), t, &e), "%s", err_text(&e));
+	}
+}
+
+static void leave(struct arena *a)
+{
+	char *cmd = arena_printf(a, "rm -rf '%s'", dir);
+
+	cr_expect_eq(system(cmd), 0);
+	arena_free(a);
+}
+
+static struct camp_summary run(const struct config_campaign *c)
+{
+	struct camp_summary sum;
+	struct err e = {0};
+
+	cr_assert(camp_run(c, store_file, NULL, NULL, &sum, &e), "%s", err_text(&e));
+	return sum;
+}
+
+/* Rows of jobs that a device answered, in the plan's order; the others (no-site, no-effect) are left out. */
+static size_t rows(struct arena *a, const char *device, struct store_result *out, size_t max)
+{
+	struct err e = {0};
+	struct store *s = NULL;
+	struct store_iter *it;
+	struct store_result r;
+	size_t n = 0;
+
+	cr_assert(store_open(store_file, STORE_READ, &s, &e), "%s", err_text(&e));
+	it = store_results(s, NULL, device);
+	while (store_next_result(it, &r)) {
+		if (r.outcome == OUTCOME_NO_SITE || r.outcome == OUTCOME_NO_EFFECT || n == max)
+			continue;
+		r.mutant = arena_strdup(a, r.mutant);
+		r.message = arena_strdup(a, r.message);
+		r.stage = arena_strdup(a, r.stage);
+		r.kernel = arena_strdup(a, r.kernel);
+		r.log = arena_strdup(a, r.log);
+		out[n++] = r;
+	}
+	cr_assert(store_iter_end(it, &e), "%s", err_text(&e));
+	store_close(s);
+	return n;
+}
+
+static size_t count(const struct store_result *r, size_t n, enum outcome o)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		k += r[i].outcome == o;
+	return k;
+}
+
+/* ---- tests ---------------------------------------------------------------------------------------------------- */
+
+TEST(run, whatever_a_mutant_does_is_a_row_and_only_tool_errors_are_tried_again)
+{
+	static const struct answer script[] = {
+	    {.status = POOL_CRASHED, .signal = SIGFPE, .text = "killed by SIGFPE"},
+	    {.status = POOL_HUNG, .text = "exceeded 2 s"},
+	    {.status = POOL_OVERRUN, .text = "wrote past y"},
+	    {.status = POOL_BUILD_FAILED, .text = "the compiler says no"},
+	    {.status = POOL_LOST, .text = "ten workers lost"},
+	    {.status = POOL_EQUIVALENT},
+	    {.status = POOL_DONE},
+	    {.add = {0, 0, 0, 0.5f}},
+	    {.add = {0, 0, -2.5f, 0}},
+	    {.add = {0, -2, 0, 0}},
+	    {.add = {0, 0, 0, NAN}},
+	    {.add = {0, INFINITY, 0, 0}},
+	};
+	static const enum outcome want[] = {OUTCOME_CRASH,      OUTCOME_HANG,          OUTCOME_OVERRUN,   OUTCOME_BUILD_FAILED,
+					    OUTCOME_TOOL_ERROR, OUTCOME_EQUIVALENT,    OUTCOME_IDENTICAL, OUTCOME_DRIFTED,
+					    OUTCOME_REORDERED,  OUTCOME_MISCLASSIFIED, OUTCOME_NAN,       OUTCOME_NAN};
+	enum { N = sizeof want / sizeof *want };
+	struct arena *a = arena_new(NULL);
+	struct store_result r[N];
+	struct config_campaign c;
+	size_t asked;
+
+	enter(a, &c);
+	fake.script = script;
+	fake.nscript = N;
+	run(&c);
+	cr_assert_eq(rows(a, "host-gcc", r, N), N, "the model is too small for this test");
+	for (int i = 0; i < N; i++)
+		cr_expect_eq(r[i].outcome, want[i], "row %d is %s, not %s", i, outcome_name(r[i].outcome), outcome_name(want[i]));
+	cr_expect_eq(r[0].signal, SIGFPE);
+	cr_expect_str_eq(r[0].message, "killed by SIGFPE");
+	cr_expect_str_eq(r[0].stage, "run");
+	cr_expect_str_eq(r[0].kernel, "relu_y");
+	cr_expect_eq(r[0].images, 1, "the first image answered");
+	cr_expect_eq(r[0].killed, STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC);
+	cr_expect_eq(r[1].images, 1);
+	cr_expect_eq(r[2].images, IMAGES, "an overrun does not end the job");
+	cr_expect_str_eq(r[3].log, "error: no");
+	cr_expect_eq(r[3].killed, 0);
+	cr_expect_eq(r[4].killed, 0);
+	cr_expect_eq(r[6].images_changed, 0);
+	cr_expect_eq(r[9].images_changed, IMAGES);
+	cr_expect_eq(r[9].launches_run, 3 * IMAGES);
+	asked = fake.asked;
+	cr_expect_eq(run(&c).done, run(&c).jobs);
+	cr_expect_eq(fake.asked, asked + 1, "only the tool error is run again, and only once");
+	rows(a, "host-gcc", r, N);
+	cr_expect_eq(r[4].outcome, OUTCOME_IDENTICAL);
+	cr_expect_eq(r[0].outcome, OUTCOME_CRASH);
+	leave(a);
+}
+
+static void with_noise(int repeat, double tolerance, float add, enum outcome want)
+{
+	const struct answer script = {.add = {0, 0, 0, add}};
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct store_result r;
+
+	enter(a, &c);
+	fake.script = &script;
+	fake.nscript = 1;
+	fake.noise = 0.25f;
+	c.repeat = repeat;
+	c.tolerance = tolerance;
+	run(&c);
+	cr_assert_eq(rows(a, "host-gcc", &r, 1), 1);
+	cr_expect_eq(r.outcome, want, "%d runs, tolerance %g, %g away: %s", repeat, tolerance, (double)add,
+		     outcome_name(r.outcome));
+	cr_expect_eq(fake.originals[0], repeat);
+	leave(a);
+}
+
+TEST(run, what_the_original_does_by_itself_is_noise)
+{
+	with_noise(3, 0, 0.25f, OUTCOME_TOLERATED);
+	with_noise(3, 0, -0.25f, OUTCOME_TOLERATED);
+	with_noise(3, 0, 0.375f, OUTCOME_DRIFTED);
+	with_noise(1, 0, 0.25f, OUTCOME_DRIFTED);
+	with_noise(1, 0.25, 0.25f, OUTCOME_TOLERATED);
+	with_noise(3, 0.5, 0.375f, OUTCOME_TOLERATED);
+}
+
+/* Groups of four on two devices; the original is run after each. */
+static struct camp_summary controlled(struct arena *a, struct config_campaign *c, int bad_runs)
+{
+	enter(a, c);
+	c->ndevices = 2;
+	c->controls = 4;
+	fake.bad_after = 5;
+	fake.bad_runs = bad_runs;
+	return run(c);
+}
+
+TEST(run, a_group_whose_control_fails_is_run_again_on_that_device)
+{
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum = controlled(a, &c, 1);
+	size_t n = rows(a, "host-clang", r, 500);
+
+	cr_assert_gt(n, 8);
+	cr_expect_eq(count(r, n, OUTCOME_IDENTICAL), n, "nothing is missing");
+	cr_expect_eq(fake.mutants[0], n);
+	cr_expect(fake.mutants[1] > n && fake.mutants[1] <= n + 4, "%zu jobs for %zu mutants", fake.mutants[1], n);
+	cr_expect_eq(sum.done, sum.jobs, "%llu of %llu", (unsigned long long)sum.done, (unsigned long long)sum.jobs);
+	leave(a);
+}
+
+TEST(run, a_device_whose_controls_keep_failing_is_set_aside_without_that_group)
+{
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum = controlled(a, &c, 1000);
+	size_t n = rows(a, "host-clang", r, 500), kept = count(r, n, OUTCOME_IDENTICAL);
+
+	cr_expect(kept > 0 && kept < 5, "those of the groups before: %zu", kept);
+	cr_expect_eq(count(r, n, OUTCOME_NOT_RUN), n - kept);
+	cr_expect_eq(fake.bad_runs, 1000 - 3, "three tries");
+	cr_expect_lt(sum.done, sum.jobs);
+	cr_expect_eq(count(r, rows(a, "host-gcc", r, 500), OUTCOME_IDENTICAL), fake.mutants[0], "the other device is not touched");
+	fake.bad_runs = 0;
+	run(&c);
+	n = rows(a, "host-clang", r, 500);
+	cr_expect_eq(count(r, n, OUTCOME_IDENTICAL), n, "it is itself again: the missing are run");
+	leave(a);
+}
