@@ -179,8 +179,9 @@ bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, stru
 		size_t k = 1;
 
 		if (m[i].preset && !add_preset(a, &m[i], &list, &k, e))
-			return false;
+			return m[i].place ? err_in(e, "%s", m[i].place) : false;
 		for (size_t s = 0; s < k; s++) {
+			list[s].place = m[i].place;
 			if (!m[i].preset || m[i].sites_text)
 				set_pick(&list[s], &m[i]);
 			vec_push(a, &all, list[s]);

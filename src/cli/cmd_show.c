@@ -123,6 +123,7 @@ static bool show(const struct cli_args *args, const struct camp_model *model, st
 static bool run(const struct cli_args *args, int *status, struct err *e)
 {
 	struct config_campaign c;
+	struct pool_device unused; /* only the name is looked at, unless something is built */
 	struct pool *pool = NULL;
 	struct camp_model *model;
 	struct camp_program p;
@@ -132,6 +133,9 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	(void)status;
 	if (!cli_model(args, args->positional[0], &model, e) || !cli_devices(args, &c, e))
 		return false;
+	for (size_t d = 0; d < c.ndevices; d++)
+		if (!camp_device(args->a, c.devices[d], &c, &unused, e))
+			return false;
 	if ((cli_flag(args, "build") || cli_int(args, "opt-level", 2) >= 3) && !cli_pool(args, &c, &pool, &lanes, e))
 		return false;
 	ok = cli_program(args, model, lanes, &p, e) && show(args, model, &p, cli_flag(args, "build") ? pool : NULL, e);

@@ -34,6 +34,7 @@ enum config_sites { SITES_EACH, SITES_ALL, SITES_RANGE, SITES_SAMPLE };
 
 /* Either preset or op is set. */
 struct config_mutation {
+	const char *place; /* FILE:LINE of the entry, for messages; NULL: not from a file */
 	char *preset;
 	char *op;         /* operator: glob over operator names */
 	char *variant;    /* glob over variants; NULL: every one (`sites: all`: the first) */

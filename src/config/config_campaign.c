@@ -280,9 +280,13 @@ bool config_campaign_read(struct arena *a, const char *path, struct config_campa
 		return yaml_place(&f, "memory", e);
 	if (!check(a, &r->c, &key, e))
 		return yaml_place(&f, key, e);
-	for (size_t i = 0; i < r->c.nmutations; i++)
-		if (r->c.mutations[i].sites_text && !config_sites_parse(r->c.mutations[i].sites_text, &r->c.mutations[i], e))
+	for (size_t i = 0; i < r->c.nmutations; i++) {
+		struct config_mutation *m = &r->c.mutations[i];
+
+		m->place = yaml_where(a, &f, arena_printf(a, "mutations[%zu].%s", i + 1, m->preset ? "preset" : "operator"));
+		if (m->sites_text && !config_sites_parse(m->sites_text, m, e))
 			return false;
+	}
 	*out = r->c;
 	return true;
 }

@@ -18,6 +18,8 @@ struct yaml_file {
 bool yaml_load(struct arena *a, const char *path, const struct cyaml_schema_value *schema, struct yaml_file *f, void **out,
 	       struct err *e);
 bool yaml_given(const struct yaml_file *f, const char *key);
+/* "FILE:LINE" of a key, or FILE alone. */
+const char *yaml_where(struct arena *a, const struct yaml_file *f, const char *key);
 /* "FILE:LINE: " before the error, with the line of key (or FILE alone). Returns false. */
 bool yaml_place(const struct yaml_file *f, const char *key, struct err *e);
 

@@ -72,6 +72,13 @@ bool yaml_given(const struct yaml_file *f, const char *key)
 	return map_has(f->line, key);
 }
 
+const char *yaml_where(struct arena *a, const struct yaml_file *f, const char *key)
+{
+	int line = key ? (int)(intptr_t)map_get(f->line, key) : 0;
+
+	return line ? arena_printf(a, "%s:%d", f->path, line) : arena_strdup(a, f->path);
+}
+
 bool yaml_place(const struct yaml_file *f, const char *key, struct err *e)
 {
 	int line = key ? (int)(intptr_t)map_get(f->line, key) : 0;

@@ -264,7 +264,7 @@ bool mut_list(struct arena *a, const struct mut_subject *s, const struct mut_spe
 
 	for (size_t i = 0; i < nspecs; i++)
 		if (!list_spec(&l, &spec[i], e))
-			return false;
+			return spec[i].place ? err_in(e, "%s", spec[i].place) : false;
 	*out = l.out.v;
 	*n = l.out.n;
 	return true;

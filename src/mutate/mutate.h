@@ -83,6 +83,7 @@ struct mut_spec {
 	                                       drawn without replacement from EACH by the seed */
 	uint64_t first, last, count;
 	const char *target_glob;            /* node or function; NULL: any */
+	const char *place;                  /* where the spec is written, put in front of its errors; NULL: nowhere */
 };
 /* "each" | "all" | "3" | "1-5" | "sample 50" */
 bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e);
