@@ -71,10 +71,10 @@ def by_infer(a, level, file, inputs, tmp):
     return [read_npy(out / i.name) for i in inputs] if not r.returncode else r.stderr.strip()
 
 
-def by_onnxruntime(file, inputs):
+def by_onnxruntime(file, inputs, level="ORT_DISABLE_ALL"):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     try:
         session = onnxruntime.InferenceSession(str(file), options)
         return [session.run(None, {session.get_inputs()[0].name: numpy.load(x)})[0].ravel().tolist() for x in inputs]
@@ -102,13 +102,17 @@ class Tally(dict):
             print("  " + what, *why, flush=True)
 
 
-def judge(a, tally, who, ident, outcome, stored, got):
+def judge(a, tally, who, ident, outcome, stored, got, other=None):
     if isinstance(got, str):
         tally.add("did not run anywhere" if outcome in NOT_RUN else f"refused by {who}" if who == "onnxruntime" else "WRONG", ident, outcome, got[:150])
     elif outcome in NOT_RUN:
         tally.add("did not run" if who == "onnxruntime" else "WRONG", ident, outcome, f"but {who} has scores")
     else:
         worst = max(map(difference, stored, got))
+        if worst > a.limit and other:  # some mutants magnify rounding: then onnxruntime differs from itself
+            near = [min(pair) for pair in zip(map(difference, stored, got), map(difference, stored, other()))]
+            if max(near) <= a.limit:
+                return tally.add(f"as {who} when it optimises", ident, outcome, f"{worst:.2e} of the largest score from its result without")
         tally.add(*([f"as {who}"] if worst <= a.limit else ["WRONG", ident, outcome, f"{worst:.2e} of the largest score from {who}"]))
 
 
@@ -126,7 +130,8 @@ def campaign(a, model, level, inputs, tmp, tally, run, mutants):
         stored = [kept.get(i, o) for i, o in enumerate(original)]
         judge(a, tally, "a model of its own", ident, outcome, stored, by_infer(a, level, file, inputs, tmp))
         if onnxruntime:
-            judge(a, tally, "onnxruntime", ident, outcome, stored, by_onnxruntime(file, inputs))
+            judge(a, tally, "onnxruntime", ident, outcome, stored, by_onnxruntime(file, inputs),
+                  lambda: by_onnxruntime(file, inputs, "ORT_ENABLE_ALL"))
     con.close()
     report = json.loads(must(a, "report", store, "--json", "-"))
     store.unlink()
