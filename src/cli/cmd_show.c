@@ -152,7 +152,7 @@ const struct cli_command cmd_show = {
                        "MUTANT is an id as 'mutants' and 'report' print it.\n\nWith --build the program is built, not run, and `code` printed: the "
                        "same `code` that a campaign stores with the outcome of this mutant at this --opt-level.",
         .options = options,
-        .examples = "  mutatenn show demo/model.onnx 'graph.replace.relu-to-sigmoid/*/all/sigmoid'\n"
+        .examples = "  mutatenn show demo/model.onnx 'graph.replace.relu/*/all/to-sigmoid'\n"
                     "  mutatenn show net.onnx \"$(mutatenn mutants net.onnx | tail -1)\" --source\n",
         .min_positional = 2,
         .max_positional = 2,

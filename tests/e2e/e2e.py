@@ -74,6 +74,33 @@ def help_and_version(tmp):
 
 
 @test
+def examples_work(tmp):
+    """the examples of every help text do what they are examples of"""
+    shutil.copytree(SOURCE / "demo", tmp / "demo", ignore=shutil.ignore_patterns("*.db"))
+    for name in sorted(os.listdir(IMAGES))[4:]:
+        if name.endswith(".png"):
+            (tmp / "demo/images" / name).unlink()
+    shutil.copy(MODEL, tmp / "net.onnx")
+    shutil.copy(MODEL.with_suffix(".yaml"), tmp / "net.yaml")
+    shutil.copy(SOURCE / "demo/labels.txt", tmp)
+    shutil.copytree(tmp / "demo/images", tmp / "photos")
+    shutil.copy(IMAGES / "00_disc.png", tmp / "cat.jpg")
+    (tmp / "campaign.yaml").write_text("model: net.onnx\nimages: photos\ndevices: [host-gcc]\nmutations: [{preset: mutatenn-paper}]\n")
+    for name in "out", "monday", "tuesday":
+        run("run", "--model", tmp / "net.onnx", "--images", tmp / "photos", "--mutations", "input.flip", "--store", tmp / f"{name}.db")
+    env, seen = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}"), 0
+    for name in re.findall(r"^  (\w+) +\S", run("--help").stdout.split("commands:")[1].split("\n\n")[0], re.M):
+        for line in run(name, "--help").stdout.split("examples:\n")[1].replace("\\\n", "").splitlines():
+            if any(absent in line for absent in ("input.npy", "boards.yaml", "results/")):
+                continue
+            line = line.replace("| less", "| cat")
+            r = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp, env=env, capture_output=True, text=True, timeout=300)
+            assert r.returncode == 0 and (r.stdout or "--csv" in line or "--export" in line), f"{line}: exit status {r.returncode}\n{r.stderr}"
+            seen += 1
+    assert seen >= 18
+
+
+@test
 def catalogue_is_fresh(tmp):
     """docs/operators.md is what `make docs` writes"""
     assert run("operators", "--markdown").stdout == (SOURCE / "docs/operators.md").read_text()
