@@ -408,3 +408,69 @@ TEST(run, a_device_whose_controls_keep_failing_is_set_aside_without_that_group)
 	cr_expect_eq(count(r, n, OUTCOME_IDENTICAL), n, "it is itself again: the missing are run");
 	leave(a);
 }
+
+static const char *planned(struct arena *a, const struct config_campaign *c, struct camp_plan *plan)
+{
+	static const struct camp_run_options options;
+	const char *ids = "";
+	struct err e = {0};
+
+	cr_assert(camp_list(a, c, &options, plan, &e), "%s", err_text(&e));
+	for (size_t i = 0; i < plan->nmutants; i++)
+		ids = arena_printf(a, "%s %s", ids, plan->mutant[i].id);
+	return ids;
+}
+
+TEST(run, the_plan_follows_from_the_seed_and_leaves_no_store)
+{
+	struct config_mutation sample = {
+	    .op = (char *)"loop.*", .sites_text = (char *)"sample 5", .sites = SITES_SAMPLE, .sample = 5};
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_plan plan;
+	const char *ids;
+
+	enter(a, &c);
+	c.mutations = &sample;
+	c.ndevices = 2;
+	ids = planned(a, &c, &plan);
+	cr_expect_eq(plan.nmutants - plan.without_site, 5);
+	cr_expect_gt(plan.without_site, 0, "what has no site is planned, as a row");
+	cr_expect(plan.ndevices == 2 && plan.nimages == IMAGES);
+	cr_expect_str_eq(planned(a, &c, &plan), ids);
+	c.seed++;
+	cr_expect_str_neq(planned(a, &c, &plan), ids);
+	c.image_sample = 1;
+	planned(a, &c, &plan);
+	cr_expect_eq(plan.nimages, 1);
+	cr_expect(!file_exists(store_file) && !fake.originals[0]);
+	leave(a);
+}
+
+static bool stop_after(void *user)
+{
+	return fake.asked >= *(const size_t *)user;
+}
+
+TEST(run, a_stopped_campaign_goes_on_where_it_was)
+{
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	size_t limit = 7, n, kept;
+	struct config_campaign c;
+	struct camp_summary sum;
+	struct err e = {0};
+
+	enter(a, &c);
+	cr_assert(camp_run(&c, store_file, NULL, &(struct camp_hooks){.stop = stop_after, .user = &limit}, &sum, &e), "%s",
+		  err_text(&e));
+	cr_expect(sum.stopped && sum.done < sum.jobs);
+	n = rows(a, "host-gcc", r, 500);
+	kept = count(r, n, OUTCOME_IDENTICAL);
+	cr_expect(kept > 0 && kept <= limit, "%zu", kept);
+	sum = run(&c);
+	cr_expect(!sum.stopped && sum.done == sum.jobs);
+	cr_expect_eq(fake.asked, limit + n - kept, "each is run once, but for one that was under way");
+	cr_expect_eq(count(r, rows(a, "host-gcc", r, 500), OUTCOME_IDENTICAL), n);
+	leave(a);
+}
