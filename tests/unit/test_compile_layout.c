@@ -250,3 +250,26 @@ TEST(compile_layout, blocked_networks_give_the_numbers_of_plain_ones)
 	}
 	cr_expect_geq(used, 85);
 }
+
+TEST(compile_layout, a_frame_of_padding_far_larger_than_its_image_is_not_made)
+{
+	struct arena *a = arena_new(NULL);
+	struct net n = {.a = a, .g = gir_new(a, "far", 13), .state = 1};
+	int64_t dim[4] = {1, 16, 8, 8}, far = INT32_MAX;
+	struct gir_value *in[2] = {gir_value_typed(n.g, "x", DT_F32, 4, dim)};
+	struct tensor *x = tensor_new(a, DT_F32, 4, dim), **plain, **other;
+	struct comp_program *p;
+	struct gir_node *node;
+
+	fill(&n, x, -1, 1);
+	vec_push(a, &n.g->inputs, in[0]);
+	in[1] = constant(&n, 4, (int64_t[]){16, 16, 1, 1}, -1, 1);
+	vec_push(a, &n.g->outputs, add(&n, GIR_CONV, 2, in, &node));
+	gir_set_ints(n.g, node, "pads", (int64_t[]){far, far, far, far}, 4);
+	gir_set_ints(n.g, node, "strides", (int64_t[]){far, far}, 2);
+	plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
+	other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, x, &p);
+	cr_expect_not(any_blocked(p));
+	cr_expect_lt(worst(other[0], plain[0]), 1e-4);
+	arena_free(a);
+}
