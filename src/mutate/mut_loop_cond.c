@@ -66,11 +66,26 @@ enum { SIDES = 2 };
 static const char *const threshold_variants[] = {"left+1",  "left-1",  "left+0.5",  "left-0.5",  "left+10%",  "left-10%",  "left*2",  "left/2",
                                                  "right+1", "right-1", "right+0.5", "right-0.5", "right+10%", "right-10%", "right*2", "right/2", NULL};
 
+static bool is_zero(const struct lir_expr *x)
+{
+	return (x->kind == LIR_INT && !x->i) || (x->kind == LIR_FLOAT && !x->f);
+}
+
+/* Scaling a 0, or what is compared with 0, changes nothing; only halving an integer may. */
 static uint64_t threshold_sites(const struct mut_place *p)
 {
 	const struct lir_expr *x = p->expr ? *p->expr : NULL;
+	uint64_t bits = 0xffff;
 
-	return x && x->kind == LIR_BINARY && lir_op_is_compare(x->op) && x->arg[0]->type.dtype != DT_BOOL ? 0xffff : 0;
+	if (!x || x->kind != LIR_BINARY || !lir_op_is_compare(x->op) || x->arg[0]->type.dtype == DT_BOOL)
+		return 0;
+	for (int side = 0; side < SIDES; side++) {
+		if (is_zero(x->arg[side]))
+			bits &= ~(UINT64_C(0xf0) << 8 * side);
+		if (is_zero(x->arg[!side]))
+			bits &= ~((dtype_is_float(x->arg[0]->type.dtype) ? UINT64_C(0xf0) : UINT64_C(0x70)) << 8 * side);
+	}
+	return bits;
 }
 
 /* One side shifted or scaled. Fractions of integers need f32 on both sides, as the prior tool did it. */
