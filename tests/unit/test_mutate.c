@@ -82,6 +82,27 @@ TEST(mutate, each_lists_one_mutant_per_site_and_variant_in_program_order)
 	arena_free(a);
 }
 
+TEST(mutate, a_threshold_is_scaled_only_where_that_can_change_something)
+{
+	static const char text[] = "func zero(in0: f32[4], out out0: f32[4]) {\n"
+				   "  for i in 0..4 serial {\n"
+				   "    out0[i] = select(i >= 0, select(in0[i] < 0.0, in0[i], 1.0), 0.5)\n"
+				   "  }\n"
+				   "}\n";
+	struct arena *a = arena_new(NULL);
+	struct mut_subject s = subject(a);
+	struct lir_func *f;
+	struct err e = {0};
+
+	cr_assert(lir_parse(a, "zero", text, sizeof text - 1, &f, &e), "%s", err_text(&e));
+	s.func = &f;
+	s.nfuncs = 1;
+	LISTED("loop.threshold/zero/0/left/2=1 ", .operator_glob = "loop.threshold", .variant_glob = "left[*/]2");
+	LISTED("loop.threshold/*/all/left+10%=0 ", .operator_glob = "loop.threshold", .variant_glob = "*10%");
+	LISTED("loop.threshold/zero/0/right+1=1 loop.threshold/zero/1/right+1=1 ", .operator_glob = "loop.threshold", .variant_glob = "right+1");
+	arena_free(a);
+}
+
 TEST(mutate, all_is_one_mutant_and_its_first_variant_unless_others_are_named)
 {
 	struct arena *a = arena_new(NULL);
