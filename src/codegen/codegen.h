@@ -6,12 +6,24 @@
  */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 
 struct err;
 struct lir_func;
 struct str;
 
-/* Appends the source of f, which verifies, in the dialect ("c"). Deterministic; linear in the size of the expanded code,
+/* How a kernel is launched: groups of so many work-items each. 0 and 0: it takes (part, parts). */
+struct codegen_shape {
+	uint64_t groups;
+	uint32_t group;
+};
+
+/* The dialects of this build, NULL-terminated. "c"; "opencl-c", one work-item per iteration of the parallel loops;
+ * "opencl-c-cpu", for processors: one per iteration of the outermost, in groups of one; "cuda-c". */
+extern const char *const codegen_dialects[];
+
+/* Appends the source of f, which verifies, in the dialect. Deterministic; linear in the size of the expanded code,
  * which is limited: loops to be unrolled stay loops beyond 4,096 statements. False for an unknown dialect, for parallel
- * functions with stores outside the parallel loop, and for what the dialect cannot express. */
-bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out, struct err *e);
+ * functions with stores outside the parallel loop, and for what the dialect cannot express. A launch with fewer groups does
+ * the same work: every work-item goes on with what is left. */
+bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out, struct codegen_shape *shape, struct err *e);

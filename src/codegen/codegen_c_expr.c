@@ -1,4 +1,4 @@
-/* codegen_c_expr.c: expressions in C; vectors with the compilers' vector extensions
+/* codegen_c_expr.c: expressions in C-like languages; vectors of C with the compilers' vector extensions
  *
  * A vector of bool is lanes of 0 or -1 of some element size: whoever uses one says which size it wants, and a comparison
  * has its operands' size, so that a select right behind a comparison converts nothing.
@@ -45,7 +45,7 @@ static void float_imm(struct cg *g, enum dtype t, double v)
 		return;
 	}
 	if (isnan(v) || isinf(v)) {
-		str_addf(&g->body, isnan(v) ? "(%s__builtin_nan%s(\"\"))" : "(%s__builtin_inf%s())", signbit(v) ? "-" : "", suffix);
+		text(g, c_special(g, t, isnan(v), signbit(v)));
 		return;
 	}
 	for (int digits = t == DT_F32 ? 6 : 15; digits <= 17; digits++) {
@@ -60,12 +60,12 @@ static void int_imm(struct cg *g, enum dtype t, int64_t v, int prec)
 {
 	switch (t) {
 	case DT_U32: str_addf(&g->body, "%uu", (uint32_t)v); break;
-	case DT_U64: str_addf(&g->body, "%lluULL", (unsigned long long)v); break;
+	case DT_U64: str_addf(&g->body, "%lluU%s", (unsigned long long)v, g->d->long_suffix); break;
 	case DT_I64:
 		if (v == INT64_MIN)
 			cg_int(g, v, prec);
 		else
-			str_addf(&g->body, v < 0 ? "(%lldLL)" : "%lldLL", (long long)v);
+			str_addf(&g->body, v < 0 ? "(%lld%s)" : "%lld%s", (long long)v, g->narrow ? "" : g->d->long_suffix);
 		break;
 	case DT_I32:
 		if (v == INT32_MIN)
@@ -185,16 +185,14 @@ static void vector_binary(struct cg *g, const struct lir_expr *x, int prec)
 
 static void convert(struct cg *g, const struct lir_expr *x, enum dtype from, enum dtype to, enum dtype via)
 {
-	const char *type = c_vector(g, to, x->type.lanes);
-
-	text(g, "__builtin_convertvector(");
+	text(g, c_convert(g, to, x->type.lanes));
 	if (via != to && via != from)
 		convert(g, x, from, via, via);
 	else if (is_half(from))
 		apply(g, c_half_vector(g, from, x->type.lanes, true), x);
 	else
 		c_expr(g, x->arg[0], P_TERNARY);
-	str_addf(&g->body, ", %s)", type);
+	text(g, c_convert_end(g, to, x->type.lanes));
 }
 
 static void vector_cast(struct cg *g, const struct lir_expr *x, int prec)
@@ -203,17 +201,13 @@ static void vector_cast(struct cg *g, const struct lir_expr *x, int prec)
 	int lanes = x->type.lanes;
 
 	if (from == DT_BOOL && !dtype_is_float(to)) {
-		str_addf(&g->body, "((%s)", c_vector(g, to, lanes));
-		c_mask(g, x->arg[0], (int)dtype_size(to));
-		text(g, " & 1)");
+		c_mask_and(g, x->arg[0], to, 1);
 	} else if (from == DT_BOOL && is_half(to)) {
-		str_addf(&g->body, "((%s)", c_vector(g, to, lanes));
-		c_mask(g, x->arg[0], 2);
-		text(g, to == DT_F16 ? " & 0x3c00)" : " & 0x3f80)");
+		c_mask_and(g, x->arg[0], to, to == DT_F16 ? 0x3c00 : 0x3f80);
 	} else if (from == DT_BOOL) {
-		text(g, "__builtin_convertvector((");
-		c_mask(g, x->arg[0], (int)dtype_size(to));
-		str_addf(&g->body, " & 1), %s)", c_vector(g, to, lanes));
+		text(g, c_convert(g, to, lanes));
+		c_mask_and(g, x->arg[0], dtype_size(to) == 8 ? DT_I64 : DT_I32, 1);
+		text(g, c_convert_end(g, to, lanes));
 	} else if (from == to) {
 		c_expr(g, x->arg[0], prec);
 	} else if (is_half(to) || (is_half(from) && to == DT_F32)) {
@@ -233,10 +227,10 @@ static void lanes_of_ramp(struct cg *g, const struct lir_expr *x)
 
 	str_addf(&g->body, "(%s(", c_vector_all(g, DT_I64, x->type.lanes));
 	c_expr(g, x->arg[0], P_ANY);
-	str_addf(&g->body, ") + (%s){", type);
+	str_addf(&g->body, ") + (%s)%s", type, c_make(g));
 	for (int l = 0; l < x->type.lanes; l++)
 		str_addf(&g->body, l ? ", %lld" : "%lld", (long long)((uint64_t)x->i * (uint64_t)l));
-	text(g, "})");
+	str_addf(&g->body, "%s)", c_make_end(g));
 }
 
 static void lane(struct cg *g, const struct lir_expr *x)
@@ -248,7 +242,11 @@ static void lane(struct cg *g, const struct lir_expr *x)
 	if (is_bool)
 		str_addc(&g->body, '(');
 	if (v->kind == LIR_VAR) {
-		str_addf(&g->body, "%s[%lld]", g->var_name[v->var->id], (long long)x->i);
+		str_addf(&g->body, "%s%s", g->var_name[v->var->id], c_lane(g, (int)x->i));
+	} else if (g->d->family == CG_OPENCL) {
+		text(g, "(");
+		c_expr(g, v, P_ANY);
+		str_addf(&g->body, ")%s", c_lane(g, (int)x->i));
 	} else {
 		str_addf(&g->body, "({ const %s v_ = ", type);
 		c_expr(g, v, P_TERNARY);
@@ -271,6 +269,26 @@ static bool piece(struct cg *g, const struct lir_expr *x)
 	return true;
 }
 
+/* OpenCL has a function for lanes side by side, whatever their alignment. */
+static void vload(struct cg *g, const struct lir_expr *x, int64_t step, const char *type)
+{
+	const char *name = g->buffer_name[x->buffer->id];
+
+	if (step == 1) {
+		str_addf(&g->body, "vload%d(0, &%s[", x->type.lanes, name);
+		cg_place(g, x->buffer, x->arg, x->nargs, P_ANY);
+		text(g, "])");
+		return;
+	}
+	str_addf(&g->body, "(%s)(", type);
+	for (int l = 0; l < x->type.lanes; l++) {
+		str_addf(&g->body, "%s%s[", l ? ", " : "", name);
+		cg_place(g, x->buffer, x->arg, x->nargs, P_ADD);
+		str_addf(&g->body, " + %lld]", (long long)((uint64_t)step * (uint64_t)l));
+	}
+	text(g, ")");
+}
+
 static void vector_load(struct cg *g, const struct lir_expr *x, int prec)
 {
 	const struct lir_buffer *b = x->buffer;
@@ -279,6 +297,10 @@ static void vector_load(struct cg *g, const struct lir_expr *x, int prec)
 
 	if (piece(g, x))
 		return;
+	if (g->d->family == CG_OPENCL) {
+		vload(g, x, step, type);
+		return;
+	}
 	if (step == 1) {
 		open_paren(g, P_UNARY, prec);
 		str_addf(&g->body, "*(const %s_u *)&%s[", type, name);
@@ -410,12 +432,14 @@ static void mask_itself(struct cg *g, const struct lir_expr *x, int bytes)
 		}
 		str_addf(&g->body, is_half(y->type.dtype) ? "((%s)((" : "((%s)(", type);
 		c_expr(g, y, P_EQ);
-		text(g, is_half(y->type.dtype) ? " & 0x7fff) != 0))" : " != 0))");
+		if (is_half(y->type.dtype))
+			str_addf(&g->body, "%s)", c_and(g, y->type.dtype, y->type.lanes, 0x7fff));
+		str_addf(&g->body, " != %s))", c_zero(g, y->type.dtype, y->type.lanes));
 		break;
 	case LIR_LOAD:
 		str_addf(&g->body, "((%s)(", type);
 		vector_load(g, x, P_EQ);
-		text(g, " != 0))");
+		str_addf(&g->body, " != %s))", c_zero(g, DT_U8, x->type.lanes));
 		break;
 	case LIR_BROADCAST:
 		str_addf(&g->body, "%s(-", c_vector_all(g, DT_I32, x->type.lanes));
@@ -430,15 +454,22 @@ static void mask_itself(struct cg *g, const struct lir_expr *x, int bytes)
 void c_mask(struct cg *g, const struct lir_expr *x, int bytes)
 {
 	int own = c_mask_bytes(g, x);
-	const char *type = c_mask_type(g, bytes, x->type.lanes);
+	enum dtype t = bytes == 1 ? DT_I8 : bytes == 2 ? DT_I16 : bytes == 4 ? DT_I32 : DT_I64;
 
 	if (own == bytes) {
 		mask_itself(g, x, bytes);
 		return;
 	}
-	text(g, "__builtin_convertvector(");
+	text(g, c_convert(g, t, x->type.lanes));
 	mask_itself(g, x, own);
-	str_addf(&g->body, ", %s)", type);
+	text(g, c_convert_end(g, t, x->type.lanes));
+}
+
+void c_mask_and(struct cg *g, const struct lir_expr *x, enum dtype t, unsigned bits)
+{
+	str_addf(&g->body, "(%s(", c_reinterpret(g, t, x->type.lanes));
+	c_mask(g, x, (int)dtype_size(t));
+	str_addf(&g->body, ")%s)", c_and(g, t, x->type.lanes, bits));
 }
 
 /* ---- everything ---------------------------------------------------------------------------------------------------- */
@@ -510,8 +541,9 @@ static void vector(struct cg *g, const struct lir_expr *x, int prec)
 			break;
 		}
 		open_paren(g, P_UNARY, prec);
-		str_addf(&g->body, "(%s)", c_type(g, x->type));
-		c_expr(g, x->arg[0], P_UNARY);
+		str_addf(&g->body, "%s(", c_reinterpret(g, x->type.dtype, x->type.lanes));
+		c_expr(g, x->arg[0], P_ANY);
+		text(g, ")");
 		close_paren(g, P_UNARY, prec);
 		break;
 	case LIR_LOAD: vector_load(g, x, prec); break;

@@ -119,6 +119,14 @@ const char *c_half_vector(struct cg *g, enum dtype t, int lanes, bool up)
 
 	if (!c_first_time(g, name))
 		return name;
+	if (g->d->family == CG_OPENCL) { /* no reinterpreting casts between vectors: by lanes */
+		c_half_scalar(g, up ? t : DT_F32, up ? DT_F32 : t);
+		c_helper(g, "FN %s %s(%s a)\n{\n\treturn (%s)(", up ? f : h, name, up ? h : f, up ? f : h);
+		for (int l = 0; l < lanes; l++)
+			str_addf(&g->pre, "%s%s_of_%s(a%s)", l ? ", " : "", dtype_name(up ? DT_F32 : t), dtype_name(up ? t : DT_F32), c_lane(g, l));
+		str_add(&g->pre, ");\n}\n");
+		return name;
+	}
 	c_helper(g, "FN %s %s(%s a)\n{\n", up ? f : h, name, up ? h : f);
 	add_text(g, t == DT_F16 ? (up ? f16_up : f16_down) : (up ? bf16_up : bf16_down), f, h, i, select);
 	str_add(&g->pre, "}\n");

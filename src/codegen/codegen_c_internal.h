@@ -1,4 +1,4 @@
-/* codegen_c_internal.h: what the files of the C dialect share */
+/* codegen_c_internal.h: what the files of the C-like dialects share: C, OpenCL C, CUDA C */
 #pragma once
 #include "codegen/codegen_internal.h"
 
@@ -7,6 +7,24 @@ struct c_shape {
 	const char *pre, *mid, *post;
 	int prec, left, right;
 };
+
+/* codegen_c_family.c: the same thing as C, OpenCL C and CUDA C write it. */
+const char *c_cl_name(enum dtype t);                           /* OpenCL's own: "float" */
+const char *c_index_type(struct cg *g);                       /* of loop variables and element numbers */
+const char *c_special(struct cg *g, enum dtype t, bool nan, bool negative); /* f32 or f64; primary */
+const char *c_reinterpret(struct cg *g, enum dtype to, int lanes);   /* of a vector: what goes before a parenthesis */
+const char *c_convert(struct cg *g, enum dtype to, int lanes);       /* "__builtin_convertvector(" or "convert_float16(" */
+const char *c_convert_end(struct cg *g, enum dtype to, int lanes);   /* ", f32x16)" or ")" */
+const char *c_make(struct cg *g);                             /* opens the list of lanes behind "(type)" */
+const char *c_make_end(struct cg *g);
+const char *c_lane(struct cg *g, int lane);                   /* "[3]" or ".s3" */
+const char *c_and(struct cg *g, enum dtype t, int lanes, unsigned bits); /* " & 1" for vectors of that type */
+const char *c_zero(struct cg *g, enum dtype t, int lanes);    /* a vector compares with it */
+const char *c_space(const struct cg *g, const struct lir_buffer *b);  /* "__global " before a pointer's type */
+bool c_vector_lanes(struct cg *g, int lanes);                 /* false (failed): the dialect has no such vectors */
+void c_open(struct cg *g, struct str *out);                   /* cg_dialect.open */
+void c_parallel(struct cg *g, const struct lir_stmt *const *chain, uint32_t n);
+bool c_is_reserved(const char *name);
 
 /* codegen_c_ops.c. Types and helper functions are put in front of the text when they are first asked for. */
 const char *c_scalar(struct cg *g, enum dtype t);            /* "f32"; bool is "u8" */
@@ -39,4 +57,6 @@ const char *c_half_vector(struct cg *g, enum dtype t, int lanes, bool up); /* na
 void c_expr(struct cg *g, const struct lir_expr *x, int prec);
 /* A vector of bool as lanes of 0 or -1 of so many bytes, primary. */
 void c_mask(struct cg *g, const struct lir_expr *x, int bytes);
+/* The same with only the given bits of lanes of -1, as a vector of t. */
+void c_mask_and(struct cg *g, const struct lir_expr *x, enum dtype t, unsigned bits);
 int c_mask_bytes(const struct cg *g, const struct lir_expr *x); /* the width it has by itself */

@@ -1,4 +1,4 @@
-/* codegen_c_ops.c: how C writes one operation on one type, and the helper functions it needs for that
+/* codegen_c_ops.c: how C-like languages write one operation on one type, and the helper functions it needs for that
  *
  * Every helper's name ends in the name of a type, so that no variable of a kernel can hide it. gcc and clang must give the
  * same bits: what C leaves undefined is either defined here (shifts, division) or device-defined in the loop IR.
@@ -39,10 +39,14 @@ const char *c_scalar(struct cg *g, enum dtype t)
 	    [DT_F16] = "unsigned short", [DT_BF16] = "unsigned short", [DT_F32] = "float",
 	    [DT_F64] = "double",
 	};
-	const char *name = t == DT_BOOL ? "u8" : dtype_name(t);
+	const char *name = t == DT_BOOL ? "u8" : dtype_name(t), *is = spelling[t];
 
+	if (g->d->family == CG_OPENCL && (t == DT_I64 || t == DT_U64))
+		is = t == DT_I64 ? "long" : "ulong";
 	if (c_first_time(g, name))
-		str_addf(&g->pre, "typedef %s %s;\n", spelling[t], name);
+		str_addf(&g->pre, "%stypedef %s %s;\n",
+			 g->d->family == CG_OPENCL && t == DT_F64 ? "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" : "", is,
+			 name);
 	return name;
 }
 
@@ -51,7 +55,11 @@ const char *c_vector(struct cg *g, enum dtype t, int lanes)
 	const char *scalar = c_scalar(g, t), *name = arena_printf(g->a, "%sx%d", scalar, lanes);
 	int bytes = (int)dtype_size(t) * lanes;
 
-	if (c_first_time(g, name))
+	if (!c_vector_lanes(g, lanes) || !c_first_time(g, name))
+		return name;
+	if (g->d->family == CG_OPENCL)
+		str_addf(&g->pre, "typedef %s%d %s;\n", c_cl_name(t), lanes, name);
+	else
 		str_addf(&g->pre,
 			 "typedef %s %s __attribute__((vector_size(%d)));\n"
 			 "typedef %s %s_u __attribute__((vector_size(%d), aligned(%d)));\n",
@@ -79,7 +87,9 @@ const char *c_mask_type(struct cg *g, int bytes, int lanes)
 static void helper_text(struct cg *g, const char *fmt, va_list ap)
 {
 	if (c_first_time(g, "FN"))
-		str_add(&g->pre, "#define FN static inline __attribute__((always_inline))\n");
+		str_addf(&g->pre, "#define FN %s\n",
+			 g->d->family == CG_CUDA ? "static __device__ __forceinline__"
+						 : "static inline __attribute__((always_inline))");
 	str_vaddf(&g->pre, fmt, ap);
 }
 
@@ -103,14 +113,17 @@ static const char *min_max(struct cg *g, enum dtype t, bool min)
 	return name;
 }
 
-/* Division that traps for every compiler where the processor would, instead of leaving it to the optimiser. */
+/* Division that traps for every C compiler where the processor would, instead of leaving it to the optimiser; other devices have
+ * no traps. */
 static const char *divide(struct cg *g, enum dtype t, bool mod)
 {
 	const char *type = c_scalar(g, t), *name = arena_printf(g->a, "%s_%s", mod ? "mod" : "div", type);
 
 	if (!c_first_time(g, name))
 		return name;
-	c_helper(g, "FN %s %s(%s a, %s b)\n{\n\tif (!b)\n\t\t__builtin_trap();\n", type, name, type, type);
+	c_helper(g, "FN %s %s(%s a, %s b)\n{\n", type, name, type, type);
+	if (g->d->family == CG_C)
+		str_add(&g->pre, "\tif (!b)\n\t\t__builtin_trap();\n");
 	if (dtype_is_signed(t))
 		str_addf(&g->pre, "\tif (b == -1)\n\t\treturn %s;\n", mod ? "0" : "-a");
 	str_addf(&g->pre, "\treturn a %c b;\n}\n", mod ? '%' : '/');
@@ -121,7 +134,11 @@ void c_to_bits(struct cg *g, enum dtype from, enum dtype to)
 {
 	const char *f = c_scalar(g, from), *t = c_scalar(g, to), *name = arena_printf(g->a, "bits_%s_of_%s", t, f);
 
-	if (c_first_time(g, name))
+	if (!c_first_time(g, name))
+		return;
+	if (g->d->family == CG_OPENCL)
+		c_helper(g, "FN %s %s(%s x) { return as_%s(x); }\n", t, name, f, c_cl_name(to));
+	else
 		c_helper(g, "FN %s %s(%s x)\n{\n\tunion {\n\t\t%s from;\n\t\t%s to;\n\t} u = {x};\n\treturn u.to;\n}\n", t, name, f,
 			 f, t);
 }
@@ -270,10 +287,18 @@ struct c_shape c_call_shape(struct cg *g, enum lir_call c, enum dtype t)
 		       c == LIR_CALL_RINT || c == LIR_CALL_FMA || c == LIR_CALL_ABS;
 	struct c_shape s, up, down;
 
+	if (g->d->family == CG_OPENCL)
+		suffix = "";
 	if (c == LIR_CALL_ISNAN || c == LIR_CALL_ISINF) {
-		s = (struct c_shape){arena_printf(g->a, "(__builtin_%s(", name), "", ") != 0)", P_PRIMARY, P_ANY, P_ANY};
-	} else if (builtin) {
-		s = call(g, arena_printf(g->a, "__builtin_%s%s", c == LIR_CALL_ABS ? "fabs" : name, suffix));
+		s = (struct c_shape){arena_printf(g->a, "(%s%s(", g->d->family == CG_C ? "__builtin_" : "", name),
+				     "",
+				     ") != 0)",
+				     P_PRIMARY,
+				     P_ANY,
+				     P_ANY};
+	} else if (builtin || g->d->family != CG_C) {
+		s = call(g, arena_printf(g->a, "%s%s%s", g->d->family == CG_C ? "__builtin_" : "",
+					 c == LIR_CALL_ABS ? "fabs" : name, suffix));
 	} else {
 		const char *function = arena_printf(g->a, "%s%s", name, suffix);
 
@@ -299,21 +324,21 @@ struct c_shape c_call_shape(struct cg *g, enum lir_call c, enum dtype t)
 
 /* ---- helpers on vectors ---------------------------------------------------------------------------------------- */
 
-/* FN to name(from a, from b ..) { return (to){S(a[0], b[0] ..), ..}; } */
+/* FN to name(from a, from b ..) { return (to){S(a[0], b[0] ..), ..}; }, or as the dialect writes that */
 static void by_lanes(struct cg *g, const char *name, const char *to, const char *from, int args, int lanes, struct c_shape s,
 		     const char *sign)
 {
 	c_helper(g, "FN %s %s(%s a", to, name, from);
 	for (int i = 1; i < args; i++)
 		str_addf(&g->pre, ", %s %c", from, 'a' + i);
-	str_addf(&g->pre, ")\n{\n\treturn (%s){", to);
+	str_addf(&g->pre, ")\n{\n\treturn (%s)%s", to, c_make(g));
 	for (int l = 0; l < lanes; l++) {
-		str_addf(&g->pre, "%s%s%sa[%d]", l ? ",\n\t\t" : "\n\t\t", sign, s.pre, l);
+		str_addf(&g->pre, "%s%s%sa%s", l ? ",\n\t\t" : "\n\t\t", sign, s.pre, c_lane(g, l));
 		for (int i = 1; i < args; i++)
-			str_addf(&g->pre, "%s%c[%d]", s.mid, 'a' + i, l);
+			str_addf(&g->pre, "%s%c%s", s.mid, 'a' + i, c_lane(g, l));
 		str_add(&g->pre, s.post);
 	}
-	str_add(&g->pre, "};\n}\n");
+	str_addf(&g->pre, "%s;\n}\n", c_make_end(g));
 }
 
 static const char *op_word(enum lir_op op)
@@ -372,8 +397,8 @@ const char *c_vector_compare(struct cg *g, enum lir_op op, enum dtype t, int lan
 	const char *up = c_half_vector(g, t, lanes, true), *wide = c_mask_type(g, 4, lanes);
 
 	if (c_first_time(g, name))
-		c_helper(g, "FN %s %s(%s a, %s b) { return __builtin_convertvector((%s)(%s(a) %s %s(b)), %s); }\n", mask, name,
-			 type, type, wide, up, lir_op_name(op), up, mask);
+		c_helper(g, "FN %s %s(%s a, %s b) { return %s(%s)(%s(a) %s %s(b))%s; }\n", mask, name, type, type,
+			 c_convert(g, DT_I16, lanes), wide, up, lir_op_name(op), up, c_convert_end(g, DT_I16, lanes));
 	return name;
 }
 
@@ -392,8 +417,8 @@ const char *c_vector_cast(struct cg *g, enum dtype from, enum dtype to, int lane
 	else if (up && down)
 		c_helper(g, "FN %s %s(%s a) { return %s(%s(a)); }\n", t, name, f, down, up);
 	else if (down)
-		c_helper(g, "FN %s %s(%s a) { return %s(__builtin_convertvector(a, %s)); }\n", t, name, f, down,
-			 c_vector(g, DT_F32, lanes));
+		c_helper(g, "FN %s %s(%s a) { return %s(%sa%s); }\n", t, name, f, down, c_convert(g, DT_F32, lanes),
+			 c_convert_end(g, DT_F32, lanes));
 	else
 		by_lanes(g, name, t, f, 1, lanes, s, "");
 	return name;
@@ -406,6 +431,10 @@ static void vector_fma(struct cg *g, const char *name, const char *type, enum dt
 	int bytes = (int)dtype_size(t) * lanes;
 	const char *suffix = t == DT_F32 ? "ps" : "pd";
 
+	if (g->d->family == CG_OPENCL) {
+		c_helper(g, "FN %s %s(%s a, %s b, %s c) { return fma(a, b, c); }\n", type, name, type, type, type);
+		return;
+	}
 	c_helper(g, "#ifdef __x86_64__\n#if %s\n",
 		 bytes == 64                  ? "defined __AVX512F__"
 		 : bytes == 32 || bytes == 16 ? "defined __FMA__"
@@ -426,6 +455,14 @@ static void vector_abs(struct cg *g, const char *name, const char *type, enum dt
 {
 	const char *mask = c_mask_type(g, (int)dtype_size(t), lanes);
 
+	if (g->d->family == CG_OPENCL && !is_half(t)) {
+		c_helper(g, "FN %s %s(%s a) { return fabs(a); }\n", type, name, type);
+		return;
+	}
+	if (g->d->family == CG_OPENCL) {
+		c_helper(g, "FN %s %s(%s a) { return a%s; }\n", type, name, type, c_and(g, t, lanes, 0x7fff));
+		return;
+	}
 	c_helper(g, "FN %s %s(%s a) { return (%s)((%s)a & 0x7fff%s); }\n", type, name, type, type, mask,
 		 t == DT_F64   ? "ffffffffffffLL"
 		 : t == DT_F32 ? "ffff"
@@ -479,7 +516,11 @@ const char *c_vector_select(struct cg *g, enum dtype t, int lanes)
 	const char *type = c_vector(g, t, lanes), *mask = c_mask_type(g, (int)dtype_size(t), lanes);
 	const char *name = arena_printf(g->a, "select_%s", type);
 
-	if (c_first_time(g, name))
+	if (!c_first_time(g, name))
+		return name;
+	if (g->d->family == CG_OPENCL)
+		c_helper(g, "FN %s %s(%s m, %s a, %s b) { return m ? a : b; }\n", type, name, mask, type, type);
+	else
 		c_helper(g, "FN %s %s(%s m, %s a, %s b) { return (%s)((m & (%s)a) | (~m & (%s)b)); }\n", type, name, mask, type,
 			 type, type, mask, mask);
 	return name;
@@ -490,10 +531,10 @@ const char *c_vector_all(struct cg *g, enum dtype t, int lanes)
 	const char *type = c_vector(g, t, lanes), *name = arena_printf(g->a, "all_%s", type);
 
 	if (c_first_time(g, name)) {
-		c_helper(g, "FN %s %s(%s x) { return (%s){", type, name, c_scalar(g, t), type);
+		c_helper(g, "FN %s %s(%s x) { return (%s)%s", type, name, c_scalar(g, t), type, c_make(g));
 		for (int l = 0; l < lanes; l++)
 			str_add(&g->pre, l ? ", x" : "x");
-		str_add(&g->pre, "}; }\n");
+		str_addf(&g->pre, "%s; }\n", c_make_end(g));
 	}
 	return name;
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "codegen/codegen.h"
 #include "loop/loop.h"
 
 struct arena;
@@ -31,9 +32,16 @@ struct cg_binding { /* an unrolled loop's variable */
 	int64_t value;
 };
 
+/* What C-like languages write differently. */
+enum cg_family { CG_C, CG_OPENCL, CG_CUDA, CG_GLSL };
+
 /* One dialect's table. Every function appends to g->body unless it says otherwise. */
 struct cg_dialect {
 	const char *name;
+	enum cg_family family;
+	const char *long_suffix; /* of an integer literal of 64 bits */
+	uint32_t group; /* work-items in a group; 0: the dialect has no groups */
+	bool collapses; /* the loops of a parallel chain become one */
 	/* The entry point's head, written after the body is known, before it in the text; and what comes last. */
 	void (*open)(struct cg *g, struct str *out);
 	void (*close)(struct cg *g, struct str *out);
@@ -42,12 +50,14 @@ struct cg_dialect {
 	void (*store)(struct cg *g, const struct lir_stmt *s);
 	void (*let)(struct cg *g, const struct lir_stmt *s);
 	void (*alloc)(struct cg *g, const struct lir_buffer *b, const struct cg_local *l);
-	void (*loop)(struct cg *g, const struct lir_stmt *s);     /* "for (...) {" */
-	void (*parallel)(struct cg *g, const struct lir_stmt *s); /* the same for this part's share */
+	void (*loop)(struct cg *g, const struct lir_stmt *s); /* "for (...) {" */
+	/* The same for this part's or work-item's share of a parallel loop, or of the n loops of a chain: constant extents > 0 when
+	 * there are several. */
+	void (*parallel)(struct cg *g, const struct lir_stmt *const *chain, uint32_t n);
 	bool (*is_reserved)(const char *name);                    /* must not be the name of a variable */
 };
 
-extern const struct cg_dialect cg_dialect_c;
+extern const struct cg_dialect cg_dialect_c, cg_dialect_opencl, cg_dialect_opencl_cpu, cg_dialect_cuda;
 
 struct cg {
 	const struct cg_dialect *d;
@@ -62,6 +72,8 @@ struct cg {
 	uint32_t unrolling, expanded; /* unrolled loops around this place; statements written inside of any */
 	uint32_t certain;             /* conditions around this place */
 	bool has_parallel, in_parallel;
+	bool narrow;                  /* every i64 value of the function fits an int: a dialect with groups writes ints */
+	struct codegen_shape shape;
 	struct cg_binding *bind; /* by variable id */
 	const char **var_name;   /* by variable id */
 	int *mask_bytes;         /* by variable id: element size of a let that holds a vector of bool */
@@ -83,6 +95,9 @@ void cg_place(struct cg *g, const struct lir_buffer *b, struct lir_expr *const *
 void cg_int(struct cg *g, int64_t v, int prec);                  /* where another operand or the context makes it 64 bits wide */
 void cg_index(struct cg *g, const struct lir_expr *x, int prec); /* an i64 expression as a sum */
 void cg_names(struct cg *g);
+
+/* codegen_range.c: whether all integers that f computes with, and every partial sum of an element number, fit an int. */
+bool cg_fits_int(const struct lir_func *f);
 
 /* codegen_local.c */
 void cg_local_begin(struct cg *g, const struct lir_buffer *b);

@@ -67,11 +67,11 @@ bool cg_const(const struct cg *g, const struct lir_expr *x, int64_t *out)
 void cg_int(struct cg *g, int64_t v, int prec)
 {
 	if (v == INT64_MIN)
-		str_add(&g->body, "(-9223372036854775807LL - 1)");
+		str_addf(&g->body, "(-9223372036854775807%s - 1)", g->d->long_suffix);
 	else if (v < 0 && prec >= P_UNARY)
 		str_addf(&g->body, "(%lld)", (long long)v);
 	else
-		str_addf(&g->body, v > INT32_MAX || v < -INT32_MAX ? "%lldLL" : "%lld", (long long)v);
+		str_addf(&g->body, "%lld%s", (long long)v, v > INT32_MAX || v < -INT32_MAX ? g->d->long_suffix : "");
 }
 
 /* ---- sums ---------------------------------------------------------------------------------------------------
@@ -175,7 +175,8 @@ void cg_index(struct cg *g, const struct lir_expr *x, int prec)
 	if (s.n || prec == P_ANY)
 		add_sum(g, &s, prec);
 	else
-		str_addf(&g->body, "%s%lldLL%s", s.constant < 0 ? "(" : "", (long long)s.constant, s.constant < 0 ? ")" : "");
+		str_addf(&g->body, "%s%lld%s%s", s.constant < 0 ? "(" : "", (long long)s.constant, g->narrow ? "" : g->d->long_suffix,
+			 s.constant < 0 ? ")" : "");
 }
 
 static const struct lir_expr *first_lane(const struct lir_expr *x)

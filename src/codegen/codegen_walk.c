@@ -13,6 +13,10 @@
 #include "codegen/codegen_internal.h"
 
 #define MAX_EXPANDED 4096
+#define MAX_CHAIN MAX_DIMS
+#define MAX_ITERATIONS ((int64_t)1 << 30) /* of a collapsed chain */
+#define MAX_GROUPS ((uint64_t)1 << 24)
+#define UNKNOWN_ITERATIONS 1024   /* work-items of a loop whose extent is found out on the device */
 #define MAX_LOCAL_BYTES (4 << 20) /* of one thread's stack */
 
 bool cg_fail(struct cg *g, const char *fmt, ...)
@@ -93,10 +97,43 @@ static bool try_unroll(struct cg *g, const struct lir_stmt *s, bool tail)
 	return true;
 }
 
+/* chain[0] is the first; adds the loops of its chain that a collapsing dialect makes one of. */
+static uint32_t find_chain(const struct cg *g, const struct lir_stmt **chain)
+{
+	int64_t extent, total;
+	uint32_t n = 1;
+
+	if (!g->d->collapses || !cg_const(g, chain[0]->extent, &total) || total <= 0)
+		return 1;
+	while (n < MAX_CHAIN && lir_is_chained(chain[n - 1]->body[0], chain[n - 1]) &&
+	       cg_const(g, chain[n - 1]->body[0]->extent, &extent) && extent > 0 && total <= MAX_ITERATIONS / extent) {
+		chain[n] = chain[n - 1]->body[0];
+		total *= extent;
+		n++;
+	}
+	return n;
+}
+
+/* As many work-items as iterations, when their number is known. */
+static void set_shape(struct cg *g, const struct lir_stmt *const *chain, uint32_t n)
+{
+	uint64_t total = 1, groups;
+	int64_t extent;
+
+	for (uint32_t i = 0; i < n; i++)
+		total *= cg_const(g, chain[i]->extent, &extent) ? extent > 0 ? (uint64_t)extent : 1 : UNKNOWN_ITERATIONS;
+	if (!g->d->group)
+		return;
+	groups = (total + g->d->group - 1) / g->d->group;
+	g->shape.groups = groups < MAX_GROUPS ? groups : MAX_GROUPS;
+}
+
 static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
 {
 	int64_t extent;
-	bool known, parallel = s->loop == LIR_PARALLEL;
+	bool known, parallel = s->loop == LIR_PARALLEL && !g->in_parallel;
+	const struct lir_stmt *chain[MAX_CHAIN] = {s};
+	uint32_t n = 1;
 
 	if (try_unroll(g, s, tail))
 		return;
@@ -108,7 +145,11 @@ static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
 	if (parallel) {
 		if (!tail)
 			open_block(g);
-		g->d->parallel(g, s);
+		n = find_chain(g, chain);
+		for (uint32_t i = 1; i < n; i++)
+			touch_expr(g, chain[i]->min);
+		set_shape(g, chain, n);
+		g->d->parallel(g, chain, n);
 	} else {
 		cg_line(g);
 		g->d->loop(g, s);
@@ -116,7 +157,7 @@ static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
 	g->indent++;
 	g->certain += !known;
 	g->in_parallel |= parallel;
-	cg_stmt(g, s->body[0], true);
+	cg_stmt(g, chain[n - 1]->body[0], true);
 	g->in_parallel &= !parallel;
 	g->certain -= !known;
 	close_block(g);
@@ -235,12 +276,25 @@ static void run(struct cg *g, bool dry)
 	cg_stmt(g, g->f->body, true);
 }
 
-bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out, struct err *e)
-{
-	struct cg g = {.d = &cg_dialect_c, .f = f, .e = e};
+static const struct cg_dialect *const dialects[] = {&cg_dialect_c, &cg_dialect_opencl, &cg_dialect_opencl_cpu, &cg_dialect_cuda};
+const char *const codegen_dialects[] = {"c", "opencl-c", "opencl-c-cpu", "cuda-c", NULL};
 
-	if (strcmp(dialect, g.d->name))
+static const struct cg_dialect *find(const char *name)
+{
+	for (size_t i = 0; i < sizeof dialects / sizeof *dialects; i++)
+		if (!strcmp(dialects[i]->name, name))
+			return dialects[i];
+	return NULL;
+}
+
+bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out, struct codegen_shape *shape, struct err *e)
+{
+	struct cg g = {.d = find(dialect), .f = f, .e = e};
+
+	if (!g.d)
 		return err_set(e, ERR_UNSUPPORTED, "no dialect '%s' in this build", dialect);
+	g.shape = (struct codegen_shape){.groups = g.d->group != 0, .group = g.d->group};
+	g.narrow = g.d->group && cg_fits_int(f);
 	g.a = arena_new(NULL);
 	g.bind = ARENA_ARRAY(g.a, struct cg_binding, f->nvars + 1);
 	g.var_name = ARENA_ARRAY(g.a, const char *, f->nvars + 1);
@@ -256,6 +310,7 @@ bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out
 		g.d->open(&g, out);
 		str_addn(out, str_text(&g.body), g.body.n);
 		g.d->close(&g, out);
+		*shape = g.shape;
 	}
 	str_free(&g.body);
 	str_free(&g.pre);

@@ -14,7 +14,7 @@ bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, c
 	bool ok = true;
 
 	if (!k->source || strcmp(k->dialect, dialect)) {
-		ok = codegen_emit(dialect, k->func, &s, e) || err_in(e, "kernel '%s'", k->func->name);
+		ok = codegen_emit(dialect, k->func, &s, &k->shape, e) || err_in(e, "kernel '%s'", k->func->name);
 		if (ok) {
 			k->source = arena_strndup(p->arena, str_text(&s), s.n);
 			k->dialect = dialect;
@@ -52,7 +52,7 @@ static bool bundle_kernels(struct arena *a, struct comp_program *p, const char *
 		hash = kernel_hash(source, f->contract);
 		at = (uintptr_t)map_get_hash(seen, hash);
 		if (!at) {
-			b->kernel[b->nkernels++] = (struct bundle_kernel){.source = source, .contract = f->contract, .hash = hash};
+			b->kernel[b->nkernels++] = (struct bundle_kernel){.source = source, .contract = f->contract, .hash = hash, .groups = p->kernel[k].shape.groups, .group = p->kernel[k].shape.group};
 			at = b->nkernels;
 			map_put_hash(seen, hash, (void *)at);
 		}

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codegen/codegen.h"
 #include "graph/graph.h"
 #include "loop/loop.h"
 #include "value/value.h"
@@ -43,6 +44,7 @@ struct comp_kernel {
 	bool alone;                       /* runs in one thread: a changed kernel's iterations may store over each other's results, and
 	                                     in which order must not depend on the moment */
 	const char *dialect, *source;     /* emitted text, once emitted; private */
+	struct codegen_shape shape;
 };
 
 struct comp_program {

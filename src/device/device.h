@@ -23,6 +23,7 @@ struct kernel;
 /* Strings are copied by open. Zero or NULL means the default given here. */
 struct device_options {
 	const char *name;          /* for messages; the backend's name */
+	const char *select;        /* which of several devices: a part of its name, or its number as `mutatenn devices` shows it; the first */
 	const char *cc;            /* compiler: a name looked up in PATH, or a path; "gcc" */
 	const char *const *cflags; /* replace the default optimisation flags -O2 -march=native */
 	size_t ncflags;
@@ -38,6 +39,16 @@ struct artefact {
 	struct hash code; /* of what the loader would map: equal when two artefacts do the same */
 	char *log;        /* what the compiler said, at most 64 KiB; "" when nothing; set on failure too, else NULL */
 	bool cached;      /* found in the cache */
+};
+
+struct device_memory; /* one allocation on the device, with its pads */
+
+struct device_launch {
+	struct kernel *kernel;
+	struct device_memory *const *arg; /* in parameter order */
+	uint32_t nargs;
+	uint64_t groups; /* 1 .. */
+	uint32_t group;  /* work-items in a group */
 };
 
 struct device_ops {
@@ -60,6 +71,23 @@ struct device_ops {
 	 * 0 of 1. Blocks until done. Never says whether the kernel stayed inside its buffers. */
 	bool (*run)(struct device *d, struct kernel *k, void *const *buffer, bool parallel, struct err *e);
 	void (*close)(struct device *d); /* ends its threads; NULL is allowed */
+
+	/* Devices with a memory of their own have these, and neither start_threads nor run; others have none of these. There is one
+	 * queue, in order: whatever is queued sees what was queued before. Offsets are bytes from the start of a tensor's data; the
+	 * pads, pad bytes in front and behind, belong to its allocation and are in reach. Errors are ERR_DEVICE, say which call
+	 * failed and how, and "out of device memory" when that is it; after one, the device may be lost.
+	 * Kernels see the address behind the front pad (GLSL: the allocation, and count from there). */
+	bool (*memory_new)(struct device *d, size_t bytes, size_t pad, struct device_memory **out, struct err *e);
+	void (*memory_free)(struct device *d, struct device_memory *m);
+	/* at and n are multiples of 4. */
+	bool (*memory_fill)(struct device *d, struct device_memory *m, int64_t at, size_t n, uint32_t pattern, struct err *e);
+	/* `from` may change once it returns. */
+	bool (*memory_write)(struct device *d, struct device_memory *m, int64_t at, const void *from, size_t n, struct err *e);
+	bool (*memory_read)(struct device *d, struct device_memory *m, int64_t at, void *to, size_t n, struct err *e); /* blocks */
+	bool (*launch)(struct device *d, const struct device_launch *l, struct err *e);
+	/* Blocks until everything queued is done. seconds: of each of the n launches since the last finish, by the device's own
+	 * clock; NULL: not wanted. */
+	bool (*finish)(struct device *d, double *seconds, size_t n, struct err *e);
 };
 
 extern const struct device_ops device_cpu;

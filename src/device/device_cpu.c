@@ -161,6 +161,8 @@ static void describe(struct device *d, const char *dump, int threads)
 							  : 4,
 	    .threads = threads,
 	    .isolates = true,
+	    .cls = DEVICE_CPU,
+	    .types = DEVICE_ALL_TYPES,
 	};
 	str_free(&flags);
 }

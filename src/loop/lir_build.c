@@ -146,7 +146,8 @@ static bool find_parallel(const struct lir_visit *v, void *user)
 		in_parallel |= v->parent[i]->kind == LIR_FOR && v->parent[i]->loop == LIR_PARALLEL;
 	}
 	if (s->kind == LIR_FOR && s->loop == LIR_PARALLEL) {
-		p->wrong |= p->loop || in_loop;
+		if (!v->nparents || !lir_is_chained(s, v->parent[v->nparents - 1]))
+			p->wrong |= p->loop || in_loop;
 		p->loop = s;
 	} else if (s->kind == LIR_STORE && s->buffer->scope == LIR_GLOBAL && !in_parallel) {
 		p->wrong = true;
@@ -504,18 +505,16 @@ struct lir_nest lir_nest_over(struct lir_builder *b, int nd, const int64_t *dim)
 {
 	static const char *const names[MAX_DIMS] = {"i0", "i1", "i2", "i3", "i4", "i5", "i6", "i7"};
 	struct lir_nest n = {.nd = nd};
-	bool want = !inside_a_loop(b);
+	bool top = !inside_a_loop(b), begun = false;
 
 	for (int d = 0; d < nd; d++) {
-		bool parallel = want && dim[d] > 1;
-
-		/* the parallel loop is the outermost: a batch of one gets no loop */
-		if (want && dim[d] == 1 && d + 1 < nd) {
+		/* the first parallel loop is what parts are made of: a batch of one gets no loop */
+		if (top && !begun && dim[d] == 1 && d + 1 < nd) {
 			n.index[d] = lir_int(b, 0);
 			continue;
 		}
-		n.index[d] = lir_for(b, names[d], dim[d], parallel ? LIR_PARALLEL : LIR_SERIAL);
-		want = false;
+		n.index[d] = lir_for(b, names[d], dim[d], top && (begun || dim[d] > 1) ? LIR_PARALLEL : LIR_SERIAL);
+		begun = true;
 	}
 	return n;
 }

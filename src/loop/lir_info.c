@@ -48,6 +48,12 @@ static bool not_parallel(const struct lir_visit *v, void *user)
 	return !v->stmt_slot || (*v->stmt_slot)->kind != LIR_FOR || (*v->stmt_slot)->loop != LIR_PARALLEL;
 }
 
+bool lir_is_chained(const struct lir_stmt *s, const struct lir_stmt *parent)
+{
+	return s->kind == LIR_FOR && s->loop == LIR_PARALLEL && parent && parent->kind == LIR_FOR && parent->loop == LIR_PARALLEL &&
+	       parent->body[0] == s;
+}
+
 bool lir_has_parallel(const struct lir_func *f)
 {
 	return !lir_walk((struct lir_func *)f, not_parallel, NULL); /* only looks */

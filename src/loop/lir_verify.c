@@ -21,6 +21,7 @@ struct verify {
 	struct str text;
 	int errors;
 	int loops, parallels;
+	const struct lir_stmt *chain; /* the parallel loop entered last */
 };
 
 __attribute__((format(printf, 2, 3))) static void wrong(struct verify *v, const char *fmt, ...)
@@ -264,8 +265,9 @@ static void check_for(struct verify *v, const struct lir_stmt *s, uint32_t depth
 	want(v, "the loop's start", s->min->type, lir_type_of(DT_I64, 1));
 	want(v, "the loop's extent", s->extent->type, lir_type_of(DT_I64, 1));
 	want(v, "the loop variable", s->var->type, lir_type_of(DT_I64, 1));
-	if (s->loop == LIR_PARALLEL && (v->loops || v->parallels++))
+	if (s->loop == LIR_PARALLEL && !(v->chain && lir_is_chained(s, v->chain)) && (v->loops || v->parallels++))
 		wrong(v, "a second or an inner parallel loop");
+	v->chain = s->loop == LIR_PARALLEL ? s : NULL;
 	name_once(v, s->var->name);
 	define(v, v->var_open, s->var->id, v->f->nvars, s->var->name);
 	v->loops++;

@@ -98,7 +98,8 @@ struct lir_expr {
 
 enum lir_loop_kind {
 	LIR_SERIAL,
-	LIR_PARALLEL, /* iterations are independent; at most one per function, not inside another loop */
+	LIR_PARALLEL, /* iterations are independent; not inside another loop, at most one per function - but a parallel loop may be the whole
+	                 body of a parallel loop: such a chain is one space of independent iterations */
 	LIR_UNROLLED, /* emitted once per iteration when the bounds are constants */
 };
 
@@ -211,8 +212,8 @@ struct lir_buffer *lir_alloc(struct lir_builder *b, const char *name, enum dtype
 /* The value's type must be the buffer's; its lanes decide the access (last index is the first lane's). */
 void lir_store(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, struct lir_expr *value);
 
-/* A loop over every element of a shape: gives index[0..nd). Outside any loop the first dim larger than 1 is the parallel
- * loop; dims of 1 before it get no loop, their index is the constant 0. lir_nest_end closes what was opened. */
+/* A loop over every element of a shape: gives index[0..nd). Outside any loop the nest is a chain of parallel loops from
+ * the first dim larger than 1; dims of 1 before it get no loop, their index is the constant 0. lir_nest_end closes what was opened. */
 struct lir_nest {
 	int nd;
 	struct lir_expr *index[MAX_DIMS];
@@ -289,6 +290,8 @@ bool lir_interp(const struct lir_func *f, void *const *param, const struct lir_i
 /* ---- lir_info.c -------------------------------------------------------------------------------------------- */
 bool lir_expr_const_i64(const struct lir_expr *x, int64_t *out);
 bool lir_has_parallel(const struct lir_func *f);
+/* s is a parallel loop that is the whole body of its parent, a parallel loop too: not the first of its chain. */
+bool lir_is_chained(const struct lir_stmt *s, const struct lir_stmt *parent);
 const char *lir_op_name(enum lir_op op);
 const char *lir_call_name(enum lir_call c);
 bool lir_op_is_compare(enum lir_op op);

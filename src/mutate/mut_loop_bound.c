@@ -16,19 +16,25 @@ static struct lir_expr *moved(struct lir_builder *b, struct lir_expr *x, unsigne
 	}
 }
 
+/* The first loop of the parallel chain: what a launch is sized by. */
+static bool is_launch(const struct mut_place *p)
+{
+	return loop_at(p)->loop == LIR_PARALLEL && !(p->nparents && lir_is_chained(loop_at(p), p->parent[p->nparents - 1]));
+}
+
 static uint64_t inner_sites(const struct mut_place *p)
 {
-	return loop_at(p) && loop_at(p)->loop != LIR_PARALLEL ? 3 : 0;
+	return loop_at(p) && !is_launch(p) ? 3 : 0;
 }
 
 static uint64_t extent_sites(const struct mut_place *p)
 {
-	return loop_at(p) && loop_at(p)->loop != LIR_PARALLEL ? 15 : 0;
+	return loop_at(p) && !is_launch(p) ? 15 : 0;
 }
 
 static uint64_t launch_sites(const struct mut_place *p)
 {
-	return loop_at(p) && loop_at(p)->loop == LIR_PARALLEL ? 15 : 0;
+	return loop_at(p) && is_launch(p) ? 15 : 0;
 }
 
 static bool min_apply(struct arena *a, struct lir_func *f, const struct mut_place *p, unsigned variant, struct err *e)

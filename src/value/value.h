@@ -117,18 +117,31 @@ bool anova(const double *const *group, const int64_t *n, int groups, double *f, 
 
 /* ---- devices and bundles -------------------------------------------------------------------------------- */
 
+/* Devices of one class run the same functions. */
+enum device_class { DEVICE_CPU, DEVICE_GPU };
+
+#define DEVICE_ALL_TYPES ((1u << DT_COUNT) - 1)
+
 /* What a device can do; measured by the worker, told to the parent in its first message. */
 struct device_caps {
 	const char *backend;   /* "cpu" */
 	const char *dialect;   /* "c" */
 	const char *describe;  /* for people: "gcc 12.2.0, AMD EPYC, avx512" */
 	const char *identity;  /* whatever may change the bits a kernel computes: compiler version, flags, CPU model */
-	int lanes;             /* preferred f32 vector width: 4, 8 or 16 */
-	int threads;           /* most threads a kernel may be split over */
+	enum device_class cls; /* which schedules suit it */
+	int lanes;             /* preferred f32 vector width: 4, 8 or 16; 1: scalars */
+	int threads;           /* most threads a kernel may be split over; 0: the device's business */
 	bool isolates;         /* runs mutants in children with resource limits */
+	uint32_t max_group;    /* work-items in a group; 0: no groups */
+	uint64_t local_memory; /* bytes that a group shares */
+	uint64_t memory;       /* bytes of the device's own; 0: the host's */
+	uint32_t types;        /* bit 1u << DT_x for each element type that kernels can use */
 };
 
 enum buffer_role { BUF_CONST, BUF_INPUT, BUF_TEMP, BUF_OUTPUT };
+
+/* Elements, of the tensor's own type, on both sides of every tensor on every device: what runs over an edge shows there. */
+#define BUNDLE_PAD 4096
 
 /* One tensor of a program, as it lies on the device: dense in its stored (possibly blocked) layout. */
 struct bundle_buffer {
@@ -143,11 +156,14 @@ struct bundle_buffer {
 
 /* One distinct kernel text. Its entry point is always `mutatenn_kernel`, so equal code is equal text.
  * C: void mutatenn_kernel(void *const *buffer, int64_t part, int64_t parts), buffers in parameter order;
- * calls with part = 0..parts-1 may run at the same time in any order and together do the kernel once. */
+ * calls with part = 0..parts-1 may run at the same time in any order and together do the kernel once.
+ * Dialects with groups: buffers in parameter order; fewer groups than `groups` do the same, in more turns. */
 struct bundle_kernel {
 	const char *source;
 	bool contract;         /* may the compiler fuse a*b+c (the text writes fma on vectors that way)? */
 	struct hash hash;      /* of source and contract */
+	uint64_t groups;       /* how it is launched: so many groups of so many work-items; 0 and 0: (part, parts) */
+	uint32_t group;
 };
 
 struct bundle_launch {

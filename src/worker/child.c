@@ -220,6 +220,7 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 	    .cflags = m->has_cflags ? (const char *const *)m->cflags : NULL,
 	    .ncflags = m->n_cflags,
 	    .threads = (int)m->threads,
+	    .select = *m->select ? m->select : NULL,
 	    .cache_dir = m->has_cache_dir ? m->cache_dir : NULL,
 	};
 	static const char *const none[] = {NULL};
@@ -256,6 +257,11 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 		r.lanes = (uint32_t)c->lanes;
 		r.threads = (uint32_t)c->threads;
 		r.isolates = c->isolates;
+		r.cls = c->cls;
+		r.max_group = c->max_group;
+		r.local_memory = c->local_memory;
+		r.memory = c->memory;
+		r.types = c->types;
 	}
 	ok = worker_write(w, WIRE_MAGIC, WIRE_MAGIC_SIZE, e) && worker_send(w, WIRE_READY, &r, e);
 	err_free(&why);

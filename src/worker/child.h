@@ -21,7 +21,7 @@ struct kernel;
 struct err;
 struct map;
 
-#define PAD_ELEMENTS 4096 /* on both sides of every tensor */
+#define PAD_ELEMENTS BUNDLE_PAD
 #define PAGE ((size_t)4096)
 
 /* ---- memory (child_mem.c) ------------------------------------------------------------------------------- */

@@ -388,6 +388,7 @@ static void dev_open(struct pool *p, struct dev *d, const struct pool_device *fr
 	d->d.backend = arena_strdup(a, from->backend ? from->backend : "cpu");
 	d->d.worker = d->custom ? copy_list(a, from->worker, from->nworker) : copy_list(a, (const char *[]){default_worker(a)}, 1);
 	d->d.nworker = d->custom ? from->nworker : 1;
+	d->d.select = arena_strdup(a, from->select);
 	d->d.cc = arena_strdup(a, from->cc);
 	d->d.cflags = from->cflags ? copy_list(a, from->cflags, from->ncflags) : NULL;
 	d->d.env = copy_list(a, from->env, from->nenv);

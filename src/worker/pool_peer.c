@@ -282,6 +282,7 @@ bool peer_hello(struct peer *p, struct err *e)
 	m.role = p->builder ? "builder" : "runner";
 	m.backend = (char *)d->backend;
 	m.name = (char *)d->name;
+	m.select = (char *)(d->select ? d->select : "");
 	m.cc = (char *)(d->cc ? d->cc : "");
 	m.has_cflags = d->cflags != NULL;
 	m.n_cflags = d->cflags ? d->ncflags : 0;

@@ -46,7 +46,12 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 				       .identity = or_none(a, m->identity),
 				       .lanes = (int)m->lanes,
 				       .threads = (int)m->threads,
-				       .isolates = m->isolates};
+				       .isolates = m->isolates,
+				       .cls = (enum device_class)m->cls,
+				       .max_group = m->max_group,
+				       .local_memory = m->local_memory,
+				       .memory = m->memory,
+				       .types = m->types};
 	d->known = true;
 	return true;
 }
@@ -93,7 +98,7 @@ static void end_built(struct peer *p, const Wire__Built *m)
 	k->counted = false;
 	k->why = (enum wire_built)m->status;
 	if (m->status == WIRE_BUILT_OK) {
-		k->id = (struct prog_kernel){wire_hash_get(m->hash), wire_hash_get(m->code)};
+		k->id = (struct prog_kernel){.artefact = wire_hash_get(m->hash), .code = wire_hash_get(m->code)};
 		k->state = KERN_BUILT;
 		st->kernels_built += !m->cached;
 		st->kernels_cached += m->cached;

@@ -113,7 +113,11 @@ static bool check_done(const Wire__Done *m)
 static bool check(enum wire_type type, const void *message)
 {
 	switch (type) {
-	case WIRE_READY: return ((const Wire__Ready *)message)->lanes <= 1024 && ((const Wire__Ready *)message)->threads <= 65536;
+	case WIRE_READY: {
+		const Wire__Ready *r = message;
+
+		return r->lanes <= 1024 && r->threads <= 65536 && r->cls <= DEVICE_GPU && r->max_group <= 65536;
+	}
 	case WIRE_HELLO:
 		return ((const Wire__Hello *)message)->threads <= 65536 && ((const Wire__Hello *)message)->runners <= 65536;
 	case WIRE_BLOB: return hash_ok(((const Wire__Blob *)message)->hash);

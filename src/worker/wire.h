@@ -24,6 +24,8 @@ struct err;
 #define WIRE_MAX_DATA (1u << 20)
 #define WIRE_MAX_MESSAGE (32u << 20)
 #define WIRE_MAX_ARTEFACT (256u << 20)
+#define WIRE_MAX_GROUPS ((uint64_t)1 << 32)
+#define WIRE_MAX_GROUP 4096
 
 /* TYPE(id, message): who sends it is checked by the receiver's switch */
 #define WIRE_TYPES(X)                                                                                                              \
@@ -94,6 +96,8 @@ struct prog_launch {
 
 struct prog_kernel {
 	struct hash artefact, code; /* of its bytes; of what it does */
+	uint64_t groups;            /* work-groups of a launch; 0: no groups */
+	uint32_t group;             /* work-items in one */
 };
 
 /* A checked program: all indices in range, every buffer but constants and inputs written by exactly one launch, before it is read.

@@ -49,6 +49,8 @@ bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kern
 		wire__kernel__init(p.kernel[i]);
 		p.kernel[i]->artefact = wire_hash_put(ARENA_NEW(a, struct wire_hash), kernel[i].artefact);
 		p.kernel[i]->code = wire_hash_put(ARENA_NEW(a, struct wire_hash), kernel[i].code);
+		p.kernel[i]->groups = b->kernel[i].groups;
+		p.kernel[i]->group = b->kernel[i].group;
 	}
 	p.n_launch = b->nlaunches;
 	p.launch = ARENA_ARRAY(a, Wire__Launch *, b->nlaunches);
@@ -152,6 +154,7 @@ static struct hash identity(const struct prog *p)
 		const struct prog_launch *l = &p->launch[k];
 
 		hash_put_hash(h, p->kernel[l->kernel].code);
+		hash_put_u64(h, p->kernel[l->kernel].groups << 16 ^ p->kernel[l->kernel].group);
 		hash_put_u64(h, (uint64_t)l->nargs << 32 | l->nout);
 		hash_put_bytes(h, l->arg, l->nargs * sizeof *l->arg);
 	}
@@ -179,9 +182,11 @@ static bool decode(struct arena *a, const Wire__Program *w, struct prog *p, stru
 		ready[i] = p->buffer[i].role == BUF_CONST ? 2 : p->buffer[i].role == BUF_INPUT;
 	}
 	for (uint32_t i = 0; i < p->nkernels; i++) {
-		p->kernel[i] = (struct prog_kernel){wire_hash_get(w->kernel[i]->artefact), wire_hash_get(w->kernel[i]->code)};
+		p->kernel[i] = (struct prog_kernel){wire_hash_get(w->kernel[i]->artefact), wire_hash_get(w->kernel[i]->code), w->kernel[i]->groups, w->kernel[i]->group};
 		if (w->kernel[i]->artefact.len != 16 || w->kernel[i]->code.len != 16)
 			return err_set(e, ERR_PARSE, "kernel %u has no hash", i);
+		if (w->kernel[i]->groups > WIRE_MAX_GROUPS || w->kernel[i]->group > WIRE_MAX_GROUP || !w->kernel[i]->groups != !w->kernel[i]->group)
+			return err_set(e, ERR_PARSE, "kernel %u is launched in groups out of range", i);
 	}
 	for (uint32_t i = 0; i < p->nlaunches; i++)
 		if (!decode_launch(a, w->launch[i], p, i, ready, e))

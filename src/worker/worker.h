@@ -31,6 +31,7 @@ struct pool_device {
 	const char *backend;              /* "cpu" */
 	const char *const *worker;        /* argv of the worker command; NULL: $MUTATENN_WORKER, else mutatenn-worker beside this executable or on PATH */
 	size_t nworker;
+	const char *select;               /* which of several devices of the backend; NULL: the first */
 	const char *cc;                   /* compiler; NULL: the backend's default */
 	const char *const *cflags;        /* replaces the default optimisation flags; NULL: default */
 	size_t ncflags;

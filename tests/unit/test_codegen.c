@@ -20,11 +20,12 @@ static struct lir_func *parse(struct arena *a, const char *text)
 
 static const char *emit(struct arena *a, const char *text)
 {
+	struct codegen_shape shape;
 	struct str s = {0};
 	struct err e = {0};
 	const char *out;
 
-	cr_assert(codegen_emit("c", parse(a, text), &s, &e), "%s", err_text(&e));
+	cr_assert(codegen_emit("c", parse(a, text), &s, &shape, &e), "%s", err_text(&e));
 	out = arena_strdup(a, str_text(&s));
 	str_free(&s);
 	return out;
@@ -178,10 +179,11 @@ TEST(codegen, too_much_unrolling_stays_a_loop)
 static void expect_refused(const char *dialect, const char *text, const char *want)
 {
 	struct arena *a = arena_new(NULL);
+	struct codegen_shape shape;
 	struct str s = {0};
 	struct err e = {0};
 
-	cr_expect(!codegen_emit(dialect, parse(a, text), &s, &e));
+	cr_expect(!codegen_emit(dialect, parse(a, text), &s, &shape, &e));
 	cr_expect_str_eq(err_text(&e), want);
 	cr_expect_eq(s.n, 0u);
 	err_free(&e);

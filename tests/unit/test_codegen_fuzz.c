@@ -278,10 +278,11 @@ static void expect_same(const struct device_ops *ops, struct device *d, struct a
 	struct artefact art;
 	struct kernel *k;
 	struct err e = {0};
+	struct codegen_shape shape;
 	struct str source = {0}, ir = {0};
 	int64_t where = 0;
 
-	cr_assert(codegen_emit("c", f, &source, &e), "%s", err_text(&e));
+	cr_assert(codegen_emit("c", f, &source, &shape, &e), "%s", err_text(&e));
 	if (getenv("MUTATENN_FUZZ_DUMP"))
 		file_write(getenv("MUTATENN_FUZZ_DUMP"), str_text(&source), source.n, NULL);
 	cr_assert(ops->compile(d, a, str_text(&source), f->contract, &art, &e), "seed %llu: %s\n%s", (unsigned long long)seed,

@@ -1,0 +1,371 @@
+/* codegen_c_family.c: what C, OpenCL C and CUDA C write differently - entry points, work-items, vectors, special numbers
+ *
+ * C has the compilers' vector extensions; OpenCL C has vectors of its own, which convert, compare and choose by functions, and
+ * no casts between them; CUDA C has none here.
+ */
+#include <string.h>
+
+#include "base/arena.h"
+#include "codegen/codegen_c_internal.h"
+
+const char *c_cl_name(enum dtype t)
+{
+	static const char *const name[] = {
+	    [DT_BOOL] = "uchar",  [DT_I8] = "char",   [DT_U8] = "uchar",   [DT_I16] = "short", [DT_U16] = "ushort",
+	    [DT_I32] = "int",     [DT_U32] = "uint",  [DT_I64] = "long",   [DT_U64] = "ulong", [DT_F16] = "ushort",
+	    [DT_BF16] = "ushort", [DT_F32] = "float", [DT_F64] = "double",
+	};
+
+	return name[t];
+}
+
+const char *c_index_type(struct cg *g)
+{
+	return g->narrow ? "int" : c_scalar(g, DT_I64);
+}
+
+const char *c_special(struct cg *g, enum dtype t, bool nan, bool negative)
+{
+	bool f32 = t == DT_F32;
+	const char *x;
+
+	switch (g->d->family) {
+	case CG_OPENCL:
+		x = f32 ? arena_printf(g->a, "as_float(0x%s00000)", nan ? "7fc" : "7f8")
+			: arena_printf(g->a, "as_double(0x7ff%s000000000000L)", nan ? "8" : "0");
+		break;
+	case CG_CUDA:
+		x = f32 ? arena_printf(g->a, "__int_as_float(0x%s00000)", nan ? "7fc" : "7f8")
+			: arena_printf(g->a, "__longlong_as_double(0x7ff%s000000000000LL)", nan ? "8" : "0");
+		break;
+	default: x = arena_printf(g->a, nan ? "__builtin_nan%s(\"\")" : "__builtin_inf%s()", f32 ? "f" : ""); break;
+	}
+	return negative ? arena_printf(g->a, "(-%s)", x) : x;
+}
+
+/* ---- vectors --------------------------------------------------------------------------------------------------- */
+
+bool c_vector_lanes(struct cg *g, int lanes)
+{
+	if (g->d->family == CG_CUDA)
+		return cg_fail(
+		    g, "vectors of %d lanes: this dialect has scalars only; use a schedule for its class, or the portable one",
+		    lanes);
+	if (g->d->family == CG_OPENCL && lanes != 2 && lanes != 4 && lanes != 8 && lanes != 16)
+		return cg_fail(g, "OpenCL C has no vectors of %d lanes", lanes);
+	return true;
+}
+
+const char *c_reinterpret(struct cg *g, enum dtype to, int lanes)
+{
+	const char *type = c_vector(g, to, lanes);
+
+	if (g->d->family == CG_OPENCL)
+		return arena_printf(g->a, "as_%s%d", c_cl_name(to), lanes);
+	return arena_printf(g->a, "(%s)", type);
+}
+
+const char *c_convert(struct cg *g, enum dtype to, int lanes)
+{
+	c_vector(g, to, lanes);
+	if (g->d->family == CG_OPENCL)
+		return arena_printf(g->a, "convert_%s%d(", c_cl_name(to), lanes);
+	return "__builtin_convertvector(";
+}
+
+const char *c_convert_end(struct cg *g, enum dtype to, int lanes)
+{
+	return g->d->family == CG_OPENCL ? ")" : arena_printf(g->a, ", %s)", c_vector(g, to, lanes));
+}
+
+const char *c_make(struct cg *g)
+{
+	return g->d->family == CG_OPENCL ? "(" : "{";
+}
+
+const char *c_make_end(struct cg *g)
+{
+	return g->d->family == CG_OPENCL ? ")" : "}";
+}
+
+const char *c_lane(struct cg *g, int lane)
+{
+	return arena_printf(g->a, g->d->family == CG_OPENCL ? ".s%x" : "[%d]", lane);
+}
+
+/* OpenCL widens a scalar beside a vector only when its type is not the wider one. */
+const char *c_and(struct cg *g, enum dtype t, int lanes, unsigned bits)
+{
+	if (g->d->family == CG_OPENCL)
+		return arena_printf(g->a, " & (%s)(%u)", c_vector(g, t, lanes), bits);
+	return arena_printf(g->a, bits < 10 ? " & %u" : " & 0x%x", bits);
+}
+
+const char *c_zero(struct cg *g, enum dtype t, int lanes)
+{
+	return g->d->family == CG_OPENCL ? arena_printf(g->a, "(%s)(0)", c_vector(g, t, lanes)) : "0";
+}
+
+/* ---- memory and work-items ------------------------------------------------------------------------------------------- */
+
+const char *c_space(const struct cg *g, const struct lir_buffer *b)
+{
+	return g->d->family == CG_OPENCL && b->scope == LIR_GLOBAL ? "__global " : "";
+}
+
+static void open_host(struct cg *g, struct str *out, uint32_t nin)
+{
+	str_add(out, "\nvoid mutatenn_kernel(void *const *buffer, i64 part, i64 parts)\n{\n");
+	for (uint32_t i = 0; i < g->f->nparams; i++)
+		str_addf(out, "\t%s%s *restrict %s = buffer[%u];\n", i < nin ? "const " : "", c_scalar(g, g->f->param[i]->dtype),
+			 g->buffer_name[i], i);
+	str_addc(out, '\n');
+}
+
+static void open_groups(struct cg *g, struct str *out, uint32_t nin)
+{
+	bool cl = g->d->family == CG_OPENCL;
+
+	if (cl)
+		str_addf(out, "\n__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void mutatenn_kernel(", g->shape.group);
+	else
+		str_addf(out, "\nextern \"C\" __global__ __launch_bounds__(%u) void mutatenn_kernel(", g->shape.group);
+	for (uint32_t i = 0; i < g->f->nparams; i++)
+		str_addf(out, "%s\n\t%s%s%s *%s %s", i ? "," : "", c_space(g, g->f->param[i]), i < nin ? "const " : "",
+			 c_scalar(g, g->f->param[i]->dtype), cl ? "restrict" : "__restrict__", g->buffer_name[i]);
+	str_add(out, ")\n{\n");
+	if (!g->has_parallel) { /* one work-item does it all */
+		g->shape.groups = 1;
+		str_addf(out, "\tif (%s)\n\t\treturn;\n", cl ? "get_global_id(0)" : "blockIdx.x || threadIdx.x");
+	}
+}
+
+void c_open(struct cg *g, struct str *out)
+{
+	uint32_t nin = g->f->nparams - g->f->nout;
+
+	if (g->d->family == CG_C)
+		c_scalar(g, DT_I64);
+	for (uint32_t i = 0; i < g->f->nparams; i++)
+		c_scalar(g, g->f->param[i]->dtype);
+	if (g->d->family == CG_OPENCL)
+		str_add(out, "#pragma OPENCL FP_CONTRACT OFF\n");
+	str_addn(out, str_text(&g->pre), g->pre.n);
+	if (g->d->family == CG_C)
+		open_host(g, out, nin);
+	else
+		open_groups(g, out, nin);
+}
+
+/* This part's share: iterations first_ + count_ * part / parts and on. */
+static void parallel_parts(struct cg *g, const struct lir_stmt *s)
+{
+	const char *v = g->var_name[s->var->id], *type = c_scalar(g, DT_I64);
+
+	cg_line(g);
+	str_addf(&g->body, "const %s first_ = ", type);
+	cg_index(g, s->min, P_ANY);
+	str_addf(&g->body, ", count_ = ");
+	cg_index(g, s->extent, P_ANY);
+	str_addf(&g->body, ", end_ = first_ + count_ * (part + 1) / parts;\n");
+	cg_line(g);
+	str_addf(&g->body, "for (%s %s = first_ + count_ * part / parts; %s < end_; %s++) {\n", type, v, v, v);
+}
+
+/* This work-item's share: its own number, then what lies a whole launch further, for launches that are smaller than the loop. */
+static void head_of_items(struct cg *g, const struct lir_stmt *const *chain, uint32_t n, const char *type)
+{
+	bool cl = g->d->family == CG_OPENCL;
+	int64_t extent, total = 1;
+
+	cg_line(g);
+	for (uint32_t i = 0; i < n; i++)
+		total = cg_const(g, chain[i]->extent, &extent) ? total * extent : -1;
+	str_addf(&g->body, "for (%s id_ = %s; id_ < ", type,
+		 cl ? "get_global_id(0)" : arena_printf(g->a, "(%s)blockIdx.x * blockDim.x + threadIdx.x", type));
+	if (total >= 0) {
+		str_addf(&g->body, "%lld", (long long)total);
+	} else {
+		cg_index(g, chain[0]->extent, P_REL + 1);
+	}
+	str_addf(&g->body, "; id_ += %s) {\n", cl ? "get_global_size(0)" : arena_printf(g->a, "(%s)gridDim.x * blockDim.x", type));
+}
+
+static void parallel_items(struct cg *g, const struct lir_stmt *const *chain, uint32_t n)
+{
+	int64_t extent, after[MAX_DIMS];
+	bool known = cg_const(g, chain[0]->extent, &extent) && extent >= 0;
+	const char *type = g->narrow && known ? "unsigned" : c_scalar(g, DT_I64), *index = c_index_type(g);
+
+	after[n - 1] = 1;
+	for (uint32_t i = n - 1; i > 0; i--) {
+		cg_const(g, chain[i]->extent, &extent);
+		after[i - 1] = after[i] * extent;
+	}
+	head_of_items(g, chain, n, type);
+	g->indent++;
+	for (uint32_t i = 0; i < n; i++) {
+		cg_line(g);
+		str_addf(&g->body, "const %s %s = ", index, g->var_name[chain[i]->var->id]);
+		cg_index(g, chain[i]->min, P_ADD);
+		str_addf(&g->body, " + (%s)(id_", index);
+		if (after[i] > 1)
+			str_addf(&g->body, " / %lld", (long long)after[i]);
+		if (i && cg_const(g, chain[i]->extent, &extent))
+			str_addf(&g->body, " %% %lld", (long long)extent);
+		str_add(&g->body, ");\n");
+	}
+	g->indent--;
+}
+
+void c_parallel(struct cg *g, const struct lir_stmt *const *chain, uint32_t n)
+{
+	if (g->d->family == CG_C)
+		parallel_parts(g, chain[0]);
+	else
+		parallel_items(g, chain, n);
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------------- */
+
+/* Words that a variable must not be called in any of the languages: one list, so that a kernel's names are the same in all. */
+static const char *const keywords[] = {
+    "auto",
+    "break",
+    "case",
+    "char",
+    "const",
+    "continue",
+    "default",
+    "do",
+    "double",
+    "else",
+    "enum",
+    "extern",
+    "float",
+    "for",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "register",
+    "restrict",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "struct",
+    "switch",
+    "typedef",
+    "union",
+    "unsigned",
+    "void",
+    "volatile",
+    "while",
+    "asm",
+    "typeof",
+    "buffer",
+    "part",
+    "parts",
+    "FN",
+    "linux",
+    "unix",
+    "mutatenn_kernel",
+    /* OpenCL C */
+    "kernel",
+    "global",
+    "local",
+    "constant",
+    "private",
+    "uchar",
+    "ushort",
+    "uint",
+    "ulong",
+    "half",
+    "bool",
+    "size_t",
+    "read_only",
+    "write_only",
+    "read_write",
+    "uniform",
+    "pipe",
+    "event_t",
+    "sampler_t",
+    "complex",
+    "imaginary",
+    /* CUDA C */
+    "and",
+    "bitand",
+    "bitor",
+    "catch",
+    "class",
+    "compl",
+    "delete",
+    "explicit",
+    "export",
+    "false",
+    "friend",
+    "mutable",
+    "namespace",
+    "new",
+    "not",
+    "operator",
+    "or",
+    "protected",
+    "public",
+    "template",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeid",
+    "typename",
+    "using",
+    "virtual",
+    "wchar_t",
+    "xor",
+    "threadIdx",
+    "blockIdx",
+    "blockDim",
+    "gridDim",
+    "warpSize",
+};
+
+/* "f32", "bf16", "i8x16", "f32x16_u" */
+static bool is_type(const char *s, size_t n)
+{
+	size_t k;
+
+	if (n > 2 && !memcmp(s + n - 2, "_u", 2))
+		n -= 2;
+	for (int t = DT_I8; t < DT_COUNT; t++) {
+		k = strlen(dtype_name((enum dtype)t));
+		if (n >= k && !memcmp(s, dtype_name((enum dtype)t), k) && (n == k || s[k] == 'x'))
+			return true;
+	}
+	return false;
+}
+
+bool c_is_reserved(const char *name)
+{
+	size_t n = strlen(name);
+	const char *last = name + n;
+
+	for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+		if (!strcmp(name, keywords[i]))
+			return true;
+	for (int c = 0; c < LIR_CALL_COUNT; c++) {
+		const char *call = lir_call_name((enum lir_call)c);
+		size_t k = strlen(call);
+
+		if (!strncmp(name, call, k) && (!name[k] || !strcmp(name + k, "f")))
+			return true;
+	}
+	if (name[0] == '_')
+		return true;
+	while (last > name && last[-1] != '_')
+		last--;
+	return is_type(name, n) || is_type(last, (size_t)(name + n - last)) || !strcmp(last, "u");
+}
