@@ -26,6 +26,8 @@ struct config_device {
 	size_t nenv;
 	int threads;           /* 0: number of cores */
 	int builders, runners; /* processes; 0: default */
+	int count;             /* another name for runners: one of them is 0 */
+	int start_timeout;     /* seconds; 0: default */
 };
 
 /* ---- mutations ------------------------------------------------------------------------------------------ */

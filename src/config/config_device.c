@@ -15,6 +15,8 @@ const cyaml_schema_field_t config_device_fields[] = {
     CYAML_FIELD_INT("threads", CYAML_FLAG_OPTIONAL, struct config_device, threads),
     CYAML_FIELD_INT("builders", CYAML_FLAG_OPTIONAL, struct config_device, builders),
     CYAML_FIELD_INT("runners", CYAML_FLAG_OPTIONAL, struct config_device, runners),
+    CYAML_FIELD_INT("count", CYAML_FLAG_OPTIONAL, struct config_device, count),
+    CYAML_FIELD_INT("start-timeout", CYAML_FLAG_OPTIONAL, struct config_device, start_timeout),
     CYAML_FIELD_END,
 };
 
@@ -22,7 +24,7 @@ const struct cyaml_schema_value config_device_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, config_device_fields)};
 
 const struct config_limit config_device_limits[] = {
-    {"threads", 0, 1024}, {"builders", 0, 1024}, {"runners", 0, 1024}, {NULL, 0, 0}};
+    {"threads", 0, 1024}, {"builders", 0, 1024}, {"runners", 0, 1024}, {"count", 0, 1024}, {"start-timeout", 0, 86400}, {NULL, 0, 0}};
 
 /* Names go into tables, file names and keys of JSON. */
 bool config_name_ok(const char *name)
@@ -46,6 +48,9 @@ static bool check_one(struct arena *a, const struct config_device *d, const char
 		if (value < l->low || value > l->high)
 			return err_set(e, ERR_USAGE, "'%s' must be %.10g to %.10g, not %.10g", *key, l->low, l->high, value);
 	}
+	*key = arena_printf(a, "%s.count", at);
+	if (d->count && d->runners)
+		return err_set(e, ERR_USAGE, "'count' and 'runners' are the same: give one of them");
 	for (size_t i = 0; i < d->nenv; i++) {
 		const char *eq = strchr(d->env[i], '=');
 

@@ -16,6 +16,7 @@
 #include "device/device.h"
 
 #define MAX_BLOB ((uint64_t)1 << 38)
+#define BIG_ENDIAN_HOST (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 /* ---- the wire ---------------------------------------------------------------------------------------------- */
 
@@ -212,6 +213,12 @@ static bool build(struct worker *w, const Wire__Build *m, struct err *e)
 
 /* ---- the life of a worker ---------------------------------------------------------------------------------- */
 
+static bool other_version(uint32_t version, struct err *e)
+{
+	return err_set(e, ERR_DEVICE, "the worker speaks version %d, the pool %u: install the same release on both sides",
+		       WIRE_VERSION, version);
+}
+
 static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 {
 	struct device_options o = {
@@ -226,8 +233,9 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 	static const char *const none[] = {NULL};
 
 	if (m->version != WIRE_VERSION)
-		return err_set(e, ERR_DEVICE, "the worker speaks version %d, the pool %u: install the same release on both sides",
-			       WIRE_VERSION, m->version);
+		return other_version(m->version, e);
+	if (BIG_ENDIAN_HOST)
+		return err_set(e, ERR_DEVICE, "this worker is big-endian, which is not supported yet");
 	if (m->has_cflags && !m->n_cflags)
 		o.cflags = none;
 	if (!(w->ops = device_find(m->backend)))
@@ -244,6 +252,7 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 	bool ok, open = open_device(w, m, &why);
 
 	r.version = WIRE_VERSION;
+	r.big_endian = BIG_ENDIAN_HOST;
 	if (!open) {
 		r.error = (char *)(*err_text(&why) ? err_text(&why) : "it cannot be opened");
 	} else {
@@ -268,6 +277,19 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 	return ok && open;
 }
 
+/* The other side may be of another release: it learns ours. */
+static bool not_understood(struct worker *w, const struct err *why)
+{
+	Wire__Ready r = WIRE__READY__INIT;
+
+	r.version = WIRE_VERSION;
+	r.big_endian = BIG_ENDIAN_HOST;
+	r.error = (char *)err_text(why);
+	if (worker_write(w, WIRE_MAGIC, WIRE_MAGIC_SIZE, NULL))
+		worker_send(w, WIRE_READY, &r, NULL);
+	return false;
+}
+
 static bool obey(struct worker *w, enum wire_type type, const void *m, struct err *e)
 {
 	switch (type) {
@@ -287,7 +309,7 @@ static bool serve(struct worker *w, struct err *e)
 	bool ok;
 
 	if (!read_message(w, &type, &m, e))
-		return !*err_text(e);
+		return !*err_text(e) || not_understood(w, e);
 	ok = type == WIRE_HELLO ? greet(w, m, e) : err_set(e, ERR_PARSE, "the first message is not a greeting");
 	wire_free(type, m);
 	if (!ok || !slots_open(&w->slots, e))

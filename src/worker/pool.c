@@ -135,6 +135,11 @@ void pool_dev_failed(struct dev *d, const char *text)
 
 /* ---- giving out work --------------------------------------------------------------------------------------- */
 
+static double start_limit(const struct dev *d)
+{
+	return d->d.start_timeout_s > 0 ? d->d.start_timeout_s : d->custom ? START_CUSTOM_S : START_S;
+}
+
 /* A worker that can take work now; starts one when it is worth it. */
 static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 {
@@ -161,7 +166,7 @@ static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 			down->state = PEER_STARTING;
 			pool_peer_died(down, err_text(&e));
 		} else {
-			down->deadline = pool_now() + (d->custom ? START_CUSTOM_S : START_S);
+			down->deadline = pool_now() + start_limit(d);
 		}
 		err_free(&e);
 	}
@@ -254,12 +259,11 @@ static void check_deadlines(struct pool *p)
 
 			if (q->state == PEER_DOWN || !q->deadline || q->deadline > t)
 				continue;
-			str_addf(&text, "the worker %s",
-				 q->state == PEER_STARTING ? "did not answer in time" : "said nothing for too long");
-			if (q->printed.n)
-				str_addf(&text, "; it printed: %.*s", (int)q->printed.n, q->printed.s);
-			if (q->ntail)
-				str_addf(&text, "; on standard error: %.*s", (int)q->ntail, q->tail);
+			if (q->state == PEER_STARTING)
+				str_addf(&text, "the worker did not answer within %g seconds", start_limit(q->dev));
+			else
+				str_add(&text, "the worker said nothing for too long");
+			peer_said(q, &text);
 			pool_peer_died(q, str_text(&text));
 			str_free(&text);
 		}

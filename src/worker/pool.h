@@ -156,6 +156,8 @@ bool peer_send(struct peer *p, enum wire_type type, const void *message, struct 
 void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq); /* once per life */
 void peer_trim(struct peer *p, uint64_t oldest); /* drops blobs that no job since `oldest` named */
 bool peer_hello(struct peer *p, struct err *e);
+/* What a worker printed that was not for the pool. Appends. */
+void peer_said(struct peer *p, struct str *out);
 /* What is known about a worker that died: how it ended, what it printed. Appends. */
 void peer_obituary(struct peer *p, int status, struct str *out);
 

@@ -33,14 +33,17 @@ static void *must(void *p)
 /* The device's variables, then ours that it does not name. */
 static char **environment(const struct pool_device *d)
 {
+	static char no_window[] = "SSH_ASKPASS_REQUIRE=never"; /* nor may ssh open a window to ask in */
 	size_t n = 0, own = 0;
 	char **env;
 
 	while (environ[own])
 		own++;
-	env = must(calloc(d->nenv + own + 1, sizeof *env));
+	env = must(calloc(d->nenv + own + 2, sizeof *env));
 	memcpy(env, d->env, d->nenv * sizeof *env);
 	n = d->nenv;
+	if (!getenv("SSH_ASKPASS_REQUIRE"))
+		env[n++] = no_window;
 	for (size_t i = 0; i < own; i++) {
 		size_t name = strcspn(environ[i], "="), k = 0;
 
@@ -72,9 +75,9 @@ static int spawn(struct peer *p, const int to[2], const int from[2], const int e
 	posix_spawn_file_actions_adddup2(&fa, from[1], 1);
 	posix_spawn_file_actions_adddup2(&fa, err[1], 2);
 	posix_spawnattr_init(&at);
-	/* a group of its own: the terminal's Ctrl-C is for the pool, which ends its workers in order */
-	posix_spawnattr_setflags(&at, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&at, 0);
+	/* A session of its own: the terminal's Ctrl-C is for the pool, which ends its workers in order, and without a terminal no
+	 * worker command can ask a question that nobody sees. */
+	posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	posix_spawnattr_setsigmask(&at, &none);
 	posix_spawnattr_setsigdefault(&at, &def);
 	rc = posix_spawnp(&p->pid, argv[0], &fa, &at, argv, env);
@@ -383,24 +386,52 @@ static void take_stderr(struct peer *p)
 	close_fd(&p->err);
 }
 
-void peer_obituary(struct peer *p, int status, struct str *out)
+void peer_said(struct peer *p, struct str *out)
 {
 	take_stderr(p);
-	if (WIFSIGNALED(status))
-		str_addf(out, "the worker was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		str_addf(out, "the worker ended with status %d", WEXITSTATUS(status));
-	if (!p->magic) {
-		if (p->nin && p->printed.n < PEER_TAIL)
-			str_addn(&p->printed, (const char *)p->in, p->nin);
-		str_addf(out, " before it said anything a worker says (command '%s')", p->dev->d.worker[0]);
-		if (p->printed.n)
-			str_addf(out, "; it printed: %.*s", (int)p->printed.n, p->printed.s);
-	}
+	if (!p->magic && p->nin && p->printed.n < PEER_TAIL)
+		str_addn(&p->printed, (const char *)p->in, p->nin);
+	if (!p->magic && p->printed.n)
+		str_addf(out, "; it printed: %.*s", (int)p->printed.n, p->printed.s);
 	if (p->ntail)
 		str_addf(out, "; on standard error: %.*s", (int)p->ntail, p->tail);
-	while (out->n && (out->s[out->n - 1] == '\n' || out->s[out->n - 1] == ' '))
+	while (out->n && (out->s[out->n - 1] == '\n' || out->s[out->n - 1] == '\r' || out->s[out->n - 1] == ' '))
 		out->s[--out->n] = 0;
+}
+
+/* The word of the command that is to be run on the other side. */
+static const char *worker_word(const struct pool_device *d)
+{
+	for (size_t i = 0; i < d->nworker; i++)
+		if (strstr(d->worker[i], "mutatenn-worker"))
+			return d->worker[i];
+	return d->worker[d->nworker - 1];
+}
+
+static void ended_early(const struct pool_device *d, int status, struct str *out)
+{
+	const char *slash = strrchr(d->worker[0], '/'), *program = slash ? slash + 1 : d->worker[0];
+
+	if (status == 127)
+		str_addf(out, "'%s' is not installed on the other side (exit status 127)", worker_word(d));
+	else if (status == 126)
+		str_addf(out, "'%s' cannot be executed on the other side (exit status 126)", worker_word(d));
+	else if (status == 255 && !strcmp(program, "ssh"))
+		str_addf(out, "no connection: 'ssh' ended with status 255");
+	else
+		str_addf(out, "the worker ended with status %d before it said anything a worker says (command '%s')", status,
+			 d->worker[0]);
+}
+
+void peer_obituary(struct peer *p, int status, struct str *out)
+{
+	if (WIFSIGNALED(status))
+		str_addf(out, "the worker was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else if (!p->magic)
+		ended_early(&p->dev->d, WEXITSTATUS(status), out);
+	else
+		str_addf(out, "the worker ended with status %d", WEXITSTATUS(status));
+	peer_said(p, out);
 }
 
 /* The process of a closed wire ends at once or is ended. */

@@ -14,6 +14,14 @@ static const char *or_none(struct arena *a, const char *s)
 	return arena_strdup(a, s ? s : "");
 }
 
+static bool other_version(uint32_t version, struct err *e)
+{
+	return err_set(e, ERR_DEVICE,
+		       "'mutatenn-worker' there speaks version %u of the protocol, this program version %d: install the same "
+		       "release on both sides",
+		       version, WIRE_VERSION);
+}
+
 static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 {
 	struct dev *d = p->dev;
@@ -21,12 +29,12 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 
 	if (p->state != PEER_STARTING)
 		return err_set(e, ERR_PARSE, "a second greeting");
+	if (m->version != WIRE_VERSION)
+		return other_version(m->version, e);
+	if (m->big_endian)
+		return err_set(e, ERR_DEVICE, "this worker is big-endian, which is not supported yet");
 	if (*m->error)
 		return err_set(e, ERR_DEVICE, "%s", m->error);
-	if (m->version != WIRE_VERSION)
-		return err_set(e, ERR_DEVICE,
-			       "the worker speaks version %u, this program %d: install the same release on both sides", m->version,
-			       WIRE_VERSION);
 	if (d->known && !p->builder && strcmp(d->caps.identity, m->identity))
 		return err_set(e, ERR_DEVICE, "the worker is now on another machine or compiler: '%s', before '%s'", m->identity,
 			       d->caps.identity);
@@ -259,7 +267,12 @@ bool peer_message(struct peer *p, enum wire_type type, const uint8_t *bytes, siz
 	if (p->message)
 		return err_set(e, ERR_PARSE, "a message where data should be");
 	p->type = type;
-	if (!wire_unpack(type, bytes, n, &p->message, e) || !begin(p, type, p->message, e))
+	if (!wire_unpack(type, bytes, n, &p->message, e)) {
+		uint32_t version = p->state == PEER_STARTING && type == WIRE_READY ? wire_greeting(bytes, n) : 0;
+
+		return version && version != WIRE_VERSION && other_version(version, e);
+	}
+	if (!begin(p, type, p->message, e))
 		return false;
 	skip_empty(p);
 	return p->segat < p->nseg || finish(p, e);

@@ -146,6 +146,15 @@ bool wire_unpack(enum wire_type type, const uint8_t *p, size_t n, void **out, st
 	return true;
 }
 
+uint32_t wire_greeting(const uint8_t *p, size_t n)
+{
+	Wire__Greeting *m = wire__greeting__unpack(NULL, n, p);
+	uint32_t version = m ? m->version : 0;
+
+	wire__greeting__free_unpacked(m, NULL);
+	return version;
+}
+
 void wire_free(enum wire_type type, void *message)
 {
 	if (message)

@@ -64,6 +64,8 @@ bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *
 /* Checks that every hash has its size and every number its range; wire_free gives the message back. */
 bool wire_unpack(enum wire_type type, const uint8_t *p, size_t n, void **out, struct err *e);
 void wire_free(enum wire_type type, void *message); /* NULL is allowed */
+/* The version in a first message that wire_unpack does not take, 0 when there is none. */
+uint32_t wire_greeting(const uint8_t *p, size_t n);
 
 /* Hashes travel as 16 bytes. put writes into a buffer of the caller's that must outlive the message. */
 struct wire_hash {

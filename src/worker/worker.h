@@ -39,11 +39,12 @@ struct pool_device {
 	size_t nenv;
 	int threads;                      /* per run; 0: number of cores */
 	int builders, runners;            /* processes; 0: number of cores builders, 1 runner */
+	double start_timeout_s;           /* until a worker's first message; 0: 10, with a command of the user's 60 */
 	const char *cache_dir;            /* compiled kernels; NULL: the user's cache */
 	uint64_t memory_limit;            /* bytes a child may allocate beyond its buffers; 0: 1 GiB */
 };
 
-/* Starts one worker per device and waits for its first message (10 s at most, longer over ssh: 60 s). A device that cannot
+/* Starts one worker per device and waits for its first message (start_timeout_s at most). A device that cannot
  * be opened does not fail the call: see pool_device_error. False only when there is nothing to run on or no memory. */
 bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struct err *e);
 /* Ends all workers: asks, waits a second, kills. */

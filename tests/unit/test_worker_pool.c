@@ -8,6 +8,7 @@
 
 #include "base/str.h"
 #include "test_support.h"
+#include "worker/wire.h"
 #include "worker_support.h"
 
 #define JOBS 50
@@ -41,6 +42,55 @@ TEST(pool, what_a_worker_command_prints_instead_of_working_is_shown)
 	expect_error((const char *const[]){"sh", "-c", "echo Permission denied, go away; exit 3"}, 3, "Permission denied, go away");
 	expect_error((const char *const[]){"sh", "-c", "echo lost on the way >&2; exit 3"}, 3, "lost on the way");
 	expect_error((const char *const[]){"true"}, 1, "status 0");
+}
+
+TEST(pool, a_worker_that_is_not_installed_there_is_named)
+{
+	expect_error(
+	    (const char *const[]){"sh", "-c", "echo 'bash: mutatenn-worker: command not found' >&2; exit 127", "mutatenn-worker"},
+	    4, "not installed on the other side (exit status 127); on standard error: bash: mutatenn-worker: command not found");
+}
+
+/* Two bytes of a greeting: its version. */
+TEST(pool, a_worker_of_another_version_is_refused_in_words)
+{
+	const char *words = "speaks version 9 of the protocol, this program version";
+
+	expect_error((const char *const[]){"sh", "-c", "printf '\\223mutaNN\\n\\2\\0\\0\\0\\2\\0\\0\\0\\10\\11'; cat >&2"}, 3,
+		     words);
+	/* with 2000 lanes in field 7, which is out of range here */
+	expect_error(
+	    (const char *const[]){"sh", "-c", "printf '\\223mutaNN\\n\\5\\0\\0\\0\\2\\0\\0\\0\\10\\11\\70\\320\\17'; cat >&2"}, 3,
+	    words);
+}
+
+TEST(pool, a_big_endian_worker_is_refused_in_words)
+{
+	char script[200];
+
+	snprintf(script, sizeof script, "printf '\\223mutaNN\\n\\4\\0\\0\\0\\2\\0\\0\\0\\10\\%o\\170\\1'; cat >&2", WIRE_VERSION);
+	expect_error((const char *const[]){"sh", "-c", script}, 3, "this worker is big-endian, which is not supported yet");
+}
+
+TEST(pool, a_worker_command_that_asks_has_no_terminal_to_ask_on)
+{
+	expect_error((const char *const[]){"sh", "-c", "echo password: >/dev/tty; read x </dev/tty; exit 5"}, 3, "/dev/tty");
+}
+
+TEST(pool, a_worker_that_never_answers_is_given_up_and_what_it_printed_is_shown)
+{
+	struct pool_device d = {.name = "test",
+				.backend = "cpu",
+				.worker = (const char *const[]){"sh", "-c", "printf 'yes/no? '; sleep 100"},
+				.nworker = 3,
+				.start_timeout_s = 0.5};
+	struct err e = {0};
+	struct pool *p;
+
+	cr_assert(pool_open(&d, 1, &p, &e));
+	cr_assert_not_null(pool_device_error(p, 0));
+	cr_expect_str_eq(pool_device_error(p, 0), "the worker did not answer within 0.5 seconds; it printed: yes/no?");
+	pool_close(p);
 }
 
 TEST(pool, a_worker_gets_the_device_s_variables_before_ours)
