@@ -6,7 +6,7 @@
 #include "base/str.h"
 #include "campaign/campaign.h"
 
-const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", NULL};
+const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "pocl", "opencl", NULL};
 
 static void from_config(const struct config_device *d, struct pool_device *out)
 {
@@ -29,6 +29,12 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 		out->cc = "gcc";
 	} else if (!strcmp(name, "host-clang")) {
 		out->cc = "clang";
+	} else if (!strcmp(name, "pocl")) {
+		out->backend = "opencl";
+		out->select = "Portable Computing Language";
+	} else if (!strcmp(name, "opencl")) {
+		out->backend = "opencl";
+		out->select = "!Portable Computing Language";
 	} else {
 		for (size_t i = 0; camp_builtin_devices[i]; i++)
 			str_addf(&known, "%s'%s'", i ? ", " : "", camp_builtin_devices[i]);

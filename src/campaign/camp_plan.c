@@ -76,13 +76,12 @@ static bool open_devices(struct camp *c, struct err *e)
 static bool compile(struct camp *c, struct err *e)
 {
 	uint64_t bytes = 1, budget = DEFAULT_ACTIVATION_BYTES;
-	int lanes = 16;
+	struct camp_target target;
 
-	for (size_t d = 0; d < c->ndevices; d++)
-		if (!c->device[d].dead && pool_caps(c->pool, d)->lanes < lanes)
-			lanes = pool_caps(c->pool, d)->lanes;
+	if (!camp_target(c->pool, c->ndevices, &target, e))
+		return false;
 	camp_tell(c, "compiling the model");
-	if (!camp_program_build(c->a, c->model, c->config->opt_level, (const char *const *)c->config->disable_pass, c->config->ndisable_pass, lanes,
+	if (!camp_program_build(c->a, c->model, c->config->opt_level, (const char *const *)c->config->disable_pass, c->config->ndisable_pass, &target,
 	                        &c->program, e))
 		return false;
 	for (uint32_t i = 0; i < c->program.bundle->nbuffers; i++) {

@@ -8,8 +8,6 @@
 #include "base/str.h"
 #include "campaign/campaign.h"
 
-#define DIALECT "c"
-
 static bool is_pass(const char *name)
 {
 	for (size_t k = 0; gir_passes[k]; k++)
@@ -18,7 +16,24 @@ static bool is_pass(const char *name)
 	return false;
 }
 
-bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, int lanes,
+bool camp_target(const struct pool *p, size_t ndevices, struct camp_target *out, struct err *e)
+{
+	*out = CAMP_TARGET_HOST;
+	for (size_t d = 0, n = 0; d < ndevices; d++) {
+		const struct device_caps *caps = pool_caps(p, d);
+
+		if (pool_device_error(p, d))
+			continue;
+		if (n++ && strcmp(caps->dialect, out->dialect))
+			return err_set(e, ERR_UNSUPPORTED, "devices of several kinds in one run: '%s' and '%s'", out->dialect, caps->dialect);
+		out->dialect = caps->dialect;
+		out->cls = caps->cls;
+		out->lanes = caps->lanes < out->lanes ? caps->lanes : out->lanes;
+	}
+	return true;
+}
+
+bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
                         struct camp_program *out, struct err *e)
 {
 	struct lir_func **func;
@@ -26,9 +41,9 @@ bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_lev
 	for (size_t i = 0; i < ndisabled; i++)
 		if (!is_pass(disabled[i]))
 			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", disabled[i]);
-	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = lanes}};
+	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = t->lanes}, .dialect = t->dialect};
 	out->options.plan = gir_plan_new(a);
-	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, DIALECT, &out->bundle, e))
+	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
 		return err_in(e, "compiling '%s'", m->file);
 	gir_plan_replay(out->options.plan);
 	func = ARENA_ARRAY(a, struct lir_func *, out->program->nkernels);
@@ -89,7 +104,7 @@ bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_progra
 			return false;
 		break;
 	}
-	if (!comp_bundle(a, *program, DIALECT, bundle, e))
+	if (!comp_bundle(a, *program, p->dialect, bundle, e))
 		return false;
 	*same = hash_eq(identity(*bundle), identity(p->bundle));
 	return true;

@@ -70,10 +70,19 @@ struct camp_program {
 	struct comp_options options;
 	struct comp_program *program;     /* of the original */
 	struct bundle *bundle;
+	const char *dialect;
 	struct mut_subject subject;
 };
-/* lanes: of the target class (the least of the devices'); used at level 3. */
-bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, int lanes,
+/* What the devices have in common: programs are made for it. lanes: the least of theirs; used at level 3. */
+struct camp_target {
+	enum device_class cls;
+	int lanes;
+	const char *dialect;
+};
+#define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .dialect = "c"})
+/* Of the devices that work, one at least. */
+bool camp_target(const struct pool *p, size_t ndevices, struct camp_target *out, struct err *e);
+bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
                         struct camp_program *out, struct err *e);
 /* A mutant's program. *bundle is NULL for an input mutant. `same` says that it is the original's, text and wiring. */
 bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant, struct bundle **bundle,

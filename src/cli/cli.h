@@ -82,16 +82,17 @@ void cli_man(const struct cli_command *c);       /* roff; NULL: mutatenn(1) itse
 /* ---- cli_session.c: what most commands start with; options as in the tables above ---- */
 struct camp_model;
 struct camp_program;
+struct camp_target;
 struct pool;
 struct config_campaign;
 
 /* Names of --device (default host-gcc), and definitions of --devices-file, as a configuration. */
 bool cli_devices(const struct cli_args *args, struct config_campaign *out, struct err *e);
 bool cli_model(const struct cli_args *args, const char *file, struct camp_model **out, struct err *e);
-/* Opens the devices; every one must work. lanes: the least of theirs. */
-bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, int *lanes, struct err *e);
-/* Compiles the model at --opt-level with --disable-pass for vectors of `lanes`. */
-bool cli_program(const struct cli_args *args, const struct camp_model *m, int lanes, struct camp_program *out, struct err *e);
+/* Opens the devices; every one must work. t: what they have in common. */
+bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, struct camp_target *t, struct err *e);
+/* Compiles the model at --opt-level with --disable-pass for the target. */
+bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e);
 /* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. */
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e);
 

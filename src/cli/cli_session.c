@@ -45,7 +45,7 @@ bool cli_model(const struct cli_args *args, const char *file, struct camp_model 
 	return camp_model_load(args->a, file, &o, out, e);
 }
 
-bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, int *lanes, struct err *e)
+bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, struct camp_target *t, struct err *e)
 {
 	struct pool_device *dev = ARENA_ARRAY(args->a, struct pool_device, c->ndevices);
 	int64_t threads = has_option(args, "threads") ? cli_int(args, "threads", 0) : 0;
@@ -60,7 +60,6 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 	}
 	if (!pool_open(dev, c->ndevices, out, e))
 		return false;
-	*lanes = 16;
 	for (size_t d = 0; d < c->ndevices; d++) {
 		if (pool_device_error(*out, d)) {
 			err_set(e, ERR_DEVICE, "device '%s' cannot be used: %s", c->devices[d], pool_device_error(*out, d));
@@ -68,32 +67,34 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 			*out = NULL;
 			return false;
 		}
-		if (pool_caps(*out, d)->lanes < *lanes)
-			*lanes = pool_caps(*out, d)->lanes;
 	}
-	return true;
+	if (camp_target(*out, c->ndevices, t, e))
+		return true;
+	pool_close(*out);
+	*out = NULL;
+	return false;
 }
 
-bool cli_program(const struct cli_args *args, const struct camp_model *m, int lanes, struct camp_program *out, struct err *e)
+bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)
 {
 	const struct cli_value *off = cli_get(args, "disable-pass");
 	int64_t level = cli_int(args, "opt-level", 2);
 
 	if (level < 0 || level > 3)
 		return err_set(e, ERR_USAGE, "--opt-level takes 0 to 3, not %lld", (long long)level);
-	return camp_program_build(args->a, m, (int)level, off->list, off->n, lanes, out, e);
+	return camp_program_build(args->a, m, (int)level, off->list, off->n, t, out, e);
 }
 
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e)
 {
 	struct config_campaign c;
 	struct pool *pool;
-	int lanes = 16;
+	struct camp_target target = CAMP_TARGET_HOST;
 
 	if (cli_int(args, "opt-level", 2) >= 3) {
-		if (!cli_devices(args, &c, e) || !cli_pool(args, &c, &pool, &lanes, e))
+		if (!cli_devices(args, &c, e) || !cli_pool(args, &c, &pool, &target, e))
 			return false;
 		pool_close(pool);
 	}
-	return cli_program(args, m, lanes, out, e);
+	return cli_program(args, m, &target, out, e);
 }

@@ -122,7 +122,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	struct camp_model *m;
 	struct pool *pool;
 	size_t n;
-	int lanes;
+	struct camp_target target;
 	bool ok;
 
 	(void)status;
@@ -141,9 +141,9 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 			log_warn("'%s' has no side-car and no --preprocess is given: assuming the preset 'torchvision'", m->file);
 			break;
 		}
-	if (!cli_pool(args, &c, &pool, &lanes, e))
+	if (!cli_pool(args, &c, &pool, &target, e))
 		return false;
-	ok = cli_program(args, m, lanes, &p, e) && infer(args, pool, p.bundle, in, n, &r, e) &&
+	ok = cli_program(args, m, &target, &p, e) && infer(args, pool, p.bundle, in, n, &r, e) &&
 	     show_results(args, m, in, n, &r, (int)cli_int(args, "repeat", 0), c.devices[0], e);
 	pool_close(pool);
 	return ok;

@@ -32,7 +32,7 @@ static bool collect(const struct cli_args *args, struct camp_program *p, struct 
 		uintptr_t at = (uintptr_t)map_get(p->program->kernel_by_name, name);
 		struct str diff = {0};
 
-		if (!comp_source(q, k, "c", &source, e) || (at && !comp_source(p->program, (uint32_t)at - 1, "c", &original, e)))
+		if (!comp_source(q, k, p->dialect, &source, e) || (at && !comp_source(p->program, (uint32_t)at - 1, p->dialect, &original, e)))
 			return false;
 		if (original && !strcmp(original, source))
 			continue;
@@ -127,7 +127,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	struct pool *pool = NULL;
 	struct camp_model *model;
 	struct camp_program p;
-	int lanes = 16;
+	struct camp_target target = CAMP_TARGET_HOST;
 	bool ok;
 
 	(void)status;
@@ -136,9 +136,9 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	for (size_t d = 0; d < c.ndevices; d++)
 		if (!camp_device(args->a, c.devices[d], &c, &unused, e))
 			return false;
-	if ((cli_flag(args, "build") || cli_int(args, "opt-level", 2) >= 3) && !cli_pool(args, &c, &pool, &lanes, e))
+	if ((cli_flag(args, "build") || cli_int(args, "opt-level", 2) >= 3) && !cli_pool(args, &c, &pool, &target, e))
 		return false;
-	ok = cli_program(args, model, lanes, &p, e) && show(args, model, &p, cli_flag(args, "build") ? pool : NULL, e);
+	ok = cli_program(args, model, &target, &p, e) && show(args, model, &p, cli_flag(args, "build") ? pool : NULL, e);
 	if (pool)
 		pool_close(pool);
 	return ok;

@@ -3,7 +3,13 @@
 
 #include "device/device.h"
 
-const struct device_ops *const device_backends[] = {&device_cpu, NULL};
+const struct device_ops *const device_backends[] = {
+    &device_cpu,
+#ifdef HAVE_OPENCL
+    &device_opencl,
+#endif
+    NULL,
+};
 
 const struct device_ops *device_find(const char *backend)
 {

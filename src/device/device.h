@@ -90,7 +90,7 @@ struct device_ops {
 	bool (*finish)(struct device *d, double *seconds, size_t n, struct err *e);
 };
 
-extern const struct device_ops device_cpu;
+extern const struct device_ops device_cpu, device_opencl, device_vulkan, device_cuda; /* those that this build has: device_backends */
 
 /* By backend name; NULL when there is no such backend in this build. */
 const struct device_ops *device_find(const char *backend);

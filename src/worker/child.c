@@ -297,7 +297,10 @@ static bool obey(struct worker *w, enum wire_type type, const void *m, struct er
 	case WIRE_DROP: drop_blobs(w, m); return true;
 	case WIRE_BUILD: return build(w, m, e);
 	case WIRE_RUN: return run_job(w, m, e);
-	case WIRE_FORGET: base_forget(w); return true;
+	case WIRE_FORGET:
+		base_forget(w);
+		gpu_forget(w);
+		return true;
 	default: return err_set(e, ERR_PARSE, "a message that a worker does not take");
 	}
 }
@@ -319,6 +322,8 @@ static bool serve(struct worker *w, struct err *e)
 		wire_free(type, m);
 		if (!ok)
 			return false;
+		if (w->broken)
+			return err_set(e, ERR_DEVICE, "the device failed; another worker goes on");
 	}
 	return !*err_text(e);
 }
@@ -346,6 +351,8 @@ int worker_main(int argc, char **argv)
 	if (!ok)
 		fprintf(stderr, "mutatenn-worker: %s\n", *err_text(&e) ? err_text(&e) : "stopped");
 	base_close(&w);
+	if (w.device)
+		gpu_forget(&w);
 	free_blobs(&w);
 	slots_close(&w.slots);
 	if (w.device)

@@ -180,6 +180,8 @@ struct worker {
 	struct map *blob;
 	struct base *base;
 	uint64_t clock;
+	struct gpu *gpu;       /* what lies on a device with a memory of its own */
+	bool broken;           /* such a device failed: this process ends after it has told, and the pool starts another */
 };
 
 enum step { STEP_OK, STEP_ENDED, STEP_GONE }; /* ENDED: the child is dead or hung, out says how */
@@ -192,8 +194,11 @@ struct run_end {
 	char text[512];
 };
 
-/* One program running in one child. */
+/* One program running in one child, or on a device with a memory of its own. */
 struct exec {
+	struct gpu_exec *gpu; /* NULL: in a child */
+	uint64_t job;         /* for announcements */
+	bool original;        /* runs to be known: nobody's fault when it fails */
 	double since; /* monotonic: the image's start */
 	struct worker *w;
 	struct arena *arena;
@@ -206,12 +211,14 @@ struct exec {
 	bool *held; /* per launch: made of constants, ran in this child, still in its slot */
 	uint32_t run, saved;
 	double seconds, limit_s;
+	double *times; /* of exec_timed */
 	bool overrun;
 	struct run_end end;
 };
 
-bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, int threads, uint32_t repeat, double limit_s,
-	       double cpu_seconds, struct err *e);
+/* job: 0 for an original that runs to be known. */
+bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, int threads, uint32_t repeat,
+	       double limit_s, double cpu_seconds, struct err *e);
 enum step exec_start(struct exec *x);
 /* Sets an image's inputs: bytes in mem, their hashes are the keys. */
 void exec_image(struct exec *x, const struct blob *const *input);
@@ -233,6 +240,20 @@ enum step base_know(struct worker *w, struct base *b, const struct blob *const *
 		    double limit_s, struct known **found, struct err *e);
 void base_forget(struct worker *w);
 void base_close(struct worker *w);
+
+/* ---- devices with a memory of their own (child_gpu.c) ----------------------------------------------------------- */
+
+/* kernel: per kernel of the program, NULL where it is to be loaded; trusted: likewise, the original's. */
+void gpu_open(struct exec *x, struct kernel **kernel, const bool *trusted);
+enum step gpu_start(struct exec *x);
+void gpu_image(struct exec *x); /* a new image: only what is made of constants is still there */
+uint32_t *gpu_selection(struct exec *x); /* launches to run next: room for all */
+/* Runs the first n of the selection and reads what they wrote into the worker's views. */
+enum step gpu_run(struct exec *x, uint32_t n, double limit_s);
+enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat, double *times);
+bool gpu_mend(struct exec *x, uint32_t buffer); /* its pads were overwritten: writes them again */
+void gpu_close(struct exec *x);
+void gpu_forget(struct worker *w); /* gives back all memory but that of running programs */
 
 /* Blocks; false when the pool is gone or cannot be understood. */
 bool run_job(struct worker *w, const Wire__Run *m, struct err *e);

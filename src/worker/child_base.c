@@ -228,7 +228,7 @@ static enum step open_original(struct exec *x, struct worker *w, struct base *b,
 {
 	enum step s = STEP_ENDED;
 
-	if (exec_open(x, w, b->prog, b, threads, 0, limit, 0, e) && (s = exec_start(x)) == STEP_ENDED)
+	if (exec_open(x, w, b->prog, b, 0, threads, 0, limit, 0, e) && (s = exec_start(x)) == STEP_ENDED)
 		err_set(e, ERR_DEVICE, "%s", x->end.text);
 	if (s != STEP_OK) {
 		exec_close(x);
@@ -259,6 +259,11 @@ enum step base_know(struct worker *w, struct base *b, const struct blob *const *
 			open = true;
 		}
 		s = know_one(w, b, &x, input[i], id, since, &found[i]);
+		if (s == STEP_ENDED && w->broken) {
+			err_set(e, ERR_DEVICE, "running the original: %s", x.end.text);
+			exec_close(&x);
+			return s;
+		}
 		if (s == STEP_ENDED) {
 			exec_close(&x);
 			open = false;

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "device/device.h"
 
 #define START_LIMIT_S 60
 
@@ -56,8 +57,8 @@ static bool find_constants(struct exec *x, struct err *e)
 	return true;
 }
 
-bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, int threads, uint32_t repeat, double limit_s,
-	       double cpu_seconds, struct err *e)
+bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, int threads, uint32_t repeat,
+	       double limit_s, double cpu_seconds, struct err *e)
 {
 	struct proc_spec s = {.prog = p,
 			      .slots = &w->slots,
@@ -69,7 +70,8 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 			      .cpu_seconds = cpu_seconds,
 			      .memory = w->memory_limit};
 
-	*x = (struct exec){.w = w, .arena = arena_new(NULL), .prog = p, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
+	*x = (struct exec){
+	    .w = w, .arena = arena_new(NULL), .prog = p, .job = job, .original = !job, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
 	x->proc.pid = x->proc.sock = -1;
 	x->ptr = ARENA_ARRAY(x->arena, void *, p->nbuffers);
 	x->view = ARENA_ARRAY(x->arena, const uint8_t *, p->nbuffers);
@@ -78,11 +80,19 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->held = ARENA_ARRAY(x->arena, bool, p->nlaunches);
 	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
-	return find_kernels(x, b, &s, e) && find_constants(x, e) && slots_layout(&w->slots, p, e) && proc_start(&x->proc, &s, e);
+	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, e))
+		return false;
+	if (!w->ops->launch)
+		return proc_start(&x->proc, &s, e);
+	x->times = ARENA_ARRAY(x->arena, double, repeat);
+	gpu_open(x, s.kernel, s.trusted);
+	return true;
 }
 
 void exec_close(struct exec *x)
 {
+	if (x->gpu)
+		gpu_close(x);
 	proc_stop(&x->proc);
 	arena_free(x->arena);
 	x->arena = NULL;
@@ -140,7 +150,7 @@ static enum step ended(struct exec *x, enum proc_end how)
 
 enum step exec_start(struct exec *x)
 {
-	return ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
+	return x->gpu ? gpu_start(x) : ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
 }
 
 void exec_image(struct exec *x, const struct blob *const *input)
@@ -157,6 +167,18 @@ void exec_image(struct exec *x, const struct blob *const *input)
 	x->run = x->saved = 0;
 	x->seconds = 0;
 	x->overrun = false;
+	if (x->gpu)
+		gpu_image(x);
+}
+
+static void select_launch(struct exec *x, uint32_t *n, uint32_t k)
+{
+	(x->gpu ? gpu_selection(x) : x->proc.sel)[(*n)++] = k;
+}
+
+static uint32_t selected(struct exec *x, uint32_t i)
+{
+	return x->gpu ? gpu_selection(x)[i] : x->proc.sel[i];
 }
 
 /* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
@@ -213,10 +235,11 @@ static void set_args(struct exec *x, uint32_t k)
 		const struct slot *s = &x->w->slots.slot[l->arg[i]];
 
 		if (i >= l->nargs - l->nout) {
-			x->ptr[l->arg[i]] = s->at + s->front;
+			x->ptr[l->arg[i]] = (x->gpu ? s->view : s->at) + s->front;
 			x->view[l->arg[i]] = s->view + s->front;
 		}
-		x->proc.arg[l->first_arg + i] = x->ptr[l->arg[i]];
+		if (!x->gpu)
+			x->proc.arg[l->first_arg + i] = x->ptr[l->arg[i]];
 	}
 }
 
@@ -230,6 +253,8 @@ static void check_pads(struct exec *x, uint32_t k)
 		if (slot_intact(s))
 			continue;
 		slot_refill(s);
+		if (x->gpu)
+			gpu_mend(x, l->arg[o]);
 		if (!x->overrun && x->end.status != POOL_OVERRUN) {
 			x->end.status = POOL_OVERRUN;
 			x->end.stage = POOL_RUN;
@@ -267,14 +292,16 @@ static enum step flush(struct exec *x, uint32_t n)
 
 	if (!n)
 		return STEP_OK;
-	s = ended(x, proc_run(&x->proc, n, PROC_CHECKED, 0, 1, left > 0.01 ? left : 0.01, x->w->in));
-	if (s == STEP_OK) {
+	if (left < 0.01)
+		left = 0.01;
+	s = x->gpu ? gpu_run(x, n, left) : ended(x, proc_run(&x->proc, n, PROC_CHECKED, 0, 1, left, x->w->in));
+	if (s == STEP_OK && !x->gpu) {
 		double t = x->proc.ctl->seconds;
 
 		x->seconds += t >= 0 && t < 1e9 ? t : 0;
-		for (uint32_t i = 0; i < n; i++)
-			check_pads(x, x->proc.sel[i]);
 	}
+	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
+		check_pads(x, selected(x, i));
 	return s;
 }
 
@@ -294,7 +321,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 			continue;
 		}
 		set_args(x, k);
-		x->proc.sel[pending++] = k;
+		select_launch(x, &pending, k);
 		x->run++;
 		x->held[k] = l->constant;
 		for (uint32_t o = l->nargs - l->nout; twin && o < l->nargs; o++)
@@ -304,7 +331,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		if ((s = flush(x, pending)) != STEP_OK)
 			return s;
 		for (uint32_t i = 0; i < pending; i++)
-			cut_off(x, x->proc.sel[i], constant, image, twin);
+			cut_off(x, selected(x, i), constant, image, twin);
 		pending = 0;
 	}
 	return flush(x, pending);
@@ -322,7 +349,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 		set_args(x, k);
 		x->held[k] = true;
 		x->run++;
-		x->proc.sel[n++] = k;
+		select_launch(x, &n, k);
 	}
 	if ((s = flush(x, n)) != STEP_OK)
 		return s;
@@ -331,12 +358,15 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 		if (!x->prog->launch[k].constant) {
 			make_keys(x, k);
 			set_args(x, k);
-			x->proc.sel[n++] = k;
+			select_launch(x, &n, k);
 		}
 	x->saved = x->prog->nlaunches - x->run - n;
 	x->run += n;
-	s = ended(x, proc_run(&x->proc, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
+	s = x->gpu ? gpu_timed(x, n, warmup, repeat, x->times)
+		   : ended(x, proc_run(&x->proc, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
+	if (!x->gpu)
+		x->times = x->proc.times;
 	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
-		check_pads(x, x->proc.sel[i]);
+		check_pads(x, selected(x, i));
 	return s;
 }

@@ -127,7 +127,7 @@ static void add_times(struct run *r, const struct exec *x, Wire__Image *im)
 	im->times = ARENA_ARRAY(r->arena, double, im->n_times);
 	sorted = ARENA_ARRAY(r->arena, double, im->n_times);
 	for (size_t i = 0; i < im->n_times; i++) /* the child's word: anything that is no duration is none */
-		sorted[i] = im->times[i] = x->proc.times[i] >= 0 && x->proc.times[i] < 1e9 ? x->proc.times[i] : 0;
+		sorted[i] = im->times[i] = x->times[i] >= 0 && x->times[i] < 1e9 ? x->times[i] : 0;
 	qsort(sorted, im->n_times, sizeof *sorted, by_value);
 	im->time = sorted[im->n_times / 2];
 }
@@ -210,7 +210,7 @@ static enum step run_some(struct run *r, uint32_t first, uint32_t last, struct e
 	struct exec x = {0};
 	enum step s = STEP_ENDED;
 
-	if (!exec_open(&x, r->w, r->prog, r->base, r->threads, r->m->repeat, r->limit_s, cpu, e)) {
+	if (!exec_open(&x, r->w, r->prog, r->base, r->m->id, r->threads, r->m->repeat, r->limit_s, cpu, e)) {
 		x.end.status = POOL_LOST;
 		snprintf(x.end.text, sizeof x.end.text, "%s", err_text(e));
 		err_free(e);

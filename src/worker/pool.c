@@ -23,6 +23,7 @@
 /* Workers may be killed from outside at any time (an out-of-memory killer, a user): only a job that loses one after the other is
  * suspect, and even then it is a tool error. */
 #define MAX_LOST 10
+#define MAX_KILLED 3 /* SIGKILLs of a worker at one job until it was the job, which took all memory perhaps */
 
 double pool_now(void)
 {
@@ -64,8 +65,32 @@ static void kern_requeue(struct dev *d, struct kern *k, bool blamed, const char 
 	kern_enqueue(d, k, k->priority);
 }
 
+/* A device without children: the mutant that was running takes the blame, unless somebody may have killed the worker. */
+static bool killed_it(struct dev *d, struct job *j, int status, const char *text)
+{
+	bool hung = status == PEER_SILENT || (WIFEXITED(status) && WEXITSTATUS(status) == WIRE_EXIT_HUNG);
+	bool from_outside = status >= 0 && WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+	struct str s = {0};
+
+	if (d->caps.isolates || !j->announced || j->at < POOL_LOAD || (from_outside && ++j->killed < MAX_KILLED))
+		return false;
+	for (size_t i = 0; i < j->r.nimages; i++)
+		if (!j->r.image[i].ran) {
+			j->r.image[i] = (struct pool_image){.ran = true, .status = hung ? POOL_HUNG : POOL_CRASHED};
+			break;
+		}
+	j->r.signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	j->r.launch = j->at_launch ? j->prog->launch[j->at_launch - 1].name : NULL;
+	str_addf(&s, "%s while %s%s%.100s%s", hung ? "not done in time" : text, j->at == POOL_LOAD ? "loading" : "running", j->r.launch ? " '" : "",
+		 j->r.launch ? j->r.launch : "", j->r.launch ? "'" : "");
+	jobs_remove(&d->pool->running, j);
+	job_end(j, hung ? POOL_HUNG : POOL_CRASHED, j->at, str_text(&s));
+	str_free(&s);
+	return true;
+}
+
 /* The work of a worker that is no more: only what it was at is held against it. */
-static void take_back(struct peer *p, const char *text)
+static void take_back(struct peer *p, int status, const char *text)
 {
 	int nj = p->njobs, nk = p->nkerns;
 	struct job *job[PEER_DEPTH];
@@ -75,12 +100,13 @@ static void take_back(struct peer *p, const char *text)
 	memcpy(kern, p->kern, sizeof kern);
 	p->njobs = p->nkerns = 0;
 	for (int i = 0; i < nj; i++)
-		job_requeue(job[i], !i, text);
+		if (i || !killed_it(p->dev, job[i], status, text))
+			job_requeue(job[i], !i && (p->dev->caps.isolates || job[i]->announced), text);
 	for (int i = 0; i < nk; i++)
 		kern_requeue(p->dev, kern[i], !i, text);
 }
 
-void pool_peer_died(struct peer *p, const char *text)
+void pool_peer_died(struct peer *p, int status, const char *text)
 {
 	struct dev *d = p->dev;
 	bool starting = p->state == PEER_STARTING;
@@ -91,7 +117,7 @@ void pool_peer_died(struct peer *p, const char *text)
 	log_line(d->known && !d->error ? LOG_WARN : LOG_DEBUG, "device '%s': %s", d->d.name, said);
 	d->pool->stats.workers_lost++;
 	peer_stop(p);
-	take_back(p, said);
+	take_back(p, status, said);
 	p->failures++;
 	for (int i = 1; i < p->failures && wait < 5; i++)
 		wait *= 2;
@@ -164,7 +190,7 @@ static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 		down->deadline = 0;
 		if (!peer_start(down, &e)) {
 			down->state = PEER_STARTING;
-			pool_peer_died(down, err_text(&e));
+			pool_peer_died(down, PEER_SILENT, err_text(&e));
 		} else {
 			down->deadline = pool_now() + start_limit(d);
 		}
@@ -264,7 +290,7 @@ static void check_deadlines(struct pool *p)
 			else
 				str_add(&text, "the worker said nothing for too long");
 			peer_said(q, &text);
-			pool_peer_died(q, str_text(&text));
+			pool_peer_died(q, PEER_SILENT, str_text(&text));
 			str_free(&text);
 		}
 }

@@ -57,7 +57,10 @@ struct job {
 	uint64_t seq;
 	struct kern **kern; /* of the bundle, then of the baseline */
 	uint32_t nkern, nwait;
-	int lost;
+	int lost, killed;
+	bool announced;     /* by a worker that runs mutants in its own process: this is what it was at last */
+	enum pool_stage at;
+	uint32_t at_launch; /* index + 1; 0: none */
 	struct arena *arena; /* NULL until it is given to a runner or ends */
 	struct prog *prog;
 	uint8_t *program, *base_program;
@@ -181,5 +184,8 @@ void kern_free(struct kern *k);
 double job_patience(const struct job *j); /* seconds without a word from the runner until it is given up */
 
 /* pool.c: a worker's death; text says what was seen */
-void pool_peer_died(struct peer *p, const char *text);
+/* status: of waitpid, or why it was ended from here. */
+#define PEER_SILENT (-1)
+#define PEER_NONSENSE (-2)
+void pool_peer_died(struct peer *p, int status, const char *text);
 void pool_dev_failed(struct dev *d, const char *text);

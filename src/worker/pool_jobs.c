@@ -379,6 +379,8 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 		m.baseline = wire_hash_put(&baseline, j->base_program_hash);
 	}
 	send_program(j, p, j->j.bundle, 0, j->prog->hash, j->program, j->nprogram);
+	j->announced = false;
+	j->at = POOL_START;
 	m.id = j->seq;
 	m.program = wire_hash_put(&program, j->prog->hash);
 	m.warmup = j->j.warmup > 0 ? (uint32_t)j->j.warmup : 0;

@@ -461,6 +461,7 @@ void peer_polled(struct peer *p, short to, short from, short err)
 {
 	struct err e = {0};
 	struct str text = {0};
+	int status = PEER_NONSENSE;
 	bool ok = true;
 
 	if (err)
@@ -481,9 +482,9 @@ void peer_polled(struct peer *p, short to, short from, short err)
 	if (*err_text(&e)) {
 		str_addf(&text, "the worker talks nonsense: %s", err_text(&e));
 	} else {
-		peer_obituary(p, last_status(p), &text);
+		peer_obituary(p, status = last_status(p), &text);
 	}
 	err_free(&e);
-	pool_peer_died(p, str_text(&text));
+	pool_peer_died(p, status, str_text(&text));
 	str_free(&text);
 }

@@ -168,6 +168,20 @@ static bool take_tensors(struct peer *p, struct job *j, struct pool_image *im, c
 	return true;
 }
 
+/* Id 0: an original runs for the job in front. */
+static bool on_stage(struct peer *p, const Wire__Stage *m, struct err *e)
+{
+	struct job *j = m->id ? running(p, m->id) : p->njobs ? p->job[0] : NULL;
+
+	if (!j || m->stage > POOL_END || (m->id && m->launch > j->prog->nlaunches))
+		return err_set(e, ERR_PARSE, "a stage of a job that was not asked for");
+	j->announced = true;
+	j->at = m->id ? (enum pool_stage)m->stage : POOL_START;
+	j->at_launch = m->id ? m->launch : 0;
+	expect(p, 0);
+	return true;
+}
+
 static bool on_image(struct peer *p, const Wire__Image *m, struct err *e)
 {
 	struct job *j = running(p, m->id);
@@ -233,6 +247,7 @@ static bool begin(struct peer *p, enum wire_type type, const void *m, struct err
 	case WIRE_BUILT: return on_built(p, m, e);
 	case WIRE_IMAGE: return on_image(p, m, e);
 	case WIRE_DONE: return on_done(p, m, e);
+	case WIRE_STAGE: return on_stage(p, m, e);
 	case WIRE_PULSE: return true;
 	default: return err_set(e, ERR_PARSE, "a message that only pools send");
 	}

@@ -26,6 +26,7 @@ struct err;
 #define WIRE_MAX_ARTEFACT (256u << 20)
 #define WIRE_MAX_GROUPS ((uint64_t)1 << 32)
 #define WIRE_MAX_GROUP 4096
+#define WIRE_EXIT_HUNG 70 /* status of a worker that ended itself because a launch did not end */
 
 /* TYPE(id, message): who sends it is checked by the receiver's switch */
 #define WIRE_TYPES(X)                                                                                                              \
@@ -38,6 +39,7 @@ struct err;
 	X(RUN, run)                                                                                                                \
 	X(IMAGE, image)                                                                                                            \
 	X(DONE, done)                                                                                                              \
+	X(STAGE, stage)                                                                                                            \
 	X(PULSE, pulse)                                                                                                            \
 	X(FORGET, forget)
 

@@ -200,6 +200,7 @@ static struct tensor *input_for(struct arena *a, const struct options *o, const 
 
 static void run(struct arena *a, const struct options *o, int *count)
 {
+	struct camp_target target = CAMP_TARGET_HOST;
 	struct camp_program p;
 	struct camp_model_options mo = {.batch = 1};
 	struct camp_model *m;
@@ -209,7 +210,8 @@ static void run(struct arena *a, const struct options *o, int *count)
 	void **content;
 	size_t n;
 
-	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, o->level, NULL, 0, o->lanes, &p, &e) ||
+	target.lanes = o->lanes;
+	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, o->level, NULL, 0, &target, &p, &e) ||
 	    !mut_list(a, &p.subject, &spec, 1, o->seed, &mutant, &n, &e)) {
 		printf("%s\n", err_text(&e));
 		exit(1);

@@ -1,0 +1,533 @@
+/* device_opencl.c: any OpenCL device, through whatever ICD the loader finds
+ *
+ * libOpenCL is loaded when a device is opened, so that one worker program serves machines with and without it. Processors
+ * (PoCL and its like) get kernels of the cpu class, in groups of one; everything else those of the gpu class.
+ */
+#define CL_TARGET_OPENCL_VERSION 120
+#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
+#include <CL/cl.h>
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "device/device_internal.h"
+
+#define MAX_LOG ((size_t)64 << 10)
+#define MAX_BINARY ((size_t)256 << 20)
+
+#define API(X)                                                                                                                     \
+	X(clGetPlatformIDs)                                                                                                        \
+	X(clGetPlatformInfo)                                                                                                       \
+	X(clGetDeviceIDs)                                                                                                          \
+	X(clGetDeviceInfo)                                                                                                         \
+	X(clCreateContext)                                                                                                         \
+	X(clReleaseContext)                                                                                                        \
+	X(clCreateCommandQueue)                                                                                                    \
+	X(clReleaseCommandQueue)                                                                                                   \
+	X(clCreateProgramWithSource)                                                                                               \
+	X(clCreateProgramWithBinary)                                                                                               \
+	X(clBuildProgram)                                                                                                          \
+	X(clGetProgramBuildInfo)                                                                                                   \
+	X(clGetProgramInfo)                                                                                                        \
+	X(clReleaseProgram)                                                                                                        \
+	X(clCreateKernel)                                                                                                          \
+	X(clSetKernelArg)                                                                                                          \
+	X(clReleaseKernel)                                                                                                         \
+	X(clCreateBuffer)                                                                                                          \
+	X(clCreateSubBuffer)                                                                                                       \
+	X(clReleaseMemObject)                                                                                                      \
+	X(clEnqueueFillBuffer)                                                                                                     \
+	X(clEnqueueWriteBuffer)                                                                                                    \
+	X(clEnqueueReadBuffer)                                                                                                     \
+	X(clEnqueueNDRangeKernel)                                                                                                  \
+	X(clGetEventProfilingInfo)                                                                                                 \
+	X(clReleaseEvent)                                                                                                          \
+	X(clFinish)
+
+struct kernel {
+	struct kernel *next;
+	cl_program program;
+	cl_kernel kernel;
+};
+
+struct device_memory {
+	cl_mem whole, data; /* data: behind the front pad */
+	size_t front;       /* of the data in the whole; at least the pad */
+};
+
+struct device {
+	struct arena *arena;
+	void *library;
+#define FIELD(f) __typeof__(&f) f;
+	API(FIELD)
+#undef FIELD
+	cl_device_id id;
+	cl_context context;
+	cl_command_queue queue;
+	size_t align; /* of a buffer inside another */
+	const char *options, *cache_dir;
+	struct device_caps caps;
+	struct kernel *kernels;
+	VEC(cl_event) events; /* of the launches since the last finish */
+};
+
+/* ---- errors ---------------------------------------------------------------------------------------------------------- */
+
+static const char *code_name(cl_int code)
+{
+	static const struct {
+		cl_int code;
+		const char *name;
+	} names[] = {
+	    {CL_DEVICE_NOT_FOUND, "no such device"},
+	    {CL_DEVICE_NOT_AVAILABLE, "the device is not available"},
+	    {CL_COMPILER_NOT_AVAILABLE, "no compiler available"},
+	    {CL_MEM_OBJECT_ALLOCATION_FAILURE, "out of device memory"},
+	    {CL_OUT_OF_RESOURCES, "out of resources"},
+	    {CL_OUT_OF_HOST_MEMORY, "out of memory"},
+	    {CL_BUILD_PROGRAM_FAILURE, "the program does not build"},
+	    {CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, "an earlier command failed"},
+	    {CL_INVALID_BINARY, "not a program for this device"},
+	    {CL_INVALID_BUILD_OPTIONS, "the driver does not know these build options"},
+	    {CL_INVALID_KERNEL_NAME, "there is no kernel 'mutatenn_kernel'"},
+	    {CL_INVALID_KERNEL_ARGS, "an argument was not set"},
+	    {CL_INVALID_WORK_GROUP_SIZE, "a work-group of that size is over the limit"},
+	    {CL_INVALID_GLOBAL_WORK_SIZE, "so many work-items are over the limit"},
+	    {CL_INVALID_BUFFER_SIZE, "the buffer is larger than the device allows"},
+	    {-1001, "no OpenCL driver (ICD) is installed"},
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (names[i].code == code)
+			return names[i].name;
+	return "error";
+}
+
+static bool fail(struct err *e, const char *call, cl_int code)
+{
+	return err_set(e, ERR_DEVICE, "%s: %s (%d)", call, code_name(code), code);
+}
+
+/* ---- finding a device --------------------------------------------------------------------------------------------------- */
+
+static bool load_library(struct device *d, struct err *e)
+{
+	d->library = dlopen("libOpenCL.so.1", RTLD_NOW | RTLD_LOCAL);
+	if (!d->library)
+		return err_set(e, ERR_DEVICE, "no OpenCL loader (Debian package 'ocl-icd-libopencl1'): %s", dlerror());
+#define FIND(f)                                                                                                                    \
+	if (!(*(void **)&d->f = dlsym(d->library, #f)))                                                                            \
+		return err_set(e, ERR_DEVICE, "the OpenCL loader has no '%s'", #f);
+	API(FIND)
+#undef FIND
+	return true;
+}
+
+static const char *platform_text(struct device *d, cl_platform_id p, cl_platform_info what)
+{
+	char text[1024] = "";
+
+	d->clGetPlatformInfo(p, what, sizeof text - 1, text, NULL);
+	return arena_strdup(d->arena, text);
+}
+
+static const char *device_text(struct device *d, cl_device_id id, cl_device_info what)
+{
+	char *text = arena_zalloc(d->arena, 16384);
+
+	d->clGetDeviceInfo(id, what, 16383, text, NULL);
+	return text;
+}
+
+static uint64_t device_number(struct device *d, cl_device_id id, cl_device_info what)
+{
+	uint64_t v = 0; /* little endian: narrower answers fill the low bytes */
+
+	d->clGetDeviceInfo(id, what, sizeof v, &v, NULL);
+	return v;
+}
+
+/* "PLATFORM:DEVICE" by number; a part of "platform name/device name"; "!part": the first without it. */
+static bool is_selected(const char *select, unsigned p, unsigned n, const char *name)
+{
+	char number[32];
+
+	if (!select || !*select)
+		return true;
+	snprintf(number, sizeof number, "%u:%u", p, n);
+	if (!strcmp(select, number))
+		return true;
+	return *select == '!' ? !strstr(name, select + 1) : strstr(name, select) != NULL;
+}
+
+static bool find_device(struct device *d, const char *select, struct err *e)
+{
+	cl_platform_id platform[16];
+	cl_uint np = 0, nd;
+	cl_int code = d->clGetPlatformIDs(16, platform, &np);
+	struct str seen = {0};
+
+	if (code || !np)
+		return err_set(e, ERR_DEVICE, "%s; Debian package 'pocl-opencl-icd' has one for processors",
+			       code_name(code ? code : -1001));
+	for (unsigned p = 0; p < np && p < 16 && !d->id; p++) {
+		cl_device_id id[16];
+
+		if (d->clGetDeviceIDs(platform[p], CL_DEVICE_TYPE_ALL, 16, id, &nd))
+			continue;
+		for (unsigned i = 0; i < nd && i < 16 && !d->id; i++) {
+			const char *name = arena_printf(d->arena, "%s/%s", platform_text(d, platform[p], CL_PLATFORM_NAME),
+							device_text(d, id[i], CL_DEVICE_NAME));
+
+			str_addf(&seen, "%s'%s'", seen.n ? ", " : "", name);
+			if (is_selected(select, p, i, name))
+				d->id = id[i];
+		}
+	}
+	if (!d->id && !seen.n)
+		err_set(e, ERR_DEVICE, "the OpenCL drivers have no device");
+	else if (!d->id && *select == '!')
+		err_set(e, ERR_DEVICE, "no OpenCL device beside %s", str_text(&seen));
+	else if (!d->id)
+		err_set(e, ERR_DEVICE, "no OpenCL device is called '%s'; there is %s", select, str_text(&seen));
+	str_free(&seen);
+	return d->id != NULL;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------------- */
+
+static const char *build_options(struct device *d, const struct device_options *o)
+{
+	struct str s = {0};
+	const char *out;
+
+	str_add(&s, "-cl-std=CL1.2 -w");
+	if (device_number(d, d->id, CL_DEVICE_SINGLE_FP_CONFIG) & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT)
+		str_add(&s, " -cl-fp32-correctly-rounded-divide-sqrt");
+	for (size_t i = 0; o->cflags && i < o->ncflags; i++)
+		str_addf(&s, " %s", o->cflags[i]);
+	out = arena_strdup(d->arena, str_text(&s));
+	str_free(&s);
+	return out;
+}
+
+static void describe(struct device *d)
+{
+	cl_platform_id platform = NULL;
+	uint64_t type = device_number(d, d->id, CL_DEVICE_TYPE),
+		 lanes = device_number(d, d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
+	bool cpu = type & CL_DEVICE_TYPE_CPU, f64 = device_number(d, d->id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+	const char *name = device_text(d, d->id, CL_DEVICE_NAME), *version, *driver = device_text(d, d->id, CL_DRIVER_VERSION);
+
+	d->clGetDeviceInfo(d->id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
+	version = platform_text(d, platform, CL_PLATFORM_VERSION);
+	d->align = (size_t)device_number(d, d->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
+	d->align = d->align < 64 ? 64 : d->align > 4096 ? 4096 : d->align;
+	d->caps = (struct device_caps){
+	    .backend = "opencl",
+	    .dialect = cpu ? "opencl-c-cpu" : "opencl-c",
+	    .describe = arena_printf(d->arena, "%s, %s, driver %s", name, platform_text(d, platform, CL_PLATFORM_NAME), driver),
+	    .identity = arena_printf(d->arena, "opencl %s | %s | %s | %s | %s", version, name, driver,
+				     device_text(d, d->id, CL_DEVICE_VERSION), d->options),
+	    .cls = cpu ? DEVICE_CPU : DEVICE_GPU,
+	    .lanes = !cpu          ? 1
+		     : lanes >= 16 ? 16
+		     : lanes >= 8  ? 8
+				   : 4,
+	    .max_group = (uint32_t)device_number(d, d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE),
+	    .local_memory = device_number(d, d->id, CL_DEVICE_LOCAL_MEM_SIZE),
+	    .memory = cpu ? 0 : device_number(d, d->id, CL_DEVICE_GLOBAL_MEM_SIZE),
+	    .types = DEVICE_ALL_TYPES & ~(f64 ? 0 : 1u << DT_F64),
+	};
+}
+
+static void cl_close(struct device *d);
+
+static bool cl_open(const struct device_options *o, struct device **out, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	struct device *d = ARENA_NEW(a, struct device);
+	char number[16], *cache = NULL;
+	cl_int code = 0;
+	bool ok;
+
+	d->arena = a;
+	snprintf(number, sizeof number, "%d", o->threads);
+	if (o->threads > 0)
+		setenv("POCL_MAX_PTHREAD_COUNT", number, 1); /* the only way to tell it; others do not know the name */
+	ok = load_library(d, e) && find_device(d, o->select, e);
+	if (ok) {
+		d->options = build_options(d, o);
+		describe(d);
+		d->context = d->clCreateContext(NULL, 1, &d->id, NULL, NULL, &code);
+		ok = !code || fail(e, "clCreateContext", code);
+	}
+	if (ok) {
+		d->queue = d->clCreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
+		ok = !code || fail(e, "clCreateCommandQueue", code);
+	}
+	if (ok && !o->cache_dir)
+		ok = file_cache_dir(a, "kernels", &cache, e);
+	else if (ok && *o->cache_dir)
+		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
+	d->cache_dir = cache;
+	if (!ok) {
+		err_in(e, "device '%s'", o->name ? o->name : "opencl");
+		cl_close(d);
+		return false;
+	}
+	*out = d;
+	return true;
+}
+
+static const struct device_caps *cl_caps(const struct device *d)
+{
+	return &d->caps;
+}
+
+/* ---- compiling ---------------------------------------------------------------------------------------------------------- */
+
+static char *build_log(struct device *d, struct arena *a, cl_program p)
+{
+	size_t n = 0;
+	char *text;
+
+	if (d->clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n) || !n)
+		return arena_strdup(a, "");
+	text = arena_zalloc(a, n + 1);
+	d->clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, n, text, NULL);
+	if (n > MAX_LOG)
+		text[MAX_LOG] = 0;
+	return text;
+}
+
+static bool binary(struct device *d, struct arena *a, cl_program p, struct artefact *out, struct err *e)
+{
+	size_t n = 0;
+	cl_int code = d->clGetProgramInfo(p, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL);
+
+	if (code || !n || n > MAX_BINARY)
+		return code ? fail(e, "clGetProgramInfo", code)
+			    : err_set(e, ERR_DEVICE, "the driver gives a program of %zu bytes", n);
+	out->data = arena_zalloc(a, n);
+	out->size = n;
+	code = d->clGetProgramInfo(p, CL_PROGRAM_BINARIES, sizeof out->data, &out->data, NULL);
+	return !code || fail(e, "clGetProgramInfo", code);
+}
+
+static bool build(struct device *d, struct arena *a, const char *source, struct artefact *out, struct err *e)
+{
+	cl_int code;
+	cl_program p = d->clCreateProgramWithSource(d->context, 1, &source, NULL, &code);
+	bool ok;
+
+	if (code)
+		return fail(e, "clCreateProgramWithSource", code);
+	code = d->clBuildProgram(p, 1, &d->id, d->options, NULL, NULL);
+	out->log = build_log(d, a, p);
+	if (code)
+		ok = err_set(e, ERR_DEVICE, "the driver refused the kernel: %s (%d)%s%.200s", code_name(code), code,
+			     *out->log ? ": " : "", out->log);
+	else
+		ok = binary(d, a, p, out, e);
+	d->clReleaseProgram(p);
+	return ok;
+}
+
+/* A binary has names, versions and times in it, so the text and whatever turns it into a binary say what it does. */
+static struct hash code_of(const struct device *d, const char *source)
+{
+	struct hasher *h = hasher_new();
+
+	hash_put_text(h, d->caps.identity);
+	hash_put_text(h, source);
+	return hasher_end(h);
+}
+
+static bool cl_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
+{
+	struct hash key = code_of(d, source);
+
+	(void)contract; /* the text says fma where it means it */
+	*out = (struct artefact){.code = key};
+	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size)) {
+		out->cached = true;
+		out->log = arena_strdup(a, "");
+		return true;
+	}
+	if (!build(d, a, source, out, e))
+		return false;
+	if (d->cache_dir)
+		cache_put(d->cache_dir, key, out->data, out->size);
+	return true;
+}
+
+static bool cl_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)
+{
+	struct kernel k = {.next = d->kernels};
+	const unsigned char *data = art->data;
+	cl_int code, status = 0;
+
+	k.program = d->clCreateProgramWithBinary(d->context, 1, &d->id, &art->size, &data, &status, &code);
+	if (code)
+		return fail(e, "clCreateProgramWithBinary", code);
+	if ((code = status) || (code = d->clBuildProgram(k.program, 1, &d->id, d->options, NULL, NULL))) {
+		d->clReleaseProgram(k.program);
+		return fail(e, "loading a kernel", code);
+	}
+	k.kernel = d->clCreateKernel(k.program, "mutatenn_kernel", &code);
+	if (code) {
+		d->clReleaseProgram(k.program);
+		return fail(e, "clCreateKernel", code);
+	}
+	*out = d->kernels = arena_memdup(d->arena, &k, sizeof k);
+	return true;
+}
+
+static void cl_unload(struct device *d, struct kernel *k)
+{
+	struct kernel **at = &d->kernels;
+
+	while (*at && *at != k)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = k->next;
+	d->clReleaseKernel(k->kernel);
+	d->clReleaseProgram(k->program);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------------------------- */
+
+static void cl_memory_free(struct device *d, struct device_memory *m)
+{
+	if (!m)
+		return;
+	if (m->data)
+		d->clReleaseMemObject(m->data);
+	if (m->whole)
+		d->clReleaseMemObject(m->whole);
+	free(m);
+}
+
+static bool cl_memory_new(struct device *d, size_t bytes, size_t pad, struct device_memory **out, struct err *e)
+{
+	struct device_memory *m = calloc(1, sizeof *m);
+	cl_buffer_region data = {.size = bytes ? bytes : 4};
+	cl_int code = 0;
+
+	if (!m)
+		return err_set(e, ERR_IO, "out of memory");
+	m->front = data.origin = (pad + d->align - 1) / d->align * d->align;
+	m->whole = d->clCreateBuffer(d->context, CL_MEM_READ_WRITE, m->front + data.size + pad, NULL, &code);
+	if (!code)
+		m->data = d->clCreateSubBuffer(m->whole, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &data, &code);
+	if (code) {
+		cl_memory_free(d, m);
+		return fail(e, "allocating a tensor", code == CL_INVALID_BUFFER_SIZE ? CL_MEM_OBJECT_ALLOCATION_FAILURE : code);
+	}
+	*out = m;
+	return true;
+}
+
+static bool cl_memory_fill(struct device *d, struct device_memory *m, int64_t at, size_t n, uint32_t pattern, struct err *e)
+{
+	cl_int code =
+	    n ? d->clEnqueueFillBuffer(d->queue, m->whole, &pattern, sizeof pattern, m->front + (size_t)at, n, 0, NULL, NULL) : 0;
+
+	return !code || fail(e, "clEnqueueFillBuffer", code);
+}
+
+static bool cl_memory_write(struct device *d, struct device_memory *m, int64_t at, const void *from, size_t n, struct err *e)
+{
+	cl_int code = n ? d->clEnqueueWriteBuffer(d->queue, m->whole, CL_TRUE, m->front + (size_t)at, n, from, 0, NULL, NULL) : 0;
+
+	return !code || fail(e, "clEnqueueWriteBuffer", code);
+}
+
+static bool cl_memory_read(struct device *d, struct device_memory *m, int64_t at, void *to, size_t n, struct err *e)
+{
+	cl_int code = n ? d->clEnqueueReadBuffer(d->queue, m->whole, CL_TRUE, m->front + (size_t)at, n, to, 0, NULL, NULL) : 0;
+
+	return !code || fail(e, "clEnqueueReadBuffer", code);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------------------- */
+
+static bool cl_launch(struct device *d, const struct device_launch *l, struct err *e)
+{
+	size_t global = (size_t)l->groups * l->group, local = l->group;
+	cl_event event;
+	cl_int code;
+
+	if (l->group > d->caps.max_group)
+		return err_set(e, ERR_DEVICE, "a work-group of %u is over the device's limit of %u", l->group, d->caps.max_group);
+	for (uint32_t i = 0; i < l->nargs; i++)
+		if ((code = d->clSetKernelArg(l->kernel->kernel, i, sizeof l->arg[i]->data, &l->arg[i]->data)))
+			return fail(e, "clSetKernelArg", code);
+	code = d->clEnqueueNDRangeKernel(d->queue, l->kernel->kernel, 1, NULL, &global, &local, 0, NULL, &event);
+	if (code)
+		return fail(e, "clEnqueueNDRangeKernel", code);
+	vec_push(d->arena, &d->events, event);
+	return true;
+}
+
+static bool cl_finish(struct device *d, double *seconds, size_t n, struct err *e)
+{
+	cl_int code = d->clFinish(d->queue);
+	bool ok = !code || fail(e, "clFinish", code);
+
+	for (size_t i = 0; i < d->events.n; i++) {
+		cl_ulong start = 0, end = 0;
+
+		if (ok && seconds && i < n) {
+			code = d->clGetEventProfilingInfo(d->events.v[i], CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
+			if (!code)
+				code = d->clGetEventProfilingInfo(d->events.v[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+			seconds[i] = end > start ? 1e-9 * (double)(end - start) : 0;
+			ok = !code || fail(e, "a launch", code);
+		}
+		d->clReleaseEvent(d->events.v[i]);
+	}
+	d->events.n = 0;
+	return ok;
+}
+
+static void cl_close(struct device *d)
+{
+	if (!d)
+		return;
+	for (size_t i = 0; i < d->events.n; i++)
+		d->clReleaseEvent(d->events.v[i]);
+	while (d->kernels)
+		cl_unload(d, d->kernels);
+	if (d->queue)
+		d->clReleaseCommandQueue(d->queue);
+	if (d->context)
+		d->clReleaseContext(d->context);
+	arena_free(d->arena); /* the library stays: drivers have threads and exit handlers in it */
+}
+
+const struct device_ops device_opencl = {
+    .name = "opencl",
+    .dialect = "opencl-c",
+    .open = cl_open,
+    .caps = cl_caps,
+    .compile = cl_compile,
+    .load = cl_load,
+    .unload = cl_unload,
+    .memory_new = cl_memory_new,
+    .memory_free = cl_memory_free,
+    .memory_fill = cl_memory_fill,
+    .memory_write = cl_memory_write,
+    .memory_read = cl_memory_read,
+    .launch = cl_launch,
+    .finish = cl_finish,
+    .close = cl_close,
+};
