@@ -49,6 +49,13 @@ static bool take_first(struct camp *c, const struct pool_result *r, void *user, 
 	const struct first_run *run = user;
 	struct camp_device_state *d = &c->device[r->device];
 
+	if (r->status == POOL_LOST && pool_device_error(c->pool, r->device)) { /* the others go on */
+		d->dead = true;
+		for (size_t i = 0; i < c->ndevices; i++)
+			if (!c->device[i].dead)
+				return true;
+		return err_set(e, ERR_DEVICE, "device '%s' was lost: %s", d->name, pool_device_error(c->pool, r->device));
+	}
 	if (r->status != POOL_DONE)
 		return err_set(e, ERR_DEVICE, "the original fails on device '%s': %s%s%s", d->name, r->text, r->log ? "\n" : "", r->log ? r->log : "");
 	for (size_t i = 0; i < r->nimages; i++) {
@@ -156,7 +163,7 @@ bool camp_control(struct camp *c, bool *good, struct err *e)
 		struct pool_job j = {.id = d, .device = d, .bundle = c->program.bundle, .input = pool_inputs(c, a, 0, n), .ninputs = n};
 
 		good[d] = true;
-		if (c->device[d].dead)
+		if (c->device[d].dead || pool_device_error(c->pool, d))
 			continue;
 		ok = pool_submit(c->pool, &j, e);
 		jobs += ok;

@@ -13,7 +13,7 @@ static void from_config(const struct config_device *d, struct pool_device *out)
 	*out = (struct pool_device){
 	        .name = d->name, .backend = d->backend, .worker = (const char *const *)d->worker, .nworker = d->nworker, .cc = d->cc,
 	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .env = (const char *const *)d->env, .nenv = d->nenv, .threads = d->threads, .builders = d->builders,
-	        .runners = d->count ? d->count : d->runners, .start_timeout_s = d->start_timeout};
+	        .runners = d->count ? d->count : d->runners, .start_timeout_s = d->start_timeout, .reconnect_s = d->reconnect ? d->reconnect : -1};
 }
 
 bool camp_device(struct arena *a, const char *name, const struct config_campaign *c, struct pool_device *out, struct err *e)

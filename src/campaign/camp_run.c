@@ -241,7 +241,7 @@ static bool run_controlled(struct camp *c, struct group *g, struct err *e)
 			return false;
 		for (size_t d = 0; d < c->ndevices && !c->stopped; d++) {
 			redo[d] = !good[d];
-			if (good[d])
+			if (good[d] || pool_device_error(c->pool, d)) /* a lost device says nothing against what it did before */
 				continue;
 			if (!withdraw(c, g, d, e))
 				return false;
@@ -304,6 +304,17 @@ static bool summarise(struct camp *c, struct camp_summary *out, struct err *e)
 	return true;
 }
 
+/* Devices that worked in the beginning and were lost. */
+static void count_lost(struct camp *c, struct camp_summary *out)
+{
+	for (size_t d = 0; c->pool && d < c->ndevices; d++) {
+		if (c->device[d].unusable || !pool_device_error(c->pool, d))
+			continue;
+		if (!out->nlost++)
+			snprintf(out->lost, sizeof out->lost, "%s", c->device[d].name);
+	}
+}
+
 static bool keep_stats(struct camp *c, const struct pool_stats *s, struct err *e)
 {
 	char text[64];
@@ -326,6 +337,7 @@ bool camp_run(const struct config_campaign *config, const char *store_path, cons
 	ok = camp_prepare(&c, store_path, e) && camp_baselines(&c, e) && (c.stopped || run_all(&c, e));
 	if (ok && c.pool)
 		out->pool = pool_stats(c.pool);
+	count_lost(&c, out);
 	ok = ok && keep_stats(&c, &out->pool, e) && summarise(&c, out, e);
 	camp_end(&c);
 	arena_free(c.a);

@@ -123,6 +123,8 @@ struct camp_summary {
 	bool stopped;
 	double killed_percent;            /* by fail_under_criterion, over all devices; of counted outcomes */
 	bool below;                       /* under fail-under */
+	char lost[80];                    /* the first device that was lost on the way; "": none */
+	size_t nlost;
 };
 struct camp_run_options {
 	const char *only_mutant;          /* --mutant: this id alone */

@@ -28,6 +28,7 @@ struct config_device {
 	int builders, runners; /* processes; 0: default */
 	int count;             /* another name for runners: one of them is 0 */
 	int start_timeout;     /* seconds; 0: default */
+	int reconnect;         /* seconds */
 };
 
 /* ---- mutations ------------------------------------------------------------------------------------------ */

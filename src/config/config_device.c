@@ -5,6 +5,8 @@
 
 #include "base/arena.h"
 
+#define DEFAULT_RECONNECT 60
+
 const cyaml_schema_field_t config_device_fields[] = {
     TEXT_FIELD("name", 0, struct config_device, name),
     TEXT_FIELD("backend", CYAML_FLAG_OPTIONAL, struct config_device, backend),
@@ -17,6 +19,7 @@ const cyaml_schema_field_t config_device_fields[] = {
     CYAML_FIELD_INT("runners", CYAML_FLAG_OPTIONAL, struct config_device, runners),
     CYAML_FIELD_INT("count", CYAML_FLAG_OPTIONAL, struct config_device, count),
     CYAML_FIELD_INT("start-timeout", CYAML_FLAG_OPTIONAL, struct config_device, start_timeout),
+    CYAML_FIELD_INT("reconnect", CYAML_FLAG_OPTIONAL, struct config_device, reconnect),
     CYAML_FIELD_END,
 };
 
@@ -24,7 +27,7 @@ const struct cyaml_schema_value config_device_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, config_device_fields)};
 
 const struct config_limit config_device_limits[] = {
-    {"threads", 0, 1024}, {"builders", 0, 1024}, {"runners", 0, 1024}, {"count", 0, 1024}, {"start-timeout", 0, 86400}, {NULL, 0, 0}};
+    {"threads", 0, 1024}, {"builders", 0, 1024}, {"runners", 0, 1024}, {"count", 0, 1024}, {"start-timeout", 0, 86400}, {"reconnect", 0, 86400}, {NULL, 0, 0}};
 
 /* Names go into tables, file names and keys of JSON. */
 bool config_name_ok(const char *name)
@@ -82,6 +85,8 @@ void config_device_fill(struct arena *a, const struct yaml_file *f, struct confi
 	for (size_t i = 0; i < n; i++) {
 		if (!d[i].backend)
 			d[i].backend = arena_strdup(a, "cpu");
+		if (!yaml_given(f, arena_printf(a, "device-definitions[%zu].reconnect", i + 1)))
+			d[i].reconnect = DEFAULT_RECONNECT;
 		/* an empty list is a wish too */
 		if (!d[i].cflags && yaml_given(f, arena_printf(a, "device-definitions[%zu].cflags", i + 1)))
 			d[i].cflags = ARENA_ARRAY(a, char *, 1);

@@ -18,7 +18,8 @@
 
 #define START_S 10
 #define START_CUSTOM_S 60
-#define BUILD_S 240     /* the worker ends a compiler itself long before */
+#define BUILD_S 240 /* the worker ends a compiler itself long before */
+#define RECONNECT_S 60
 #define MAX_FAILURES 16 /* deaths in a row without one thing done: the device is broken, not its jobs */
 /* Workers may be killed from outside at any time (an out-of-memory killer, a user): only a job that loses one after the other is
  * suspect, and even then it is a tool error. */
@@ -70,9 +71,10 @@ static bool killed_it(struct dev *d, struct job *j, int status, const char *text
 {
 	bool hung = status == PEER_SILENT || (WIFEXITED(status) && WEXITSTATUS(status) == WIRE_EXIT_HUNG);
 	bool from_outside = status >= 0 && WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+	bool connection = d->custom && !hung && status >= 0 && WIFEXITED(status); /* of which ssh says no more */
 	struct str s = {0};
 
-	if (d->caps.isolates || !j->announced || j->at < POOL_LOAD || (from_outside && ++j->killed < MAX_KILLED))
+	if (d->caps.isolates || !j->announced || j->at < POOL_LOAD || ((from_outside || connection) && ++j->killed < MAX_KILLED))
 		return false;
 	for (size_t i = 0; i < j->r.nimages; i++)
 		if (!j->r.image[i].ran) {
@@ -106,24 +108,49 @@ static void take_back(struct peer *p, int status, const char *text)
 		kern_requeue(p->dev, kern[i], !i, text);
 }
 
+/* Seconds until a worker is started again: a connection comes back later than a process. */
+static double pause_before_start(const struct peer *p)
+{
+	bool remote = p->dev->custom;
+	double wait = remote ? 1 : 0.05, most = remote ? 30 : 5;
+
+	for (int i = 1; i < p->failures + p->bad_starts && wait < most; i++)
+		wait *= 2;
+	return wait < most ? wait : most;
+}
+
+/* A device that worked before gets some time to come back. */
+static bool gone_for_good(const struct peer *p)
+{
+	const struct dev *d = p->dev;
+	double limit = d->d.reconnect_s > 0 ? d->d.reconnect_s : d->d.reconnect_s < 0 ? 0 : RECONNECT_S;
+
+	if (!d->known)
+		return true;
+	for (int i = 0; i < d->npeers; i++) /* others do its work */
+		if (d->peer[i].builder == p->builder && d->peer[i].state == PEER_READY)
+			return false;
+	return d->custom ? p->retry_at > p->gone_since + limit : p->bad_starts >= START_TRIES;
+}
+
 void pool_peer_died(struct peer *p, int status, const char *text)
 {
 	struct dev *d = p->dev;
 	bool starting = p->state == PEER_STARTING;
-	double wait = 0.05;
-
 	char *said = strdup(text);
 
 	log_line(d->known && !d->error ? LOG_WARN : LOG_DEBUG, "device '%s': %s", d->d.name, said);
 	d->pool->stats.workers_lost++;
 	peer_stop(p);
 	take_back(p, status, said);
-	p->failures++;
-	for (int i = 1; i < p->failures && wait < 5; i++)
-		wait *= 2;
-	p->retry_at = pool_now() + wait;
-	p->bad_starts += starting;
-	if ((starting && (!d->known || p->bad_starts >= START_TRIES)) || p->failures >= MAX_FAILURES)
+	if (starting)
+		p->bad_starts++;
+	else
+		p->failures++;
+	if (!p->gone_since)
+		p->gone_since = pool_now();
+	p->retry_at = pool_now() + pause_before_start(p);
+	if ((starting && gone_for_good(p)) || p->failures >= MAX_FAILURES)
 		pool_dev_failed(d, said);
 	free(said);
 }
@@ -136,6 +163,8 @@ void pool_dev_failed(struct dev *d, const char *text)
 	if (d->error)
 		return;
 	d->error = strdup(text);
+	if (d->known)
+		log_warn("device '%s' is set aside: %s", d->d.name, text);
 	for (int i = 0; i < d->npeers; i++) {
 		peer_stop(&d->peer[i]);
 		for (int k = 0; k < d->peer[i].njobs; k++) {
@@ -161,6 +190,15 @@ void pool_dev_failed(struct dev *d, const char *text)
 
 /* ---- giving out work --------------------------------------------------------------------------------------- */
 
+/* One connection at a time finds out whether there is one again. */
+static bool connection_down(const struct dev *d)
+{
+	for (int i = 0; d->custom && i < d->npeers; i++)
+		if (d->peer[i].state == PEER_DOWN && d->peer[i].bad_starts && d->peer[i].retry_at > pool_now())
+			return true;
+	return false;
+}
+
 static double start_limit(const struct dev *d)
 {
 	return d->d.start_timeout_s > 0 ? d->d.start_timeout_s : d->custom ? START_CUSTOM_S : START_S;
@@ -170,7 +208,7 @@ static double start_limit(const struct dev *d)
 static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 {
 	struct peer *down = NULL, *half = NULL;
-	bool starting = false;
+	bool starting = connection_down(d);
 
 	for (int i = first; i < first + n; i++) {
 		struct peer *p = &d->peer[i];

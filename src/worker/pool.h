@@ -112,6 +112,7 @@ struct peer {
 	double deadline; /* monotonic seconds; 0: none */
 	double retry_at;
 	int failures, bad_starts; /* in a row */
+	double gone_since;        /* its first death since it last was ready; 0: none */
 	struct job *job[PEER_DEPTH];
 	int njobs;
 	struct kern *kern[PEER_DEPTH];

@@ -408,15 +408,20 @@ static const char *worker_word(const struct pool_device *d)
 	return d->worker[d->nworker - 1];
 }
 
+static bool is_ssh(const struct pool_device *d)
+{
+	const char *slash = strrchr(d->worker[0], '/');
+
+	return !strcmp(slash ? slash + 1 : d->worker[0], "ssh");
+}
+
 static void ended_early(const struct pool_device *d, int status, struct str *out)
 {
-	const char *slash = strrchr(d->worker[0], '/'), *program = slash ? slash + 1 : d->worker[0];
-
 	if (status == 127)
 		str_addf(out, "'%s' is not installed on the other side (exit status 127)", worker_word(d));
 	else if (status == 126)
 		str_addf(out, "'%s' cannot be executed on the other side (exit status 126)", worker_word(d));
-	else if (status == 255 && !strcmp(program, "ssh"))
+	else if (status == 255 && is_ssh(d))
 		str_addf(out, "no connection: 'ssh' ended with status 255");
 	else
 		str_addf(out, "the worker ended with status %d before it said anything a worker says (command '%s')", status,
@@ -429,6 +434,8 @@ void peer_obituary(struct peer *p, int status, struct str *out)
 		str_addf(out, "the worker was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (!p->magic)
 		ended_early(&p->dev->d, WEXITSTATUS(status), out);
+	else if (WEXITSTATUS(status) == 255 && is_ssh(&p->dev->d))
+		str_add(out, "the connection was lost ('ssh' ended with status 255)");
 	else
 		str_addf(out, "the worker ended with status %d", WEXITSTATUS(status));
 	peer_said(p, out);

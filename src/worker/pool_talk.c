@@ -39,7 +39,10 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 		return err_set(e, ERR_DEVICE, "the worker is now on another machine or compiler: '%s', before '%s'", m->identity,
 			       d->caps.identity);
 	p->state = PEER_READY;
+	if (p->bad_starts && d->custom)
+		log_info("device '%s': connected again", d->d.name);
 	p->bad_starts = 0;
+	p->gone_since = 0;
 	p->deadline = 0;
 	if (d->known)
 		return true;

@@ -40,6 +40,7 @@ struct pool_device {
 	int threads;                      /* per run; 0: number of cores */
 	int builders, runners;            /* processes; 0: number of cores builders, 1 runner */
 	double start_timeout_s;           /* until a worker's first message; 0: 10, with a command of the user's 60 */
+	double reconnect_s;               /* a command of the user's that worked before is tried again for so long; 0: 60, negative: not */
 	const char *cache_dir;            /* compiled kernels; NULL: the user's cache */
 	uint64_t memory_limit;            /* bytes a child may allocate beyond its buffers; 0: 1 GiB */
 };
@@ -50,7 +51,8 @@ bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struc
 /* Ends all workers: asks, waits a second, kills. */
 void pool_close(struct pool *p);
 
-/* NULL when device d works; else why it does not (owned by the pool). */
+/* NULL when device d works; else why it does not (owned by the pool). A device may be lost at any time: its jobs are then
+ * delivered as POOL_LOST. */
 const char *pool_device_error(const struct pool *p, size_t d);
 const struct device_caps *pool_caps(const struct pool *p, size_t d); /* of a working device */
 
