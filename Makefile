@@ -3,7 +3,7 @@
 BUILD ?= build
 NINJA ?= ninja
 
-.PHONY: all deps demo check check-all sanitize bench docs install clean
+.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-all sanitize bench docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -14,6 +14,14 @@ deps:
 
 $(BUILD)/build.ninja: | deps
 	meson setup $(BUILD)
+
+# The worker for another instruction set, to run there or under qemu: build-aarch64/mutatenn-worker. docs/devices.md says how.
+deps-cross:
+	@tools/deps packages-cross.txt
+
+worker-aarch64 worker-riscv64: worker-%: | deps deps-cross
+	[ -f build-$*/build.ninja ] || meson setup build-$* --cross-file cross/$*.ini -Dworker-only=true
+	$(NINJA) -C build-$* mutatenn-worker
 
 # A campaign on the embedded model and pictures, on two devices: leaves store, JSON and CSV in demo-out/.
 demo: all
@@ -44,4 +52,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan demo-out
+	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan build-aarch64 build-riscv64 demo-out

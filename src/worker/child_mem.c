@@ -2,6 +2,7 @@
 #include "worker/child.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,8 @@
 #define GAP ((size_t)64 << 20)
 #define MIN_GAP ((size_t)64 << 10)
 #define RESERVE ((size_t)8 << 40)
+#define RESERVE_EMULATED ((size_t)8 << 30)
+#define PROBE ((size_t)128 << 20)
 #define RESERVE_AT ((void *)(uintptr_t)0x200000000000) /* the same in every run where it is free */
 #define BLOB_PAD (PAD_ELEMENTS * 8)
 
@@ -160,9 +163,35 @@ uint64_t pad_pattern(const char *name, enum dtype t)
 	}
 }
 
+static size_t resident(void)
+{
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Emulators of processors keep books on every page of the address space: terabytes of it would be gigabytes of books. */
+static size_t affordable(void)
+{
+	size_t before = resident(), after;
+	void *p = mmap(NULL, PROBE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return RESERVE_EMULATED;
+	after = resident();
+	munmap(p, PROBE);
+	return after > before + PROBE / 512 ? RESERVE_EMULATED : RESERVE;
+}
+
 bool slots_open(struct slots *s, struct err *e)
 {
-	*s = (struct slots){.reserve = RESERVE, .file = memfd_create("mutatenn-tensors", MFD_CLOEXEC)};
+	*s = (struct slots){.reserve = affordable(), .file = memfd_create("mutatenn-tensors", MFD_CLOEXEC)};
 	if (s->file < 0)
 		return err_set(e, ERR_IO, "no memory file for tensors: %s", strerror(errno));
 	for (;; s->reserve /= 2) {
