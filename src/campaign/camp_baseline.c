@@ -87,7 +87,7 @@ static bool run_original(struct camp *c, size_t first, size_t n, bool again, str
 	bool ok = true;
 
 	for (size_t d = 0; ok && d < c->ndevices; d++) {
-		struct pool_job j = {.id = d, .device = d, .bundle = c->program.bundle, .input = pool_inputs(c, a, first, n), .ninputs = n};
+		struct pool_job j = {.id = d, .device = d, .bundle = camp_original(c, d), .input = pool_inputs(c, a, first, n), .ninputs = n};
 
 		if (c->device[d].dead)
 			continue;
@@ -160,7 +160,7 @@ bool camp_control(struct camp *c, bool *good, struct err *e)
 
 	n = n < c->chunk ? n : c->chunk;
 	for (size_t d = 0; ok && d < c->ndevices; d++) {
-		struct pool_job j = {.id = d, .device = d, .bundle = c->program.bundle, .input = pool_inputs(c, a, 0, n), .ninputs = n};
+		struct pool_job j = {.id = d, .device = d, .bundle = camp_original(c, d), .input = pool_inputs(c, a, 0, n), .ninputs = n};
 
 		good[d] = true;
 		if (c->device[d].dead || pool_device_error(c->pool, d))

@@ -73,27 +73,70 @@ static bool open_devices(struct camp *c, struct err *e)
 	return any || err_set(e, ERR_DEVICE, "no device can be used: %s", pool_device_error(c->pool, 0));
 }
 
+const struct bundle *camp_original(const struct camp *c, size_t device)
+{
+	return c->variant[c->device[device].variant].program.bundle;
+}
+
+static bool same_variant(const struct camp_target *a, const struct camp_target *b)
+{
+	return camp_same_functions(a, b) && !strcmp(a->dialect, b->dialect);
+}
+
+static bool build_variant(struct camp *c, struct camp_variant *v, struct err *e)
+{
+	const struct config_campaign *f = c->config;
+
+	for (v->of = 0; !camp_same_functions(&c->variant[v->of].target, &v->target);)
+		v->of++;
+	if (v != &c->variant[v->of])
+		return camp_program_render(c->a, &c->variant[v->of].program, v->target.dialect, &v->program, e);
+	return camp_program_build(c->a, c->model, f->opt_level, (const char *const *)f->disable_pass, f->ndisable_pass, &v->target, &v->program, e);
+}
+
+/* One variant for each distinct target among the devices that work. */
 static bool compile(struct camp *c, struct err *e)
 {
-	uint64_t bytes = 1, budget = DEFAULT_ACTIVATION_BYTES;
-	struct camp_target target;
+	struct camp_target *target = ARENA_ARRAY(c->a, struct camp_target, c->ndevices);
 
-	if (!camp_target(c->pool, c->ndevices, &target, e))
-		return false;
 	camp_tell(c, "compiling the model");
-	if (!camp_program_build(c->a, c->model, c->config->opt_level, (const char *const *)c->config->disable_pass, c->config->ndisable_pass, &target,
-	                        &c->program, e))
-		return false;
-	for (uint32_t i = 0; i < c->program.bundle->nbuffers; i++) {
-		const struct bundle_buffer *b = &c->program.bundle->buffer[i];
-		int64_t n = 0;
+	camp_targets(c->pool, c->ndevices, false, target);
+	c->variant = ARENA_ARRAY(c->a, struct camp_variant, c->ndevices);
+	for (size_t d = 0; d < c->ndevices; d++) {
+		size_t *v = &c->device[d].variant;
 
-		if (b->role != BUF_CONST && dims_elements(b->dim, b->nd, &n))
-			bytes += (uint64_t)n * dtype_size(b->dtype);
+		if (c->device[d].dead)
+			continue;
+		while (*v < c->nvariants && !same_variant(&c->variant[*v].target, &target[d]))
+			++*v;
+		if (*v < c->nvariants)
+			continue;
+		c->variant[c->nvariants++].target = target[d];
+		if (!build_variant(c, &c->variant[*v], e))
+			return err_in(e, "device '%s'", c->device[d].name);
 	}
-	c->chunk = (size_t)(budget / bytes);
-	c->chunk = c->chunk < 1 ? 1 : c->chunk > c->ninputs ? c->ninputs : c->chunk;
 	return true;
+}
+
+/* How many images' baseline tensors a runner keeps at a time. */
+static void choose_chunk(struct camp *c)
+{
+	uint64_t most = 1, budget = DEFAULT_ACTIVATION_BYTES;
+
+	for (size_t v = 0; v < c->nvariants; v++) {
+		const struct bundle *b = c->variant[v].program.bundle;
+		uint64_t bytes = 1;
+
+		for (uint32_t i = 0; i < b->nbuffers; i++) {
+			int64_t n = 0;
+
+			if (b->buffer[i].role != BUF_CONST && dims_elements(b->buffer[i].dim, b->buffer[i].nd, &n))
+				bytes += (uint64_t)n * dtype_size(b->buffer[i].dtype);
+		}
+		most = bytes > most ? bytes : most;
+	}
+	c->chunk = (size_t)(budget / most);
+	c->chunk = c->chunk < 1 ? 1 : c->chunk > c->ninputs ? c->ninputs : c->chunk;
 }
 
 static bool list_mutants(struct camp *c, struct err *e)
@@ -105,10 +148,10 @@ static bool list_mutants(struct camp *c, struct err *e)
 	if (c->options->only_mutant) {
 		c->mutant = ARENA_NEW(c->a, struct mutant);
 		c->nmutants = 1;
-		return mut_parse(c->a, &c->program.subject, c->options->only_mutant, c->mutant, e);
+		return mut_parse(c->a, &c->variant[0].program.subject, c->options->only_mutant, c->mutant, e);
 	}
 	return camp_specs(c->a, c->config->mutations, c->config->nmutations, &spec, &n, e) &&
-	       mut_list(c->a, &c->program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, e);
+	       mut_list(c->a, &c->variant[0].program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, e);
 }
 
 /* Results over other images are not comparable: a resumed campaign has neither more nor fewer. */
@@ -158,7 +201,7 @@ static bool record_mutant(struct camp *c, const struct mutant *m, struct err *e)
 	                           .ordinal = m->all ? "all" : arena_printf(a, "%u", m->ordinal), .variant = m->op->variant[m->variant],
 	                           .sites = (int64_t)m->sites};
 	char *diff = NULL;
-	bool ok = !m->sites || camp_ir_diff(a, &c->program, m, &diff, NULL) || !diff;
+	bool ok = !m->sites || camp_ir_diff(a, &c->variant[0].program, m, &diff, NULL) || !diff;
 
 	row.diff = diff;
 	ok = ok && store_put_mutant(c->store, &row, e);
@@ -187,7 +230,10 @@ static bool record(struct camp *c, struct err *e)
 
 static bool prepare(struct camp *c, struct err *e)
 {
-	return load_model(c, e) && load_inputs(c, e) && open_devices(c, e) && compile(c, e) && list_mutants(c, e);
+	if (!load_model(c, e) || !load_inputs(c, e) || !open_devices(c, e) || !compile(c, e))
+		return false;
+	choose_chunk(c);
+	return list_mutants(c, e);
 }
 
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e)

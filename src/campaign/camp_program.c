@@ -16,21 +16,40 @@ static bool is_pass(const char *name)
 	return false;
 }
 
-bool camp_target(const struct pool *p, size_t ndevices, struct camp_target *out, struct err *e)
+void camp_targets(const struct pool *p, size_t ndevices, bool native, struct camp_target *out)
 {
-	*out = CAMP_TARGET_HOST;
-	for (size_t d = 0, n = 0; d < ndevices; d++) {
+	int lanes[2] = {16, 16};
+	bool seen[2] = {false, false}, mixed;
+
+	for (size_t d = 0; d < ndevices; d++) {
 		const struct device_caps *caps = pool_caps(p, d);
 
 		if (pool_device_error(p, d))
 			continue;
-		if (n++ && strcmp(caps->dialect, out->dialect))
-			return err_set(e, ERR_UNSUPPORTED, "devices of several kinds in one run: '%s' and '%s'", out->dialect, caps->dialect);
-		out->dialect = caps->dialect;
-		out->cls = caps->cls;
-		out->lanes = caps->lanes < out->lanes ? caps->lanes : out->lanes;
+		seen[caps->cls] = true;
+		if (caps->lanes < lanes[caps->cls])
+			lanes[caps->cls] = caps->lanes;
 	}
-	return true;
+	mixed = seen[DEVICE_CPU] && seen[DEVICE_GPU] && !native;
+	for (size_t d = 0; d < ndevices; d++) {
+		const struct device_caps *caps = pool_caps(p, d);
+
+		out[d] = CAMP_TARGET_HOST;
+		if (!pool_device_error(p, d))
+			out[d] = (struct camp_target){.cls = mixed ? DEVICE_CPU : caps->cls, .lanes = mixed ? 1 : lanes[caps->cls], .dialect = caps->dialect};
+	}
+}
+
+bool camp_same_functions(const struct camp_target *a, const struct camp_target *b)
+{
+	return a->cls == b->cls && a->lanes == b->lanes;
+}
+
+bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out, struct err *e)
+{
+	*out = *p;
+	out->dialect = dialect;
+	return comp_bundle(a, p->program, dialect, &out->bundle, e);
 }
 
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,

@@ -13,13 +13,19 @@
 #define GROUP_WITHOUT_CONTROLS 200
 #define CONTROL_TRIES 3
 
+/* A mutant for one variant. */
+struct made_program {
+	struct comp_program *program;
+	struct bundle *bundle;            /* NULL: decided without running */
+	enum outcome decided;
+	const char *message;
+};
+
 /* A mutant of the group, made once for all devices. */
 struct made {
 	struct arena *a;
-	struct bundle *bundle;            /* NULL: decided without running */
+	struct made_program *program;     /* per variant */
 	struct tensor **input;            /* of an input mutant; NULL: the campaign's */
-	enum outcome decided;
-	const char *message;
 };
 
 struct group {
@@ -59,34 +65,66 @@ static struct camp_pending *pending(const struct camp *c, struct group *g, size_
 	return &g->pending[m * c->ndevices + d];
 }
 
-/* Applies the mutation and compiles the result; what goes wrong here is the mutant's outcome, not the campaign's end. */
-static bool make(struct camp *c, const struct mutant *m, struct made *out, struct err *e)
+/* The same mutant of another variant's functions; false: there is no such place. */
+static bool counterpart(struct camp *c, const struct mutant *m, size_t v, struct arena *a, struct mutant *out, struct err *why)
 {
-	struct comp_program *program;
+	*out = *m;
+	return !v || m->all || m->op->kind != MUT_LOOP || mut_parse(a, &c->variant[v].program.subject, m->id, out, why);
+}
+
+/* Applies the mutation and compiles the result; what goes wrong here is the mutant's outcome, not the campaign's end. */
+static void make_variant(struct camp *c, const struct mutant *m, struct made *made, size_t v)
+{
+	struct camp_variant *variant = &c->variant[v];
+	struct made_program *out = &made->program[v], *functions = &made->program[variant->of];
+	struct mutant own;
 	struct err why = {0};
 	bool same = false, ok;
 
-	out->a = arena_new(c->a);
-	if (!m->sites) {
+	if (variant->of != v) {
+		*out = *functions;
+		if (!out->bundle)
+			return;
+		ok = comp_bundle(made->a, out->program, variant->target.dialect, &out->bundle, &why);
+	} else if (!counterpart(c, m, v, made->a, &own, &why)) {
 		out->decided = OUTCOME_NO_SITE;
-		return true;
+		out->message = arena_strdup(made->a, err_text(&why));
+		err_free(&why);
+		return;
+	} else {
+		ok = camp_mutate(made->a, c->model, &variant->program, &own, &out->bundle, &out->program, &same, &why);
 	}
-	if (m->op->kind == MUT_INPUT) {
-		ok = camp_inputs_edited(out->a, c->model, c->input, c->ninputs, mut_input_edit(m), &out->input, e);
-		out->bundle = c->program.bundle;
-		return ok;
-	}
-	ok = camp_mutate(out->a, c->model, &c->program, m, &out->bundle, &program, &same, &why);
 	if (!ok) {
 		out->bundle = NULL;
 		out->decided = why.code == ERR_BAD_IR ? OUTCOME_TOOL_ERROR : OUTCOME_BUILD_FAILED;
-		out->message = arena_strdup(out->a, err_text(&why));
+		out->message = arena_strdup(made->a, err_text(&why));
 	} else if (same) {
 		out->bundle = NULL;
 		out->decided = OUTCOME_NO_EFFECT;
 	}
 	err_free(&why);
+}
+
+static bool make(struct camp *c, const struct mutant *m, struct made *out, struct err *e)
+{
+	out->a = arena_new(c->a);
+	out->program = ARENA_ARRAY(out->a, struct made_program, c->nvariants);
+	if (m->op->kind == MUT_INPUT && m->sites && !camp_inputs_edited(out->a, c->model, c->input, c->ninputs, mut_input_edit(m), &out->input, e))
+		return false;
+	for (size_t v = 0; v < c->nvariants; v++) {
+		if (!m->sites)
+			out->program[v].decided = OUTCOME_NO_SITE;
+		else if (m->op->kind == MUT_INPUT)
+			out->program[v].bundle = c->variant[v].program.bundle;
+		else
+			make_variant(c, m, out, v);
+	}
 	return true;
+}
+
+static struct made_program *made_for(const struct camp *c, const struct made *m, size_t d)
+{
+	return &m->program[c->device[d].variant];
 }
 
 static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
@@ -118,11 +156,11 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 	for (size_t d = 0; d < c->ndevices; d++) {
 		struct camp_pending *p = pending(c, g, m, d);
 
-		if (!p->wanted || made->bundle)
+		if (!p->wanted || made_for(c, made, d)->bundle)
 			continue;
 		p->wanted = false;
-		p->result.outcome = made->decided;
-		p->result.message = made->message;
+		p->result.outcome = made_for(c, made, d)->decided;
+		p->result.message = made_for(c, made, d)->message;
 		if (!camp_store(c, d, p, e))
 			return false;
 	}
@@ -148,13 +186,14 @@ static bool submit_chunk(struct camp *c, struct group *g, size_t first, size_t n
 	for (size_t m = 0; m < g->n; m++)
 		for (size_t d = 0; d < c->ndevices; d++) {
 			struct camp_pending *p = pending(c, g, m, d);
-			struct pool_job j = {.id = m * c->ndevices + d, .device = d, .bundle = g->made[m].bundle, .input = plain, .ninputs = n,
-			                     .time_limit_s = c->device[d].time_limit_s};
+			struct pool_job j = {
+			        .id = m * c->ndevices + d, .device = d, .input = plain, .ninputs = n, .time_limit_s = c->device[d].time_limit_s};
 
 			if (!p->wanted || p->ended)
 				continue;
+			j.bundle = made_for(c, &g->made[m], d)->bundle;
 			if (!c->options->no_reuse)
-				j.baseline = c->program.bundle;
+				j.baseline = camp_original(c, d);
 			if (g->made[m].input) {
 				j.baseline_input = plain;
 				j.input = inputs_of(c, g->a, g->made[m].input, first, n);

@@ -73,17 +73,23 @@ struct camp_program {
 	const char *dialect;
 	struct mut_subject subject;
 };
-/* What the devices have in common: programs are made for it. lanes: the least of theirs; used at level 3. */
+/* What a program is made for: the functions by class, lanes and precision; the text by dialect. */
 struct camp_target {
 	enum device_class cls;
-	int lanes;
+	int lanes;                        /* of vectors at level 3; 1: one element at a time */
 	const char *dialect;
 };
 #define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .dialect = "c"})
-/* Of the devices that work, one at least. */
-bool camp_target(const struct pool *p, size_t ndevices, struct camp_target *out, struct err *e);
+
+/* One target per device; those of devices that do not work are the host's. Devices of one class share its schedule, with the
+ * least of their lanes; a mix of classes the portable schedule, one plain nest per output element, unless `native` says that
+ * each class has its own (then loop mutants of different classes are different mutants). */
+void camp_targets(const struct pool *p, size_t ndevices, bool native, struct camp_target *out);
+bool camp_same_functions(const struct camp_target *a, const struct camp_target *b);
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
                         struct camp_program *out, struct err *e);
+/* The same functions in another dialect. */
+bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out, struct err *e);
 /* A mutant's program. *bundle is NULL for an input mutant. `same` says that it is the original's, text and wiring. */
 bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant, struct bundle **bundle,
                  struct comp_program **program, bool *same, struct err *e);

@@ -12,6 +12,14 @@ struct camp_device_state {
 	double time_limit_s;              /* per image, from the original's time */
 	const float **logits;             /* per input: the original's scores on this device */
 	double *noise;                    /* per input: largest difference between runs of the original */
+	size_t variant;                   /* of the campaign's programs: the one it runs */
+};
+
+/* A program of the original for some of the devices. */
+struct camp_variant {
+	struct camp_target target;
+	struct camp_program program;
+	size_t of;                        /* variant with the same functions in another dialect, before this one; itself when there is none */
 };
 
 /* A mutant of the group that is under way, on one device. */
@@ -32,7 +40,8 @@ struct camp {
 	struct pool *pool;
 	struct camp_device_state *device;
 	size_t ndevices;
-	struct camp_program program;
+	struct camp_variant *variant;     /* the first is what mutants are listed from */
+	size_t nvariants;
 	struct mutant *mutant;
 	size_t nmutants;
 	struct store *store;
@@ -41,6 +50,7 @@ struct camp {
 	bool stopped;
 };
 
+const struct bundle *camp_original(const struct camp *c, size_t device);
 double camp_now(void);                    /* monotonic seconds */
 void camp_tell(struct camp *c, const char *phase);
 bool camp_stopping(struct camp *c);

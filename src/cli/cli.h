@@ -89,7 +89,7 @@ struct config_campaign;
 /* Names of --device (default host-gcc), and definitions of --devices-file, as a configuration. */
 bool cli_devices(const struct cli_args *args, struct config_campaign *out, struct err *e);
 bool cli_model(const struct cli_args *args, const char *file, struct camp_model **out, struct err *e);
-/* Opens the devices; every one must work. t: what they have in common. */
+/* Opens the devices; every one must work. t: of the first among them. */
 bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, struct camp_target *t, struct err *e);
 /* Compiles the model at --opt-level with --disable-pass for the target. */
 bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e);

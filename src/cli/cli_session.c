@@ -48,6 +48,7 @@ bool cli_model(const struct cli_args *args, const char *file, struct camp_model 
 bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, struct camp_target *t, struct err *e)
 {
 	struct pool_device *dev = ARENA_ARRAY(args->a, struct pool_device, c->ndevices);
+	struct camp_target *all;
 	int64_t threads = has_option(args, "threads") ? cli_int(args, "threads", 0) : 0;
 
 	if (threads < 0 || threads > 1024)
@@ -68,11 +69,10 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 			return false;
 		}
 	}
-	if (camp_target(*out, c->ndevices, t, e))
-		return true;
-	pool_close(*out);
-	*out = NULL;
-	return false;
+	all = ARENA_ARRAY(args->a, struct camp_target, c->ndevices);
+	camp_targets(*out, c->ndevices, false, all);
+	*t = all[0];
+	return true;
 }
 
 bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)

@@ -90,15 +90,15 @@ static bool print_code(const struct cli_args *args, struct comp_program *p, stru
 	if (cli_flag(args, "graph"))
 		gir_print(&s, p->graph, false);
 	for (uint32_t k = 0; k < p->nkernels; k++) {
-		const char *source;
+		const struct comp_text *text;
 
 		if (cli_flag(args, "loops"))
 			lir_print(&s, p->kernel[k].func);
 		if (!cli_flag(args, "source"))
 			continue;
-		if (!comp_source(p, k, "c", &source, e))
+		if (!comp_source(p, k, "c", &text, e))
 			return false;
-		str_addf(&s, "/* %s */\n%s\n", p->kernel[k].func->name, source);
+		str_addf(&s, "/* %s */\n%s\n", p->kernel[k].func->name, text->source);
 	}
 	fputs(str_text(&s), stdout);
 	str_free(&s);

@@ -29,11 +29,14 @@ static bool collect(const struct cli_args *args, struct camp_program *p, struct 
 {
 	for (uint32_t k = 0; k < q->nkernels; k++) {
 		const char *name = q->kernel[k].func->name, *source, *original = NULL;
+		const struct comp_text *text, *before;
 		uintptr_t at = (uintptr_t)map_get(p->program->kernel_by_name, name);
 		struct str diff = {0};
 
-		if (!comp_source(q, k, p->dialect, &source, e) || (at && !comp_source(p->program, (uint32_t)at - 1, p->dialect, &original, e)))
+		if (!comp_source(q, k, p->dialect, &text, e) || (at && !comp_source(p->program, (uint32_t)at - 1, p->dialect, &before, e)))
 			return false;
+		source = text->source;
+		original = at ? before->source : NULL;
 		if (original && !strcmp(original, source))
 			continue;
 		text_diff(&diff, "original", original ? original : "", name, source, 3);

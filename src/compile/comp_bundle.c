@@ -7,21 +7,25 @@
 #include "codegen/codegen.h"
 #include "compile/compile_internal.h"
 
-bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const char **out, struct err *e)
+bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const struct comp_text **out, struct err *e)
 {
 	struct comp_kernel *k = &p->kernel[kernel];
+	struct comp_text t = {.dialect = dialect, .next = k->text};
 	struct str s = {0};
-	bool ok = true;
+	bool ok;
 
-	if (!k->source || strcmp(k->dialect, dialect)) {
-		ok = codegen_emit(dialect, k->func, &s, &k->shape, e) || err_in(e, "kernel '%s'", k->func->name);
-		if (ok) {
-			k->source = arena_strndup(p->arena, str_text(&s), s.n);
-			k->dialect = dialect;
+	for (const struct comp_text *have = k->text; have; have = have->next)
+		if (!strcmp(have->dialect, dialect)) {
+			*out = have;
+			return true;
 		}
-		str_free(&s);
+	ok = codegen_emit(dialect, k->func, &s, &t.shape, e) || err_in(e, "kernel '%s'", k->func->name);
+	if (ok) {
+		t.dialect = arena_strdup(p->arena, dialect);
+		t.source = arena_strndup(p->arena, str_text(&s), s.n);
+		*out = k->text = arena_memdup(p->arena, &t, sizeof t);
 	}
-	*out = k->source;
+	str_free(&s);
 	return ok;
 }
 
@@ -43,16 +47,17 @@ static bool bundle_kernels(struct arena *a, struct comp_program *p, const char *
 	b->nlaunches = p->nkernels;
 	for (uint32_t k = 0; k < p->nkernels; k++) {
 		const struct lir_func *f = p->kernel[k].func;
-		const char *source;
+		const struct comp_text *text;
 		struct hash hash;
 		uintptr_t at;
 
-		if (!comp_source(p, k, dialect, &source, e))
+		if (!comp_source(p, k, dialect, &text, e))
 			return false;
-		hash = kernel_hash(source, f->contract);
+		hash = kernel_hash(text->source, f->contract);
 		at = (uintptr_t)map_get_hash(seen, hash);
 		if (!at) {
-			b->kernel[b->nkernels++] = (struct bundle_kernel){.source = source, .contract = f->contract, .hash = hash, .groups = p->kernel[k].shape.groups, .group = p->kernel[k].shape.group};
+			b->kernel[b->nkernels++] = (struct bundle_kernel){
+			        .source = text->source, .contract = f->contract, .hash = hash, .groups = text->shape.groups, .group = text->shape.group};
 			at = b->nkernels;
 			map_put_hash(seen, hash, (void *)at);
 		}

@@ -160,7 +160,7 @@ struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struc
 			assert(func[k]->nparams == p->kernel[k].func->nparams);
 			q->kernel[k].func = func[k];
 			q->kernel[k].alone = true;
-			q->kernel[k].source = NULL;
+			q->kernel[k].text = NULL;
 		}
 	return q;
 }

@@ -37,14 +37,19 @@ struct comp_buffer {
 	struct hash hash;                 /* of data */
 };
 
+struct comp_text {
+	const char *dialect, *source;
+	struct codegen_shape shape;       /* of a launch */
+	struct comp_text *next;
+};
+
 struct comp_kernel {
 	struct lir_func *func;
 	const struct gir_node *node;      /* it was lowered from */
 	uint32_t *arg;                    /* func->nparams buffer indices */
 	bool alone;                       /* runs in one thread: a changed kernel's iterations may store over each other's results, and
 	                                     in which order must not depend on the moment */
-	const char *dialect, *source;     /* emitted text, once emitted; private */
-	struct codegen_shape shape;
+	struct comp_text *text;           /* emitted so far, one per dialect; private */
 };
 
 struct comp_program {
@@ -76,8 +81,8 @@ struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struc
 
 /* Emits every kernel that is not emitted yet. Equal texts become one kernel of the bundle. */
 bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, struct bundle **out, struct err *e);
-/* The text of one kernel. */
-bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const char **out, struct err *e);
+/* The text of one kernel, which the program keeps. */
+bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const struct comp_text **out, struct err *e);
 
 /* Runs the whole program in the reference interpreter. input: dense tensors for p->input. output: noutputs tensors in `a`.
  * A fault is an error that names the kernel. */

@@ -258,9 +258,12 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 	bool ok;
 
 	d->arena = a;
+	/* The environment is the only way to tell PoCL; others do not know the names. Kernels say how large their groups are: compiling
+	 * them once more when they are first launched gains nothing, and belongs to builders. */
+	setenv("POCL_WORK_GROUP_SPECIALIZATION", "0", 0);
 	snprintf(number, sizeof number, "%d", o->threads);
 	if (o->threads > 0)
-		setenv("POCL_MAX_PTHREAD_COUNT", number, 1); /* the only way to tell it; others do not know the name */
+		setenv("POCL_MAX_PTHREAD_COUNT", number, 1);
 	ok = load_library(d, e) && find_device(d, o->select, e);
 	if (ok) {
 		d->options = build_options(d, o);

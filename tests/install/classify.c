@@ -20,7 +20,7 @@ static bool classify(struct arena *a, const char *file, const char *picture, str
 	bool got;
 
 	if (!camp_model_load(a, file, &(struct camp_model_options){0}, &model, e) || !camp_inputs(a, model, &picture, 1, NULL, &input, &n, e) ||
-	    !camp_program_build(a, model, 2, NULL, 0, 4, &program, e) || !pool_open(&device, 1, &pool, e))
+	    !camp_program_build(a, model, 2, NULL, 0, &CAMP_TARGET_HOST, &program, e) || !pool_open(&device, 1, &pool, e))
 		return false;
 	in.tensor = (const struct tensor *const *)&input->tensor;
 	job.bundle = program.bundle;
