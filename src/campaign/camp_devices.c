@@ -1,19 +1,77 @@
 /* camp_devices.c: from a device's name to how it is reached */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
 
-const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "pocl", "opencl", NULL};
+const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl", "opencl", NULL};
 
 static void from_config(const struct config_device *d, struct pool_device *out)
 {
 	*out = (struct pool_device){
 	        .name = d->name, .backend = d->backend, .worker = (const char *const *)d->worker, .nworker = d->nworker, .cc = d->cc,
 	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .env = (const char *const *)d->env, .nenv = d->nenv, .threads = d->threads, .builders = d->builders,
+	        .builder = (const char *const *)d->builder, .nbuilder = d->nbuilder,
+	        .flush_denormals = d->denormals && !strcmp(d->denormals, "flush"),
 	        .runners = d->count ? d->count : d->runners, .start_timeout_s = d->start_timeout, .reconnect_s = d->reconnect ? d->reconnect : -1};
+}
+
+/* The worker for another machine: mutatenn-worker-MACHINE beside this program, else ../build-MACHINE/mutatenn-worker from there. */
+static const char *worker_for(struct arena *a, const char *machine)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+	const char *file = NULL;
+	char *slash;
+
+	if (n <= 0)
+		return NULL;
+	path[n] = 0;
+	slash = strrchr(path, '/');
+	*(slash ? slash : path) = 0;
+	file = arena_printf(a, "%s/mutatenn-worker-%s", path, machine);
+	if (access(file, X_OK))
+		file = arena_printf(a, "%s/../build-%s/mutatenn-worker", path, machine);
+	return access(file, X_OK) ? NULL : file;
+}
+
+static bool on_path(struct arena *a, const char *program)
+{
+	const char *path = getenv("PATH");
+
+	for (const char *at = path ? path : "/usr/bin:/bin"; *at;) {
+		size_t n = strcspn(at, ":");
+
+		if (!access(arena_printf(a, "%.*s/%s", (int)n, at, program), X_OK))
+			return true;
+		at += n + (at[n] == ':');
+	}
+	return false;
+}
+
+static void emulated(struct arena *a, const char *machine, struct pool_device *out)
+{
+	const char *emulator = arena_printf(a, "qemu-%s", machine), *worker = worker_for(a, machine);
+	const char **argv = ARENA_ARRAY(a, const char *, 5);
+
+	argv[0] = emulator;
+	argv[1] = "-L";
+	argv[2] = arena_printf(a, "/usr/%s-linux-gnu", machine);
+	argv[3] = worker;
+	out->worker = argv;
+	out->nworker = 4;
+	out->builder = ARENA_ARRAY(a, const char *, 2);
+	((const char **)out->builder)[0] = "mutatenn-worker";
+	out->nbuilder = 1;
+	out->cc = arena_printf(a, "%s-linux-gnu-gcc", machine);
+	if (!on_path(a, emulator))
+		out->why_not = arena_printf(a, "'%s' is not installed (Debian package 'qemu-user')", emulator);
+	else if (!worker)
+		out->why_not = arena_printf(a, "there is no 'mutatenn-worker-%s' beside this program: 'make worker-%s' builds it", machine, machine);
 }
 
 bool camp_device(struct arena *a, const char *name, const struct config_campaign *c, struct pool_device *out, struct err *e)
@@ -21,7 +79,6 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 	const struct config_device *d = c ? config_device_find(c, name) : NULL;
 	struct str known = {0};
 
-	(void)a;
 	*out = (struct pool_device){.name = name, .backend = "cpu"};
 	if (d) {
 		from_config(d, out);
@@ -29,6 +86,10 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 		out->cc = "gcc";
 	} else if (!strcmp(name, "host-clang")) {
 		out->cc = "clang";
+	} else if (!strcmp(name, "aarch64-qemu")) {
+		emulated(a, "aarch64", out);
+	} else if (!strcmp(name, "riscv64-qemu")) {
+		emulated(a, "riscv64", out);
 	} else if (!strcmp(name, "pocl")) {
 		out->backend = "opencl";
 		out->select = "Portable Computing Language";

@@ -19,6 +19,9 @@ struct config_device {
 	char *backend; /* "cpu" when not given */
 	char **worker; /* argv; NULL: the one beside this program */
 	size_t nworker;
+	char **builder; /* argv of the builders' worker; NULL: the same */
+	size_t nbuilder;
+	char *denormals; /* "keep", "flush"; NULL: keep */
 	char *cc;      /* NULL: the backend's default */
 	char **cflags; /* given, possibly empty: replaces the default; NULL: default */
 	size_t ncflags;

@@ -11,8 +11,10 @@ const cyaml_schema_field_t config_device_fields[] = {
     TEXT_FIELD("name", 0, struct config_device, name),
     TEXT_FIELD("backend", CYAML_FLAG_OPTIONAL, struct config_device, backend),
     TEXT_LIST_FIELD("worker", CYAML_FLAG_OPTIONAL, struct config_device, worker, nworker, 1, 256),
+    TEXT_LIST_FIELD("builder", CYAML_FLAG_OPTIONAL, struct config_device, builder, nbuilder, 1, 256),
     TEXT_FIELD("cc", CYAML_FLAG_OPTIONAL, struct config_device, cc),
     TEXT_LIST_FIELD("cflags", CYAML_FLAG_OPTIONAL, struct config_device, cflags, ncflags, 0, 256),
+    TEXT_FIELD("denormals", CYAML_FLAG_OPTIONAL, struct config_device, denormals),
     TEXT_LIST_FIELD("env", CYAML_FLAG_OPTIONAL, struct config_device, env, nenv, 0, 256),
     CYAML_FIELD_INT("threads", CYAML_FLAG_OPTIONAL, struct config_device, threads),
     CYAML_FIELD_INT("builders", CYAML_FLAG_OPTIONAL, struct config_device, builders),
@@ -26,8 +28,9 @@ const cyaml_schema_field_t config_device_fields[] = {
 const struct cyaml_schema_value config_device_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_device, config_device_fields)};
 
-const struct config_limit config_device_limits[] = {
-    {"threads", 0, 1024}, {"builders", 0, 1024}, {"runners", 0, 1024}, {"count", 0, 1024}, {"start-timeout", 0, 86400}, {"reconnect", 0, 86400}, {NULL, 0, 0}};
+const struct config_limit config_device_limits[] = {{"threads", 0, 1024}, {"builders", 0, 1024},       {"runners", 0, 1024},
+						    {"count", 0, 1024},   {"start-timeout", 0, 86400}, {"reconnect", 0, 86400},
+						    {NULL, 0, 0}};
 
 /* Names go into tables, file names and keys of JSON. */
 bool config_name_ok(const char *name)
@@ -51,6 +54,9 @@ static bool check_one(struct arena *a, const struct config_device *d, const char
 		if (value < l->low || value > l->high)
 			return err_set(e, ERR_USAGE, "'%s' must be %.10g to %.10g, not %.10g", *key, l->low, l->high, value);
 	}
+	*key = arena_printf(a, "%s.denormals", at);
+	if (d->denormals && strcmp(d->denormals, "keep") != 0 && strcmp(d->denormals, "flush") != 0)
+		return err_set(e, ERR_USAGE, "'%s' must be 'keep' or 'flush', not '%s'", *key, d->denormals);
 	*key = arena_printf(a, "%s.count", at);
 	if (d->count && d->runners)
 		return err_set(e, ERR_USAGE, "'count' and 'runners' are the same: give one of them");

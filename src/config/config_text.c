@@ -53,6 +53,12 @@ static void device_line(struct str *s, const struct config_device *d)
 	put_text(s, d->backend);
 	str_add(s, ", worker ");
 	list(s, d->worker, d->nworker);
+	if (d->builder) {
+		str_add(s, ", builder ");
+		list(s, d->builder, d->nbuilder);
+	}
+	if (d->denormals && !strcmp(d->denormals, "flush"))
+		str_add(s, ", denormals flush");
 	str_add(s, ", cc ");
 	put_text(s, d->cc);
 	str_add(s, ", cflags ");

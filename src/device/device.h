@@ -20,13 +20,19 @@ struct err;
 struct device;
 struct kernel;
 
+/* A device whose kernels are built by another worker than the one that runs them: the runner has no compiler and takes what is
+ * for its machine; the builder's compiler may be for any machine, and it never runs anything. */
+enum device_role { DEVICE_WHOLE, DEVICE_BUILDER, DEVICE_RUNNER };
+
 /* Strings are copied by open. Zero or NULL means the default given here. */
 struct device_options {
 	const char *name;          /* for messages; the backend's name */
 	const char *select;        /* which of several devices: a part of its name, or its number as `mutatenn devices` shows it; the first */
 	const char *cc;            /* compiler: a name looked up in PATH, or a path; "gcc" */
-	const char *const *cflags; /* replace the default optimisation flags -O2 -march=native */
+	const char *const *cflags; /* replace the default optimisation flags: -O2, and -march=native where the compiler knows that */
 	size_t ncflags;
+	enum device_role role;
+	bool flush_denormals;     /* kernels run with denormal numbers taken for zeros */
 	int threads;              /* most parts a kernel is split into; number of usable cores */
 	const char *cache_dir;    /* compiled kernels; the user's cache. "" caches nothing */
 	double compile_timeout_s; /* 60 */

@@ -31,6 +31,9 @@ struct device {
 	size_t nflags;
 	struct spawn_limits limits;
 	bool clang;
+	enum device_role role;
+	bool flush;
+	bool fast;  /* the user wants fast mathematics */
 	bool fuses; /* the text leaves fma to the compiler's contraction on this target */
 	struct device_caps caps;
 	struct hash toolchain;
@@ -38,7 +41,7 @@ struct device {
 	struct kernel *kernels;
 };
 
-static const char *const default_flags[] = {"-O2", "-march=native"};
+static const char *const default_flags[] = {"-O2", "-march=native"}; /* the second where the compiler knows it */
 /* No builtins: the compiler must not evaluate a mathematical function itself, with other bits than the library's. */
 static const char *const fixed_flags[] = {
     "-std=gnu11",
@@ -67,18 +70,6 @@ static const char *macro(struct arena *a, const char *dump, const char *name)
 		return NULL;
 	at += strlen(key);
 	return arena_strndup(a, at, strcspn(at, "\n"));
-}
-
-static const char *cpu_model(struct arena *a)
-{
-	struct bytes raw;
-	const char *at;
-
-	if (!file_read(a, "/proc/cpuinfo", 0, &raw, NULL))
-		return "unknown processor";
-	at = strstr((const char *)raw.p, "model name");
-	at = at ? strchr(at, ':') : NULL;
-	return at ? arena_strndup(a, at + 2, strcspn(at + 2, "\n")) : "unknown processor";
 }
 
 static const char *version(struct arena *a, const char *dump)
@@ -140,8 +131,10 @@ static void describe(struct device *d, const char *dump, int threads)
 	struct str flags = {0};
 	char hex[HASH_HEX];
 	struct hasher *h = hasher_new();
-	const char *model = cpu_model(d->arena), *compiler = version(d->arena, dump);
-	bool x86 = strstr(dump, "#define __x86_64__ ") != NULL;
+	bool builder = d->role == DEVICE_BUILDER;
+	const char *model = builder ? "" : target_processor(d->arena), *comma = builder ? "" : ", ",
+		   *compiler = version(d->arena, dump);
+	const char *flush = d->flush && !builder ? ", denormals flushed" : "";
 
 	for (size_t i = 0; i < d->nflags; i++)
 		str_addf(&flags, " %s", d->flags[i]);
@@ -150,58 +143,130 @@ static void describe(struct device *d, const char *dump, int threads)
 	hash_put_text(h, str_text(&flags));
 	d->toolchain = hasher_end(h);
 	d->clang = strstr(dump, "#define __clang__ ") != NULL;
-	d->fuses = !x86;
+	d->fuses = strstr(dump, "#define __x86_64__ ") == NULL;
 	d->caps = (struct device_caps){
 	    .backend = "cpu",
 	    .dialect = "c",
-	    .describe = arena_printf(d->arena, "%s%s, %s", compiler, str_text(&flags), model),
-	    .identity = arena_printf(d->arena, "%s%s, %s, %s", compiler, str_text(&flags), model, hash_hex(d->toolchain, hex)),
+	    .describe = arena_printf(d->arena, "%s%s%s%s%s", compiler, str_text(&flags), comma, model, flush),
+	    .identity = arena_printf(d->arena, "%s%s%s%s%s, %s", compiler, str_text(&flags), comma, model, flush,
+				     hash_hex(d->toolchain, hex)),
 	    .lanes = strstr(dump, "#define __AVX512F__ ") ? 16
 		     : strstr(dump, "#define __AVX__ ")   ? 8
 							  : 4,
 	    .threads = threads,
 	    .isolates = true,
 	    .cls = DEVICE_CPU,
+	    .machine = target_of_macros(dump),
 	    .types = DEVICE_ALL_TYPES,
 	};
 	str_free(&flags);
+}
+
+/* What the runner of kernels that are built elsewhere says. */
+static void describe_runner(struct device *d, int threads)
+{
+	const char *text = arena_printf(d->arena, "%s%s", target_processor(d->arena), d->flush ? ", denormals flushed" : "");
+
+	d->caps = (struct device_caps){
+	    .backend = "cpu",
+	    .dialect = "c",
+	    .describe = text,
+	    .identity = text,
+	    .threads = threads,
+	    .isolates = true,
+	    .cls = DEVICE_CPU,
+	    .machine = target_here(),
+	    .types = DEVICE_ALL_TYPES,
+	};
+}
+
+static bool is_fast(const char *flag)
+{
+	static const char *const fast[] = {"-ffast-math", "-Ofast", "-funsafe-math-optimizations"};
+
+	for (size_t i = 0; i < sizeof fast / sizeof *fast; i++)
+		if (!strcmp(flag, fast[i]))
+			return true;
+	return false;
+}
+
+static bool open_compiler(struct device *d, const struct device_options *o, struct err *e)
+{
+	const char *const *flags = o->cflags ? o->cflags : default_flags;
+	struct arena *a = d->arena;
+	struct str dump = {0};
+	const char *machine;
+	struct err why = {0};
+	bool ok;
+
+	d->cc = arena_strdup(a, o->cc ? o->cc : "gcc");
+	d->nflags = o->cflags ? o->ncflags : sizeof default_flags / sizeof *default_flags;
+	d->flags = ARENA_ARRAY(a, const char *, d->nflags + 1);
+	for (size_t i = 0; i < d->nflags; i++) {
+		d->flags[i] = arena_strdup(a, flags[i]);
+		d->fast = d->fast || is_fast(flags[i]);
+	}
+	ok = ask_compiler(d, &dump, &why);
+	if (!ok && !o->cflags) { /* a cross compiler has no native machine, nor have all others */
+		d->nflags = 1;
+		str_free(&dump);
+		ok = ask_compiler(d, &dump, NULL);
+	}
+	if (!ok)
+		err_set(e, why.code, "%s", err_text(&why));
+	err_free(&why);
+	if (ok) {
+		describe(d, str_text(&dump), o->threads > 0 ? o->threads : threads_usable());
+		machine = d->caps.machine;
+		if (o->role == DEVICE_WHOLE && *machine && strcmp(machine, target_here()) != 0)
+			ok = err_set(e, ERR_DEVICE,
+				     "the compiler '%s' makes code for %s, and this worker runs on %s: its kernels need a worker "
+				     "of their own ('builder')",
+				     d->cc, machine, target_here());
+	}
+	str_free(&dump);
+	return ok;
+}
+
+static bool open_cache(struct device *d, const char *dir, struct err *e)
+{
+	char *cache = NULL;
+
+	if (!dir && !file_cache_dir(d->arena, "kernels", &cache, e))
+		return false;
+	if (dir && *dir && !file_mkdirs(cache = arena_strdup(d->arena, dir), e))
+		return false;
+	d->cache_dir = cache;
+	return true;
 }
 
 static bool cpu_open(const struct device_options *o, struct device **out, struct err *e)
 {
 	struct arena *a = arena_new(NULL);
 	struct device *d = ARENA_NEW(a, struct device);
-	const char *const *flags = o->cflags ? o->cflags : default_flags;
-	struct str dump = {0};
-	char *cache = NULL;
-	bool ok;
+	bool ok = true;
 
 	d->arena = a;
-	d->cc = arena_strdup(a, o->cc ? o->cc : "gcc");
-	d->nflags = o->cflags ? o->ncflags : sizeof default_flags / sizeof *default_flags;
-	d->flags = ARENA_ARRAY(a, const char *, d->nflags + 1);
-	for (size_t i = 0; i < d->nflags; i++)
-		d->flags[i] = arena_strdup(a, flags[i]);
+	d->role = o->role;
+	d->flush = o->flush_denormals;
 	d->limits.seconds = o->compile_timeout_s > 0 ? o->compile_timeout_s : 60;
 	d->limits.memory = o->compile_memory ? o->compile_memory : (uint64_t)4 << 30;
+	if (d->flush && d->role != DEVICE_BUILDER && !target_can_flush())
+		ok = err_set(e, ERR_DEVICE, "%s cannot flush denormals", target_here());
 	/* kernels leave the mathematical functions undefined: they must be there whatever this program itself uses */
-	ok =
-	    dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL) != NULL || err_set(e, ERR_DEVICE, "no mathematical library: %s", dlerror());
-	ok = ok && ask_compiler(d, &dump, e);
-	if (ok && !o->cache_dir)
-		ok = file_cache_dir(a, "kernels", &cache, e);
-	else if (ok && *o->cache_dir)
-		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
+	ok = ok && (dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL) != NULL ||
+		    err_set(e, ERR_DEVICE, "no mathematical library: %s", dlerror()));
+	if (ok && d->role == DEVICE_RUNNER)
+		describe_runner(d, o->threads > 0 ? o->threads : threads_usable());
+	else
+		ok = ok && open_compiler(d, o, e) && open_cache(d, o->cache_dir, e);
 	if (ok) {
 		temp_sweep();
-		d->cache_dir = cache;
-		describe(d, str_text(&dump), o->threads > 0 ? o->threads : threads_usable());
 		*out = d;
 	} else {
 		err_in(e, "device '%s'", o->name ? o->name : "cpu");
 		arena_free(a);
 	}
-	str_free(&dump);
 	return ok;
 }
 
@@ -220,7 +285,7 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 	hash_put_text(h, d->cc);
 	for (size_t i = 0; i < sizeof fixed_flags / sizeof *fixed_flags; i++)
 		hash_put_text(h, fixed_flags[i]);
-	hash_put_u64(h, contract);
+	hash_put_u64(h, (contract ? 1 : 0) | (d->fast ? 2 : 0));
 	hash_put_text(h, source);
 	return hasher_end(h);
 }
@@ -231,13 +296,14 @@ static const char **command(struct device *d, struct arena *a, bool contract, co
 	const char **argv = ARENA_ARRAY(a, const char *, d->nflags + fixed + 9);
 
 	argv[n++] = d->cc;
+	/* before the user's flags, which have the last word */
+	argv[n++] = d->fast || (contract && d->fuses) ? "-ffp-contract=fast" : "-ffp-contract=off";
 	for (size_t i = 0; i < d->nflags; i++)
 		argv[n++] = d->flags[i];
 	for (size_t i = 0; i < fixed; i++)
 		argv[n++] = fixed_flags[i];
 	if (d->clang) /* expressions nest; gcc has no limit */
 		argv[n++] = "-fbracket-depth=4096";
-	argv[n++] = contract && d->fuses ? "-ffp-contract=fast" : "-ffp-contract=off";
 	argv[n++] = "-o";
 	argv[n++] = output;
 	argv[n++] = "-x";
@@ -293,9 +359,12 @@ static bool compile(struct device *d, struct arena *a, const char *source, bool 
 
 static bool cpu_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
 {
-	struct hash key = cache_key(d, source, contract);
+	struct hash key;
 
 	*out = (struct artefact){0};
+	if (d->role == DEVICE_RUNNER)
+		return err_set(e, ERR_UNSUPPORTED, "this worker has no compiler: its kernels are built elsewhere");
+	key = cache_key(d, source, contract);
 	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size) && elf_hash(out->data, out->size, &out->code)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
@@ -360,10 +429,13 @@ static void *load_library(const struct artefact *art, struct err *e)
 
 static bool cpu_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)
 {
-	struct kernel k = {.library = load_library(art, e)};
+	struct kernel k = {0};
+	const char *machine = target_of_elf(elf_machine(art->data, art->size));
 	void *symbol;
 
-	if (!k.library)
+	if (strcmp(machine, target_here()) != 0)
+		return err_set(e, ERR_DEVICE, "a kernel for %s cannot run on %s", *machine ? machine : "another machine", target_here());
+	if (!(k.library = load_library(art, e)))
 		return false;
 	symbol = dlsym(k.library, "mutatenn_kernel");
 	if (!symbol) {
@@ -392,7 +464,9 @@ static bool cpu_start_threads(struct device *d, int n, struct err *e)
 {
 	if (d->threads)
 		return err_set(e, ERR_DEVICE, "the threads are running already");
-	return n <= 1 || threads_start(n, &d->threads, e);
+	if (d->flush)
+		target_flush_denormals();
+	return n <= 1 || threads_start(n, d->flush, &d->threads, e);
 }
 
 static bool cpu_run(struct device *d, struct kernel *k, void *const *buffer, bool parallel, struct err *e)

@@ -5,6 +5,46 @@
 
 #include "device/device_internal.h"
 
+/* Fields have the byte order of the file's machine. */
+static uint64_t field(uint64_t v, size_t size, bool swap)
+{
+	if (!swap)
+		return v;
+	return size == 2 ? __builtin_bswap16((uint16_t)v) : size == 4 ? __builtin_bswap32((uint32_t)v) : __builtin_bswap64(v);
+}
+
+#define FIX(x) ((x) = (__typeof__(x))field((x), sizeof(x), swap))
+
+static bool foreign(const Elf64_Ehdr *h)
+{
+	return h->e_ident[EI_DATA] != (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? ELFDATA2LSB : ELFDATA2MSB);
+}
+
+static bool header(const uint8_t *p, size_t n, Elf64_Ehdr *h)
+{
+	bool swap;
+
+	if (n < sizeof *h)
+		return false;
+	memcpy(h, p, sizeof *h);
+	if (memcmp(h->e_ident, ELFMAG, SELFMAG) || h->e_ident[EI_CLASS] != ELFCLASS64)
+		return false;
+	swap = foreign(h);
+	FIX(h->e_machine);
+	FIX(h->e_shoff);
+	FIX(h->e_shentsize);
+	FIX(h->e_shnum);
+	FIX(h->e_shstrndx);
+	return true;
+}
+
+unsigned elf_machine(const uint8_t *p, size_t n)
+{
+	Elf64_Ehdr h;
+
+	return header(p, n, &h) ? h.e_machine : EM_NONE;
+}
+
 static bool inside(uint64_t offset, uint64_t size, size_t n)
 {
 	return offset <= n && size <= n - offset;
@@ -13,10 +53,16 @@ static bool inside(uint64_t offset, uint64_t size, size_t n)
 static bool section(const uint8_t *p, size_t n, const Elf64_Ehdr *h, unsigned i, Elf64_Shdr *out)
 {
 	uint64_t at = h->e_shoff + (uint64_t)i * sizeof *out;
+	bool swap = foreign(h);
 
 	if (i >= h->e_shnum || at < h->e_shoff || !inside(at, sizeof *out, n))
 		return false;
 	memcpy(out, p + at, sizeof *out);
+	FIX(out->sh_name);
+	FIX(out->sh_type);
+	FIX(out->sh_flags);
+	FIX(out->sh_offset);
+	FIX(out->sh_size);
 	return true;
 }
 
@@ -38,11 +84,7 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out)
 	Elf64_Shdr names, s;
 	bool ok = true;
 
-	if (n < sizeof head)
-		return false;
-	memcpy(&head, p, sizeof head);
-	if (memcmp(head.e_ident, ELFMAG, SELFMAG) || head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_shentsize != sizeof s ||
-	    !head.e_shnum || !section(p, n, &head, head.e_shstrndx, &names))
+	if (!header(p, n, &head) || head.e_shentsize != sizeof s || !head.e_shnum || !section(p, n, &head, head.e_shstrndx, &names))
 		return false;
 	h = hasher_new();
 	hash_put_u64(h, head.e_machine);

@@ -19,8 +19,19 @@ bool spawn_run(const char *const *argv, const char *input, const char *temp, con
 
 /* ---- device_elf.c ------------------------------------------------------------------------------------------------ */
 
-/* Hash of the sections that the loader maps (names, flags, contents). False when p is not a 64-bit ELF file. */
+/* Hash of the sections that the loader maps (names, flags, contents). False when p is not a 64-bit ELF file. Any machine's will do. */
 bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
+/* Its machine, as in elf.h; EM_NONE when it is no ELF file. */
+unsigned elf_machine(const uint8_t *p, size_t n);
+
+/* ---- device_target.c --------------------------------------------------------------------------------------------- */
+
+const char *target_here(void);                        /* "x86-64"; "": not in the table */
+const char *target_of_macros(const char *dump);       /* of what a compiler predefines */
+const char *target_of_elf(unsigned machine);
+const char *target_processor(struct arena *a);        /* "AMD EPYC", "aarch64 emulated on AMD EPYC" */
+bool target_can_flush(void);
+void target_flush_denormals(void);                    /* for this thread and those it starts */
 
 /* ---- device_cache.c: artefacts on disk; any trouble is a miss ------------------------------------------------------ */
 
@@ -39,8 +50,8 @@ void temp_sweep(void);
 typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);
 
 struct threads;
-/* n > 1 threads, the caller among them; returns when all are there. Pinned when n is the number of usable processors. */
-bool threads_start(int n, struct threads **out, struct err *e);
+/* n > 1 threads, the caller among them; flush: the others take denormals for zeros; returns when all are there. Pinned when n is the number of usable processors. */
+bool threads_start(int n, bool flush, struct threads **out, struct err *e);
 void threads_run(struct threads *t, kernel_fn *fn, void *const *buffer);
 void threads_stop(struct threads *t);
 int threads_usable(void); /* processors this process may use */

@@ -30,7 +30,7 @@ struct threads {
 	_Alignas(64) atomic_uint pending; /* helpers that have not ended this round */
 	_Alignas(64) atomic_uint sleepers;
 	atomic_uint caller_sleeps;
-	bool pinned;
+	bool pinned, flush;
 	cpu_set_t usable; /* by the caller, before it was pinned */
 	struct helper {
 		struct threads *t;
@@ -94,6 +94,8 @@ static void *helper_main(void *arg)
 	struct threads *t = h->t;
 	unsigned seen = 0;
 
+	if (t->flush)
+		target_flush_denormals();
 	end_round(t); /* the first round is being there */
 	for (;;) {
 		while (!spin(&t->generation, seen)) {
@@ -164,7 +166,7 @@ static void pin(struct threads *t)
 	}
 }
 
-bool threads_start(int n, struct threads **out, struct err *e)
+bool threads_start(int n, bool flush, struct threads **out, struct err *e)
 {
 	struct arena *a = arena_new(NULL);
 	struct threads *t = ARENA_NEW(a, struct threads);
@@ -174,6 +176,7 @@ bool threads_start(int n, struct threads **out, struct err *e)
 
 	t->arena = a;
 	t->n = n;
+	t->flush = flush;
 	t->helper = ARENA_ARRAY(a, struct helper, (size_t)n);
 	atomic_store(&t->pending, (unsigned)n - 1);
 	sigfillset(&all);

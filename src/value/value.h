@@ -135,6 +135,7 @@ struct device_caps {
 	uint32_t max_group;    /* work-items in a group; 0: no groups */
 	uint64_t local_memory; /* bytes that a group shares */
 	uint64_t memory;       /* bytes of the device's own; 0: the host's */
+	const char *machine;   /* what the kernels are for, where that is a processor: "x86-64"; else "" */
 	uint32_t types;        /* bit 1u << DT_x for each element type that kernels can use */
 };
 

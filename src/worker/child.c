@@ -229,6 +229,10 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 	    .threads = (int)m->threads,
 	    .select = *m->select ? m->select : NULL,
 	    .cache_dir = m->has_cache_dir ? m->cache_dir : NULL,
+	    .role = !m->apart                     ? DEVICE_WHOLE
+		    : !strcmp(m->role, "builder") ? DEVICE_BUILDER
+						  : DEVICE_RUNNER,
+	    .flush_denormals = m->flush_denormals,
 	};
 	static const char *const none[] = {NULL};
 
@@ -240,9 +244,20 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 		o.cflags = none;
 	if (!(w->ops = device_find(m->backend)))
 		return err_set(e, ERR_DEVICE, "this worker has no backend '%s'", m->backend);
+	if (w->ops->launch && (m->apart || m->flush_denormals))
+		return err_set(e, ERR_DEVICE, "backend '%s' has no '%s'", m->backend, m->apart ? "builder" : "denormals: flush");
 	w->memory_limit = m->memory_limit ? m->memory_limit : (uint64_t)1 << 30;
 	w->budget = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE) / (m->runners ? m->runners : 1);
 	return w->ops->open(&o, &w->device, e);
+}
+
+/* What holds mutants less well here than elsewhere is worth knowing. */
+static const char *describe(struct worker *w, const Wire__Hello *m, const struct device_caps *c)
+{
+	if (!c->isolates || strcmp(m->role, "runner") != 0)
+		return c->describe;
+	return arena_printf(w->arena, "%s%s%s", c->describe, jail_closes() ? "" : ", no system-call filter",
+			    jail_limits_memory() ? "" : ", no memory limit");
 }
 
 static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
@@ -261,7 +276,8 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 		w->threads = c->threads > 0 ? c->threads : 1;
 		r.backend = (char *)c->backend;
 		r.dialect = (char *)c->dialect;
-		r.describe = (char *)c->describe;
+		r.describe = (char *)describe(w, m, c);
+		r.machine = (char *)(c->machine ? c->machine : "");
 		r.identity = (char *)c->identity;
 		r.lanes = (uint32_t)c->lanes;
 		r.threads = (uint32_t)c->threads;

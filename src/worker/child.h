@@ -132,6 +132,8 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent);
 /* Lets the child's threads do little more than compute; false where the platform refuses. (child_jail.c) */
 bool jail_close(int sock, int slots);
 void jail_limits(double cpu_seconds, uint64_t memory);
+bool jail_closes(void);        /* would jail_close work? */
+bool jail_limits_memory(void); /* would jail_limits' memory be kept? */
 
 /* ---- jobs (child_run.c, child_base.c) -------------------------------------------------------------------- */
 

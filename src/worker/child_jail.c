@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef HAVE_SECCOMP
@@ -112,3 +113,31 @@ bool jail_close(int sock, int slots)
 	return false;
 }
 #endif
+
+bool jail_closes(void)
+{
+	int status = 1;
+	pid_t child = fork();
+
+	if (!child)
+		_exit(jail_close(0, 0) ? 0 : 1);
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		;
+	return child > 0 && WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
+/* Emulators of processors let some limits pass. */
+bool jail_limits_memory(void)
+{
+	struct rlimit was, now;
+	rlim_t less;
+
+	if (SANITIZED || getrlimit(RLIMIT_DATA, &was))
+		return false;
+	less = was.rlim_cur == RLIM_INFINITY ? (rlim_t)1 << 46 : was.rlim_cur - 1;
+	now = (struct rlimit){less, was.rlim_max};
+	if (setrlimit(RLIMIT_DATA, &now) || getrlimit(RLIMIT_DATA, &now))
+		return false;
+	setrlimit(RLIMIT_DATA, &was);
+	return now.rlim_cur == less;
+}

@@ -83,8 +83,8 @@ static bool killed_it(struct dev *d, struct job *j, int status, const char *text
 		}
 	j->r.signal = status >= 0 && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	j->r.launch = j->at_launch ? j->prog->launch[j->at_launch - 1].name : NULL;
-	str_addf(&s, "%s while %s%s%.100s%s", hung ? "not done in time" : text, j->at == POOL_LOAD ? "loading" : "running", j->r.launch ? " '" : "",
-		 j->r.launch ? j->r.launch : "", j->r.launch ? "'" : "");
+	str_addf(&s, "%s while %s%s%.100s%s", hung ? "not done in time" : text, j->at == POOL_LOAD ? "loading" : "running",
+		 j->r.launch ? " '" : "", j->r.launch ? j->r.launch : "", j->r.launch ? "'" : "");
 	jobs_remove(&d->pool->running, j);
 	job_end(j, hung ? POOL_HUNG : POOL_CRASHED, j->at, str_text(&s));
 	str_free(&s);
@@ -456,6 +456,11 @@ static void dev_open(struct pool *p, struct dev *d, const struct pool_device *fr
 	d->d.backend = arena_strdup(a, from->backend ? from->backend : "cpu");
 	d->d.worker = d->custom ? copy_list(a, from->worker, from->nworker) : copy_list(a, (const char *[]){default_worker(a)}, 1);
 	d->d.nworker = d->custom ? from->nworker : 1;
+	if ((d->apart = from->builder && from->nbuilder)) {
+		bool here = from->nbuilder == 1 && !strcmp(from->builder[0], "mutatenn-worker");
+
+		d->d.builder = copy_list(a, here ? (const char *[]){default_worker(a)} : from->builder, from->nbuilder);
+	}
 	d->d.select = arena_strdup(a, from->select);
 	d->d.cc = arena_strdup(a, from->cc);
 	d->d.cflags = from->cflags ? copy_list(a, from->cflags, from->ncflags) : NULL;
@@ -465,6 +470,8 @@ static void dev_open(struct pool *p, struct dev *d, const struct pool_device *fr
 	d->npeers = d->nrunners + (from->builders > 0 ? from->builders : cores > 0 ? cores : 1);
 	d->peer = ARENA_ARRAY(a, struct peer, (size_t)d->npeers);
 	d->kern = map_new(a);
+	if (from->why_not && !(d->error = strdup(from->why_not)))
+		abort();
 	for (int i = 0; i < d->npeers; i++)
 		d->peer[i] = (struct peer){.dev = d, .builder = i >= d->nrunners, .to = -1, .from = -1, .err = -1};
 }
@@ -495,7 +502,11 @@ bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struc
 	for (size_t i = 0; i < n; i++)
 		dev_open(p, &p->dev[i], &dev[i]);
 	for (size_t i = 0; i < n; i++)
-		free_peer(&p->dev[i], 0, p->dev[i].nrunners, false);
+		if (!p->dev[i].error)
+			free_peer(&p->dev[i], 0, p->dev[i].nrunners, false);
+	for (size_t i = 0; i < n; i++)
+		if (p->dev[i].apart && !p->dev[i].error)
+			free_peer(&p->dev[i], p->dev[i].nrunners, p->dev[i].npeers - p->dev[i].nrunners, false);
 	while (waiting_for_greeting(p))
 		pump(p, -1);
 	*out = p;

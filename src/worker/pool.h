@@ -132,6 +132,8 @@ struct dev {
 	char *error; /* NULL: works */
 	struct device_caps caps;
 	bool known;        /* caps were heard */
+	bool apart;        /* builders are of another command than runners */
+	struct device_caps *runner, *builder; /* then: what each says; NULL: not yet */
 	struct peer *peer; /* runners, then builders */
 	int nrunners, npeers;
 	struct map *kern; /* hash -> struct kern */

@@ -55,16 +55,27 @@ static char **environment(const struct pool_device *d)
 	return env;
 }
 
+static const char *const *command(const struct peer *p, size_t *n)
+{
+	const struct pool_device *d = &p->dev->d;
+	bool other = p->builder && p->dev->apart;
+
+	*n = other ? d->nbuilder : d->nworker;
+	return other ? d->builder : d->worker;
+}
+
 static int spawn(struct peer *p, const int to[2], const int from[2], const int err[2])
 {
 	const struct pool_device *d = &p->dev->d;
-	char **argv = must(calloc(d->nworker + 1, sizeof *argv)), **env = environment(d);
+	size_t n;
+	const char *const *words = command(p, &n);
+	char **argv = must(calloc(n + 1, sizeof *argv)), **env = environment(d);
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
 	sigset_t none, def;
 	int rc;
 
-	memcpy(argv, d->worker, d->nworker * sizeof *argv);
+	memcpy(argv, words, n * sizeof *argv);
 	sigemptyset(&none);
 	sigemptyset(&def);
 	sigaddset(&def, SIGPIPE);
@@ -111,7 +122,7 @@ bool peer_start(struct peer *p, struct err *e)
 		close_fd(&to[1]);
 		close_fd(&from[0]);
 		close_fd(&err[0]);
-		return err_set(e, ERR_DEVICE, "worker command '%s': %s", p->dev->d.worker[0], strerror(rc));
+		return err_set(e, ERR_DEVICE, "worker command '%s': %s", command(p, &(size_t){0})[0], strerror(rc));
 	}
 	p->to = to[1];
 	p->from = from[0];
@@ -295,6 +306,8 @@ bool peer_hello(struct peer *p, struct err *e)
 	m.cache_dir = (char *)(d->cache_dir ? d->cache_dir : "");
 	m.memory_limit = d->memory_limit;
 	m.runners = (uint32_t)p->dev->nrunners;
+	m.apart = p->dev->apart;
+	m.flush_denormals = d->flush_denormals;
 	return peer_send(p, WIRE_HELLO, &m, e);
 }
 
@@ -400,32 +413,38 @@ void peer_said(struct peer *p, struct str *out)
 }
 
 /* The word of the command that is to be run on the other side. */
-static const char *worker_word(const struct pool_device *d)
+static const char *worker_word(const struct peer *p)
 {
-	for (size_t i = 0; i < d->nworker; i++)
-		if (strstr(d->worker[i], "mutatenn-worker"))
-			return d->worker[i];
-	return d->worker[d->nworker - 1];
+	size_t n;
+	const char *const *argv = command(p, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (strstr(argv[i], "mutatenn-worker"))
+			return argv[i];
+	return argv[n - 1];
 }
 
-static bool is_ssh(const struct pool_device *d)
+static bool is_ssh(const struct peer *p)
 {
-	const char *slash = strrchr(d->worker[0], '/');
+	size_t n;
+	const char *first = command(p, &n)[0], *slash = strrchr(first, '/');
 
-	return !strcmp(slash ? slash + 1 : d->worker[0], "ssh");
+	return !strcmp(slash ? slash + 1 : first, "ssh");
 }
 
-static void ended_early(const struct pool_device *d, int status, struct str *out)
+static void ended_early(const struct peer *p, int status, struct str *out)
 {
+	size_t n;
+
 	if (status == 127)
-		str_addf(out, "'%s' is not installed on the other side (exit status 127)", worker_word(d));
+		str_addf(out, "'%s' is not installed on the other side (exit status 127)", worker_word(p));
 	else if (status == 126)
-		str_addf(out, "'%s' cannot be executed on the other side (exit status 126)", worker_word(d));
-	else if (status == 255 && is_ssh(d))
+		str_addf(out, "'%s' cannot be executed on the other side (exit status 126)", worker_word(p));
+	else if (status == 255 && is_ssh(p))
 		str_addf(out, "no connection: 'ssh' ended with status 255");
 	else
 		str_addf(out, "the worker ended with status %d before it said anything a worker says (command '%s')", status,
-			 d->worker[0]);
+			 command(p, &n)[0]);
 }
 
 void peer_obituary(struct peer *p, int status, struct str *out)
@@ -433,8 +452,8 @@ void peer_obituary(struct peer *p, int status, struct str *out)
 	if (WIFSIGNALED(status))
 		str_addf(out, "the worker was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else if (!p->magic)
-		ended_early(&p->dev->d, WEXITSTATUS(status), out);
-	else if (WEXITSTATUS(status) == 255 && is_ssh(&p->dev->d))
+		ended_early(p, WEXITSTATUS(status), out);
+	else if (WEXITSTATUS(status) == 255 && is_ssh(p))
 		str_add(out, "the connection was lost ('ssh' ended with status 255)");
 	else
 		str_addf(out, "the worker ended with status %d", WEXITSTATUS(status));

@@ -22,10 +22,58 @@ static bool other_version(uint32_t version, struct err *e)
 		       version, WIRE_VERSION);
 }
 
-static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
+/* Builder and runner of a device that builds elsewhere: each knows its half. */
+static struct device_caps join(struct arena *a, const struct device_caps *b, const struct device_caps *r)
+{
+	struct device_caps c = *r;
+
+	c.lanes = b->lanes;
+	c.describe = arena_printf(a, "%s, %s", b->describe, r->describe);
+	c.identity = arena_printf(a, "%s, %s", b->identity, r->identity);
+	return c;
+}
+
+/* What a worker of its kind says for the first time, or again. */
+static bool take_caps(struct peer *p, const Wire__Ready *m, struct err *e)
 {
 	struct dev *d = p->dev;
 	struct arena *a = d->pool->arena;
+	struct device_caps **mine = d->apart && p->builder ? &d->builder : &d->runner, c;
+
+	if (*mine) {
+		if ((d->apart || !p->builder) && strcmp((*mine)->identity, m->identity) != 0)
+			return err_set(e, ERR_DEVICE, "the worker is now on another machine or compiler: '%s', before '%s'",
+				       m->identity, (*mine)->identity);
+		return true;
+	}
+	c = (struct device_caps){.backend = or_none(a, m->backend),
+				 .dialect = or_none(a, m->dialect),
+				 .describe = or_none(a, m->describe),
+				 .identity = or_none(a, m->identity),
+				 .lanes = (int)m->lanes,
+				 .threads = (int)m->threads,
+				 .isolates = m->isolates,
+				 .cls = (enum device_class)m->cls,
+				 .max_group = m->max_group,
+				 .local_memory = m->local_memory,
+				 .memory = m->memory,
+				 .machine = or_none(a, m->machine),
+				 .types = m->types};
+	*mine = arena_memdup(a, &c, sizeof c);
+	if (d->apart && (!d->builder || !d->runner))
+		return true;
+	if (d->apart && *d->builder->machine && strcmp(d->builder->machine, d->runner->machine) != 0)
+		return err_set(e, ERR_DEVICE, "the builder's compiler makes code for %s, and the runner is %s", d->builder->machine,
+			       d->runner->machine);
+	d->caps = d->apart ? join(a, d->builder, d->runner) : c;
+	d->known = true;
+	return true;
+}
+
+static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
+{
+	struct dev *d = p->dev;
+	bool said = d->known;
 
 	if (p->state != PEER_STARTING)
 		return err_set(e, ERR_PARSE, "a second greeting");
@@ -35,35 +83,19 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 		return err_set(e, ERR_DEVICE, "this worker is big-endian, which is not supported yet");
 	if (*m->error)
 		return err_set(e, ERR_DEVICE, "%s", m->error);
-	if (d->known && !p->builder && strcmp(d->caps.identity, m->identity))
-		return err_set(e, ERR_DEVICE, "the worker is now on another machine or compiler: '%s', before '%s'", m->identity,
-			       d->caps.identity);
+	if (!take_caps(p, m, e))
+		return false;
 	p->state = PEER_READY;
 	if (p->bad_starts && d->custom)
 		log_info("device '%s': connected again", d->d.name);
 	p->bad_starts = 0;
 	p->gone_since = 0;
 	p->deadline = 0;
-	if (d->known)
-		return true;
-	if (p->printed.n) {
+	if (!said && p->printed.n) {
 		while (p->printed.n && p->printed.s[p->printed.n - 1] == '\n')
 			p->printed.n--;
 		log_info("device '%s': the worker command printed: %.*s", d->d.name, (int)p->printed.n, p->printed.s);
 	}
-	d->caps = (struct device_caps){.backend = or_none(a, m->backend),
-				       .dialect = or_none(a, m->dialect),
-				       .describe = or_none(a, m->describe),
-				       .identity = or_none(a, m->identity),
-				       .lanes = (int)m->lanes,
-				       .threads = (int)m->threads,
-				       .isolates = m->isolates,
-				       .cls = (enum device_class)m->cls,
-				       .max_group = m->max_group,
-				       .local_memory = m->local_memory,
-				       .memory = m->memory,
-				       .types = m->types};
-	d->known = true;
 	return true;
 }
 

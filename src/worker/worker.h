@@ -31,6 +31,11 @@ struct pool_device {
 	const char *backend;              /* "cpu" */
 	const char *const *worker;        /* argv of the worker command; NULL: $MUTATENN_WORKER, else mutatenn-worker beside this executable or on PATH */
 	size_t nworker;
+	const char *const *builder;       /* argv of the worker command of builders, when that is another: a compiler for the worker's machine
+	                                   * elsewhere. "mutatenn-worker": the one beside this executable. NULL: the same */
+	size_t nbuilder;
+	bool flush_denormals;             /* kernels run with denormal numbers taken for zeros */
+	const char *why_not;              /* it is known beforehand not to work: this is the device's error; NULL: try */
 	const char *select;               /* which of several devices of the backend; NULL: the first */
 	const char *cc;                   /* compiler; NULL: the backend's default */
 	const char *const *cflags;        /* replaces the default optimisation flags; NULL: default */
