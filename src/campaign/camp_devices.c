@@ -17,7 +17,8 @@ static void from_config(const struct config_device *d, struct pool_device *out)
 	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .env = (const char *const *)d->env, .nenv = d->nenv, .threads = d->threads, .builders = d->builders,
 	        .builder = (const char *const *)d->builder, .nbuilder = d->nbuilder,
 	        .flush_denormals = d->denormals && !strcmp(d->denormals, "flush"),
-	        .runners = d->count ? d->count : d->runners, .start_timeout_s = d->start_timeout, .reconnect_s = d->reconnect ? d->reconnect : -1};
+	        .runners = d->count ? d->count : d->runners, .start_timeout_s = d->start_timeout, .reconnect_s = d->reconnect ? d->reconnect : -1,
+	        .blob_cache = d->blob_cache};
 }
 
 /* The worker for another machine: mutatenn-worker-MACHINE beside this program, else ../build-MACHINE/mutatenn-worker from there. */

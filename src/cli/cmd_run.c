@@ -173,6 +173,10 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	log_info("%llu mutants x devices in %.1f s (%llu were done before); launches run %llu, saved %llu; kernels built %llu, cached %llu; store '%s'",
 	         (unsigned long long)sum.jobs, sum.elapsed_s, (unsigned long long)sum.resumed, (unsigned long long)sum.pool.launches_run,
 	         (unsigned long long)sum.pool.launches_saved, (unsigned long long)sum.pool.kernels_built, (unsigned long long)sum.pool.kernels_cached, store);
+	if (sum.pool.blobs_sent + sum.pool.blobs_held)
+		log_info("weights and pictures for devices with a blob cache: %llu (%.1f MB) sent, %llu (%.1f MB) found there",
+		         (unsigned long long)sum.pool.blobs_sent, (double)sum.pool.blob_bytes_sent / 1e6,
+		         (unsigned long long)sum.pool.blobs_held, (double)sum.pool.blob_bytes_held / 1e6);
 	if (sum.nlost)
 		return err_set(e, ERR_DEVICE, "device '%s'%s was lost: what it did not do is a tool error, which the same command tries again ('%s')",
 		               sum.lost, sum.nlost > 1 ? arena_printf(args->a, " (and %zu more)", sum.nlost - 1) : "", store);

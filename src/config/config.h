@@ -32,6 +32,8 @@ struct config_device {
 	int count;             /* another name for runners: one of them is 0 */
 	int start_timeout;     /* seconds; 0: default */
 	int reconnect;         /* seconds */
+	char *blob_cache_text; /* as written; NULL: not */
+	uint64_t blob_cache;   /* bytes */
 };
 
 /* ---- mutations ------------------------------------------------------------------------------------------ */

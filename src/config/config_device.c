@@ -6,6 +6,7 @@
 #include "base/arena.h"
 
 #define DEFAULT_RECONNECT 60
+#define DEFAULT_BLOB_CACHE ((uint64_t)2 << 30)
 
 const cyaml_schema_field_t config_device_fields[] = {
     TEXT_FIELD("name", 0, struct config_device, name),
@@ -21,6 +22,7 @@ const cyaml_schema_field_t config_device_fields[] = {
     CYAML_FIELD_INT("runners", CYAML_FLAG_OPTIONAL, struct config_device, runners),
     CYAML_FIELD_INT("count", CYAML_FLAG_OPTIONAL, struct config_device, count),
     CYAML_FIELD_INT("start-timeout", CYAML_FLAG_OPTIONAL, struct config_device, start_timeout),
+    TEXT_FIELD("blob-cache", CYAML_FLAG_OPTIONAL, struct config_device, blob_cache_text),
     CYAML_FIELD_INT("reconnect", CYAML_FLAG_OPTIONAL, struct config_device, reconnect),
     CYAML_FIELD_END,
 };
@@ -41,6 +43,12 @@ bool config_name_ok(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
+static bool cache_size(const char *text, uint64_t *out, struct err *e)
+{
+	*out = 0;
+	return !strcmp(text, "0") || config_bytes_parse(text, out, e);
+}
+
 static bool check_one(struct arena *a, const struct config_device *d, const char *at, const char **key, struct err *e)
 {
 	*key = arena_printf(a, "%s.name", at);
@@ -57,6 +65,9 @@ static bool check_one(struct arena *a, const struct config_device *d, const char
 	*key = arena_printf(a, "%s.denormals", at);
 	if (d->denormals && strcmp(d->denormals, "keep") != 0 && strcmp(d->denormals, "flush") != 0)
 		return err_set(e, ERR_USAGE, "'%s' must be 'keep' or 'flush', not '%s'", *key, d->denormals);
+	*key = arena_printf(a, "%s.blob-cache", at);
+	if (d->blob_cache_text && !cache_size(d->blob_cache_text, &(uint64_t){0}, e))
+		return false;
 	*key = arena_printf(a, "%s.count", at);
 	if (d->count && d->runners)
 		return err_set(e, ERR_USAGE, "'count' and 'runners' are the same: give one of them");
@@ -93,6 +104,9 @@ void config_device_fill(struct arena *a, const struct yaml_file *f, struct confi
 			d[i].backend = arena_strdup(a, "cpu");
 		if (!yaml_given(f, arena_printf(a, "device-definitions[%zu].reconnect", i + 1)))
 			d[i].reconnect = DEFAULT_RECONNECT;
+		d[i].blob_cache = d[i].worker ? DEFAULT_BLOB_CACHE : 0;
+		if (d[i].blob_cache_text)
+			cache_size(d[i].blob_cache_text, &d[i].blob_cache, NULL); /* checked later */
 		/* an empty list is a wish too */
 		if (!d[i].cflags && yaml_given(f, arena_printf(a, "device-definitions[%zu].cflags", i + 1)))
 			d[i].cflags = ARENA_ARRAY(a, char *, 1);

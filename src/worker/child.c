@@ -15,7 +15,6 @@
 #include "base/map.h"
 #include "device/device.h"
 
-#define MAX_BLOB ((uint64_t)1 << 38)
 #define BIG_ENDIAN_HOST (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 /* ---- the wire ---------------------------------------------------------------------------------------------- */
@@ -64,8 +63,7 @@ bool worker_data(struct worker *w, const void *p, size_t n, struct err *e)
 	return true;
 }
 
-/* False with no error set: the pool closed the wire between two frames. */
-static bool read_all(struct worker *w, void *p, size_t n, bool may_end, struct err *e)
+bool worker_read(struct worker *w, void *p, size_t n, bool may_end, struct err *e)
 {
 	uint8_t *at = p;
 	size_t got = 0;
@@ -91,86 +89,14 @@ static bool read_message(struct worker *w, enum wire_type *type, void **message,
 	struct wire_head h;
 	bool ok;
 
-	if (!read_all(w, raw, sizeof raw, true, e) || !wire_head_parse(raw, &h, e))
+	if (!worker_read(w, raw, sizeof raw, true, e) || !wire_head_parse(raw, &h, e))
 		return false;
 	if (!(p = malloc(h.len ? h.len : 1)))
 		return err_set(e, ERR_IO, "out of memory");
 	*type = h.type;
-	ok = read_all(w, p, h.len, false, e) && wire_unpack(h.type, p, h.len, message, e);
+	ok = worker_read(w, p, h.len, false, e) && wire_unpack(h.type, p, h.len, message, e);
 	free(p);
 	return ok;
-}
-
-/* ---- blobs ------------------------------------------------------------------------------------------------- */
-
-struct blob *worker_blob(struct worker *w, struct hash h)
-{
-	return map_get_hash(w->blob, h);
-}
-
-static void blob_free(struct worker *w, struct blob *b)
-{
-	map_del_hash(w->blob, b->hash);
-	chunk_release(&w->mem, b->chunk);
-	free(b);
-}
-
-static bool take_data(struct worker *w, uint8_t *to, size_t n, struct err *e)
-{
-	uint8_t raw[WIRE_HEAD];
-	struct wire_head h;
-
-	for (size_t at = 0; at < n; at += h.len) {
-		if (!read_all(w, raw, sizeof raw, false, e) || !wire_head_parse(raw, &h, e))
-			return false;
-		if (h.type != WIRE_DATA || !h.len || h.len > n - at)
-			return err_set(e, ERR_PARSE, "a blob's data were expected");
-		if (!read_all(w, to + at, h.len, false, e))
-			return false;
-	}
-	return true;
-}
-
-static bool take_blob(struct worker *w, const Wire__Blob *m, struct err *e)
-{
-	struct blob *b, *old;
-
-	if (m->size > MAX_BLOB)
-		return err_set(e, ERR_PARSE, "a blob of %llu bytes is too large", (unsigned long long)m->size);
-	if (!(b = calloc(1, sizeof *b)) || !(b->data = mem_alloc(&w->mem, m->size, &b->chunk))) {
-		free(b);
-		return err_set(e, ERR_IO, "no memory for a tensor of %llu bytes", (unsigned long long)m->size);
-	}
-	b->size = m->size;
-	b->hash = wire_hash_get(m->hash);
-	if ((old = worker_blob(w, b->hash))) /* sent again: the same by its hash, which is checked below */
-		blob_free(w, old);
-	map_put_hash(w->blob, b->hash, b);
-	if (!take_data(w, b->data, b->size, e))
-		return false;
-	if (!hash_eq(hash_bytes(b->data, b->size), b->hash))
-		return err_set(e, ERR_PARSE, "a blob does not have the hash it was sent with");
-	return true;
-}
-
-static void drop_blobs(struct worker *w, const Wire__Drop *m)
-{
-	for (size_t i = 0; i < m->n_hash; i++) {
-		struct blob *b = worker_blob(w, wire_hash_get(m->hash[i]));
-
-		if (b)
-			blob_free(w, b);
-	}
-}
-
-static void free_blobs(struct worker *w)
-{
-	void *b;
-
-	for (size_t it = 0; map_next(w->blob, &it, NULL, &b);) {
-		chunk_release(&w->mem, ((struct blob *)b)->chunk);
-		free(b);
-	}
 }
 
 /* ---- building ---------------------------------------------------------------------------------------------- */
@@ -281,6 +207,7 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 		r.identity = (char *)c->identity;
 		r.lanes = (uint32_t)c->lanes;
 		r.threads = (uint32_t)c->threads;
+		r.keeps_blobs = blobs_open_cache(w, m->blob_cache);
 		r.isolates = c->isolates;
 		r.cls = c->cls;
 		r.max_group = c->max_group;
@@ -309,8 +236,9 @@ static bool not_understood(struct worker *w, const struct err *why)
 static bool obey(struct worker *w, enum wire_type type, const void *m, struct err *e)
 {
 	switch (type) {
-	case WIRE_BLOB: return take_blob(w, m, e);
-	case WIRE_DROP: drop_blobs(w, m); return true;
+	case WIRE_HAVE: return blobs_answer(w, m, e);
+	case WIRE_BLOB: return blobs_take(w, m, e);
+	case WIRE_DROP: blobs_drop(w, m); return true;
 	case WIRE_BUILD: return build(w, m, e);
 	case WIRE_RUN: return run_job(w, m, e);
 	case WIRE_FORGET:
@@ -369,7 +297,7 @@ int worker_main(int argc, char **argv)
 	base_close(&w);
 	if (w.device)
 		gpu_forget(&w);
-	free_blobs(&w);
+	blobs_close(&w);
 	slots_close(&w.slots);
 	if (w.device)
 		w.ops->close(w.device);

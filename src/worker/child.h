@@ -144,6 +144,13 @@ struct blob {
 	struct chunk *chunk;
 };
 
+/* Blobs on disk. */
+struct blob_cache {
+	char *dir; /* NULL: none */
+	uint64_t limit;
+	uint64_t total, added; /* bytes: there when last looked at and since; written since by this worker */
+};
+
 /* The tensors that the original made of one image (or of no image: those made of constants only). */
 struct known {
 	struct hash id; /* of the inputs */
@@ -180,6 +187,7 @@ struct worker {
 	struct slots slots;
 	struct arena *arena;
 	struct map *blob;
+	struct blob_cache cache;
 	struct base *base;
 	uint64_t clock;
 	struct gpu *gpu;       /* what lies on a device with a memory of its own */
@@ -229,7 +237,17 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat);
 void exec_close(struct exec *x);
 
+/* False with no error set: the pool closed the wire in front of the first byte. */
+bool worker_read(struct worker *w, void *p, size_t n, bool may_end, struct err *e);
+
+/* child_blobs.c */
 struct blob *worker_blob(struct worker *w, struct hash h);
+bool blobs_open_cache(struct worker *w, uint64_t limit); /* bytes on disk, 0: none; false: nothing is kept */
+bool blobs_take(struct worker *w, const Wire__Blob *m, struct err *e);
+bool blobs_answer(struct worker *w, const Wire__Have *m, struct err *e);
+void blobs_drop(struct worker *w, const Wire__Drop *m);
+void blobs_close(struct worker *w);
+
 bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e);
 bool worker_write(struct worker *w, const void *p, size_t n, struct err *e);
 bool worker_data(struct worker *w, const void *p, size_t n, struct err *e);

@@ -391,7 +391,7 @@ static void pump(struct pool *p, double timeout)
 
 			if (q->state == PEER_DOWN)
 				continue;
-			if (q->nout) {
+			if (peer_waits_to_write(q)) {
 				who[n] = q;
 				f[n++] = (struct pollfd){.fd = q->to, .events = POLLOUT};
 			}

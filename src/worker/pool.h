@@ -61,6 +61,7 @@ struct job {
 	bool announced;     /* by a worker that runs mutants in its own process: this is what it was at last */
 	enum pool_stage at;
 	uint32_t at_launch; /* index + 1; 0: none */
+	uint64_t written;    /* peer.queued when all of it was in the queue: before that is written nobody can have answered */
 	struct arena *arena; /* NULL until it is given to a runner or ends */
 	struct prog *prog;
 	uint8_t *program, *base_program;
@@ -82,6 +83,18 @@ struct out_item {
 	uint8_t *own; /* freed when written; NULL: p belongs to a pending job */
 	const uint8_t *p;
 	size_t n;
+	uint64_t ask; /* the question whose answer decides whether it is sent; 0: none is open */
+	size_t blob;  /* which one of that question */
+};
+
+/* A question about blobs: which of them the worker has from an earlier life. */
+struct question {
+	struct blob_name {
+		struct hash hash;
+		uint64_t size;
+	} *blob;
+	size_t n, cap;
+	size_t place; /* in the queue: where the question goes once all its blobs are known */
 };
 
 struct sent {
@@ -103,6 +116,10 @@ struct peer {
 	int to, from, err; /* -1 when closed */
 	struct out_item *out;
 	size_t nout, capout, outoff;
+	uint64_t queued; /* items ever; those not in out any more are written */
+	bool keeps_blobs;                     /* has a cache of them: asked before large ones are sent */
+	struct question question[PEER_DEPTH]; /* by number */
+	uint64_t asked, answered;             /* numbers of the last ones; asked may be one more while a job is put together */
 	uint8_t *in;
 	size_t nin, capin;
 	bool magic;           /* seen */
@@ -159,13 +176,20 @@ bool peer_start(struct peer *p, struct err *e);
 void peer_stop(struct peer *p); /* kills, reaps, forgets; jobs and kernels stay listed */
 void peer_polled(struct peer *p, short to, short from, short err);
 bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e);
-void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq); /* once per life */
-void peer_trim(struct peer *p, uint64_t oldest); /* drops blobs that no job since `oldest` named */
+void peer_enqueue(struct peer *p, const struct out_item *item);
+bool peer_waits_to_write(const struct peer *p);
 bool peer_hello(struct peer *p, struct err *e);
 /* What a worker printed that was not for the pool. Appends. */
 void peer_said(struct peer *p, struct str *out);
 /* What is known about a worker that died: how it ended, what it printed. Appends. */
 void peer_obituary(struct peer *p, int status, struct str *out);
+
+/* pool_blobs.c: what a runner has, is sent and is asked about. A job's blobs lie between two messages: questions go in front. */
+void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq); /* once per life */
+void peer_ask(struct peer *p); /* all blobs of a job have been named */
+bool peer_held(struct peer *p, const Wire__Held *m, struct err *e);
+void peer_trim(struct peer *p, uint64_t oldest); /* drops blobs that no job since `oldest` named */
+void peer_forget_questions(struct peer *p);
 
 /* pool_talk.c: a message came; false: the worker talks nonsense */
 bool peer_message(struct peer *p, enum wire_type type, const uint8_t *bytes, size_t n, struct err *e);

@@ -401,7 +401,11 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 			in->baseline = base_in == j->j.input ? in->tensor : send_tensors(j, p, &base_in[i]);
 		}
 	}
-	return peer_send(p, WIRE_RUN, &m, e);
+	peer_ask(p);
+	if (!peer_send(p, WIRE_RUN, &m, e))
+		return false;
+	j->written = p->queued;
+	return true;
 }
 
 double job_patience(const struct job *j)

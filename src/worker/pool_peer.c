@@ -154,8 +154,9 @@ static void forget_bytes(struct peer *p)
 	p->arena = NULL;
 	p->sent = NULL;
 	p->nout = p->capout = p->outoff = p->nin = p->capin = p->ntail = p->nseg = p->segat = p->segoff = 0;
-	p->nsent = 0;
-	p->magic = false;
+	p->nsent = p->queued = 0;
+	peer_forget_questions(p);
+	p->magic = p->keeps_blobs = false;
 	p->deadline = 0;
 }
 
@@ -177,13 +178,14 @@ void peer_stop(struct peer *p)
 
 /* ---- out --------------------------------------------------------------------------------------------------- */
 
-static void enqueue(struct peer *p, uint8_t *own, const uint8_t *data, size_t n)
+void peer_enqueue(struct peer *p, const struct out_item *item)
 {
 	if (p->nout == p->capout) {
 		p->capout = p->capout ? p->capout * 2 : 64;
 		p->out = must(realloc(p->out, p->capout * sizeof *p->out));
 	}
-	p->out[p->nout++] = (struct out_item){.own = own, .p = data, .n = n};
+	p->out[p->nout++] = *item;
+	p->queued++;
 }
 
 bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e)
@@ -193,85 +195,25 @@ bool peer_send(struct peer *p, enum wire_type type, const void *message, struct 
 
 	if (!wire_pack(type, message, &b, &n, e))
 		return false;
-	enqueue(p, b, b, n);
+	peer_enqueue(p, &(struct out_item){.own = b, .p = b, .n = n});
 	return true;
 }
 
-void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq)
+/* What a question is open about waits, and all behind it. */
+bool peer_waits_to_write(const struct peer *p)
 {
-	struct sent *s = map_get_hash(p->sent, h);
-	Wire__Blob m = WIRE__BLOB__INIT;
-	struct wire_hash wh;
-
-	if (s) {
-		s->used = s->used > seq ? s->used : seq;
-		return;
-	}
-	s = must(malloc(sizeof *s));
-	*s = (struct sent){.hash = h, .size = n, .used = seq};
-	map_put_hash(p->sent, h, arena_memdup(p->arena, s, sizeof *s));
-	free(s);
-	p->nsent += n;
-	m.hash = wire_hash_put(&wh, h);
-	m.size = n;
-	peer_send(p, WIRE_BLOB, &m, NULL);
-	for (size_t at = 0; at < n;) {
-		uint32_t len = n - at < WIRE_MAX_DATA ? (uint32_t)(n - at) : WIRE_MAX_DATA;
-		uint8_t *head = must(malloc(WIRE_HEAD));
-
-		wire_head_put(head, WIRE_DATA, len);
-		enqueue(p, head, head, WIRE_HEAD);
-		enqueue(p, NULL, (const uint8_t *)data + at, len);
-		at += len;
-	}
-}
-
-static int longer_unused(const void *a, const void *b)
-{
-	const struct sent *x = *(struct sent *const *)a, *y = *(struct sent *const *)b;
-
-	return (x->used > y->used) - (x->used < y->used);
-}
-
-void peer_trim(struct peer *p, uint64_t oldest)
-{
-	size_t n = 0, count = map_count(p->sent);
-	Wire__Drop m = WIRE__DROP__INIT;
-	struct wire_hash *wh;
-	struct sent **all;
-	void *v;
-
-	if (p->nsent <= PEER_BLOBS)
-		return;
-	all = must(calloc(count, sizeof *all));
-	wh = must(calloc(count, sizeof *wh));
-	m.hash = must(calloc(count, sizeof *m.hash));
-	for (size_t it = 0; map_next(p->sent, &it, NULL, &v);)
-		if (((struct sent *)v)->used < oldest)
-			all[n++] = v;
-	qsort(all, n, sizeof *all, longer_unused);
-	for (size_t i = 0; i < n && p->nsent > PEER_BLOBS / 2; i++) {
-		p->nsent -= all[i]->size;
-		m.hash[m.n_hash] = wire_hash_put(&wh[m.n_hash], all[i]->hash);
-		m.n_hash++;
-		map_del_hash(p->sent, all[i]->hash);
-	}
-	if (m.n_hash)
-		peer_send(p, WIRE_DROP, &m, NULL);
-	free(m.hash);
-	free(wh);
-	free(all);
+	return p->nout && !p->out[0].ask;
 }
 
 static bool flush(struct peer *p)
 {
-	while (p->nout) {
+	while (peer_waits_to_write(p)) {
 		struct iovec v[MAX_IOV];
 		int n = 0;
 		ssize_t k;
 		size_t done = 0;
 
-		for (; n < MAX_IOV && (size_t)n < p->nout; n++)
+		for (; n < MAX_IOV && (size_t)n < p->nout && !p->out[n].ask; n++)
 			v[n] = (struct iovec){(void *)(p->out[n].p + (n ? 0 : p->outoff)), p->out[n].n - (n ? 0 : p->outoff)};
 		k = writev(p->to, v, n);
 		if (k < 0)
@@ -308,6 +250,7 @@ bool peer_hello(struct peer *p, struct err *e)
 	m.runners = (uint32_t)p->dev->nrunners;
 	m.apart = p->dev->apart;
 	m.flush_denormals = d->flush_denormals;
+	m.blob_cache = p->builder ? 0 : d->blob_cache;
 	return peer_send(p, WIRE_HELLO, &m, e);
 }
 

@@ -86,6 +86,7 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 	if (!take_caps(p, m, e))
 		return false;
 	p->state = PEER_READY;
+	p->keeps_blobs = m->keeps_blobs && !p->builder;
 	if (p->bad_starts && d->custom)
 		log_info("device '%s': connected again", d->d.name);
 	p->bad_starts = 0;
@@ -158,7 +159,9 @@ static void end_built(struct peer *p, const Wire__Built *m)
 
 static struct job *running(struct peer *p, uint64_t id)
 {
-	return p->njobs && p->job[0]->seq == id ? p->job[0] : NULL;
+	struct job *j = p->njobs && p->job[0]->seq == id ? p->job[0] : NULL;
+
+	return j && p->queued - p->nout >= j->written ? j : NULL;
 }
 
 static bool tensor_of(struct job *j, const Wire__Tensor *m, uint32_t buffer, struct pool_tensor *out, struct peer *p, struct err *e)
@@ -283,6 +286,7 @@ static bool begin(struct peer *p, enum wire_type type, const void *m, struct err
 	case WIRE_IMAGE: return on_image(p, m, e);
 	case WIRE_DONE: return on_done(p, m, e);
 	case WIRE_STAGE: return on_stage(p, m, e);
+	case WIRE_HELD: return peer_held(p, m, e);
 	case WIRE_PULSE: return true;
 	default: return err_set(e, ERR_PARSE, "a message that only pools send");
 	}

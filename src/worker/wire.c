@@ -120,6 +120,9 @@ static bool check(enum wire_type type, const void *message)
 	}
 	case WIRE_HELLO:
 		return ((const Wire__Hello *)message)->threads <= 65536 && ((const Wire__Hello *)message)->runners <= 65536;
+	case WIRE_HAVE:
+		return hashes_ok(((const Wire__Have *)message)->hash, ((const Wire__Have *)message)->n_hash) &&
+		       ((const Wire__Have *)message)->n_hash == ((const Wire__Have *)message)->n_size;
 	case WIRE_BLOB: return hash_ok(((const Wire__Blob *)message)->hash);
 	case WIRE_DROP: return hashes_ok(((const Wire__Drop *)message)->hash, ((const Wire__Drop *)message)->n_hash);
 	case WIRE_BUILT: return check_built(message);

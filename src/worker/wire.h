@@ -19,13 +19,14 @@ struct err;
 
 #define WIRE_MAGIC "\x93mutaNN\n" /* 8 bytes */
 #define WIRE_MAGIC_SIZE 8
-#define WIRE_VERSION 1
+#define WIRE_VERSION 2
 #define WIRE_HEAD 8
 #define WIRE_MAX_DATA (1u << 20)
 #define WIRE_MAX_MESSAGE (32u << 20)
 #define WIRE_MAX_ARTEFACT (256u << 20)
 #define WIRE_MAX_GROUPS ((uint64_t)1 << 32)
 #define WIRE_MAX_GROUP 4096
+#define WIRE_ASK_SIZE ((uint64_t)32 << 10) /* a smaller blob is sent sooner than asked about */
 #define WIRE_EXIT_HUNG 70 /* status of a worker that ended itself because a launch did not end */
 
 /* TYPE(id, message): who sends it is checked by the receiver's switch */
@@ -41,7 +42,9 @@ struct err;
 	X(DONE, done)                                                                                                              \
 	X(STAGE, stage)                                                                                                            \
 	X(PULSE, pulse)                                                                                                            \
-	X(FORGET, forget)
+	X(FORGET, forget)                                                                                                          \
+	X(HAVE, have)                                                                                                              \
+	X(HELD, held)
 
 enum wire_type {
 	WIRE_DATA,

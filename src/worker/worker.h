@@ -47,6 +47,7 @@ struct pool_device {
 	double start_timeout_s;           /* until a worker's first message; 0: 10, with a command of the user's 60 */
 	double reconnect_s;               /* a command of the user's that worked before is tried again for so long; 0: 60, negative: not */
 	const char *cache_dir;            /* compiled kernels; NULL: the user's cache */
+	uint64_t blob_cache;              /* bytes of weights, inputs ... that the worker's machine may keep on disk for its next life; 0: none */
 	uint64_t memory_limit;            /* bytes a child may allocate beyond its buffers; 0: 1 GiB */
 };
 
@@ -151,6 +152,7 @@ void pool_forget(struct pool *p);
 struct pool_stats {
 	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, workers_started, workers_lost;
 	double build_s, run_s; /* summed over workers */
+	uint64_t blobs_sent, blobs_held, blob_bytes_sent, blob_bytes_held; /* of those a device with a blob cache was asked about */
 };
 struct pool_stats pool_stats(const struct pool *p);
 

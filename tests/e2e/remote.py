@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -227,6 +228,45 @@ def lost_for_good(tmp):
     err = run("run", path).stderr
     assert "were done before" in err
     same(table(store), want)
+
+
+def blobs(text):
+    """sent and found there, of large ones"""
+    found = re.search(r"blob cache: (\d+) \([\d.]+ MB\) sent, (\d+) \(", text)
+    return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+@test
+def blobs_are_sent_once(tmp):
+    """a second campaign finds weights and pictures in the device's cache; a damaged one is sent again; 0 keeps none"""
+    there = tmp / "there/mutatenn/blobs"
+    sent, found = blobs(run("run", campaign(tmp, remote(tmp), "first")[0]).stderr)
+    assert sent >= 4 and not found, (sent, found)
+    files = sorted(there.iterdir())
+    assert len(files) == sent and all(len(f.name) == 32 and f.stat().st_size >= 32768 for f in files), files
+    path, store = campaign(tmp, remote(tmp), "second")
+    assert blobs(run("run", path).stderr) == (0, sent)
+    same(table(store), local(tmp))
+    damaged = bytearray(files[0].read_bytes())
+    damaged[1000] ^= 1
+    files[0].write_bytes(damaged)
+    files[1].write_bytes(files[1].read_bytes()[:-1])
+    files[2].unlink()
+    os.mkfifo(files[2])
+    path, store = campaign(tmp, remote(tmp), "damaged")
+    assert blobs(run("run", path).stderr) == (3, sent - 3)
+    same(table(store), local(tmp))
+    path, store = campaign(tmp, remote(tmp), "none", **{"blob-cache": "0"})
+    assert blobs(run("run", path).stderr) == (0, 0)
+
+
+@test
+def blob_cache_is_bounded(tmp):
+    """the cache keeps within blob-cache: the longest unused go"""
+    there = tmp / "there/mutatenn/blobs"
+    for count in 1, 3:
+        run("run", campaign(tmp, remote(tmp), f"bounded{count}", count=count, **{"blob-cache": "128K"})[0])
+        assert 0 < sum(f.stat().st_size for f in there.iterdir()) <= 128 << 10, list(there.iterdir())
 
 
 @test

@@ -1,9 +1,11 @@
 /* fuzz_wire.c: bytes as what comes over the wire: to a pool, to a worker, and as a program
  *
  * The first byte chooses: 'p' a program, 'w' frames that a worker reads, 'b' and 'r' all that a builder or a runner says to a pool
- * which waits for the kernel or the job made below.
+ * which waits for the kernel or the job made below; 'c' the same of a runner that is asked about blobs first, in two parts, the
+ * first of four times as many bytes as the second byte says.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +20,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* y = f(x), z = g(y), four elements each; the seeds of the corpus were made for it */
+/* y = f(x), z = g(y), of four elements; the seeds of the corpus were made for it */
+#define LARGE 16384 /* large enough to be asked about */
 static struct bundle_buffer buffers[] = {
-    {.name = "x", .role = BUF_INPUT, .dtype = DT_F32, .nd = 1, .dim = {4}},
+    {.name = "x", .role = BUF_INPUT, .dtype = DT_F32, .nd = 1, .dim = {LARGE}},
     {.name = "y", .role = BUF_TEMP, .dtype = DT_F32, .nd = 1, .dim = {4}},
     {.name = "z", .role = BUF_OUTPUT, .dtype = DT_F32, .nd = 1, .dim = {4}},
 };
@@ -40,8 +43,8 @@ static struct bundle bundle = {.buffer = buffers,
 			       .noutputs = 1,
 			       .input = input,
 			       .output = output};
-static float x[4];
-static struct tensor tensor = {.dtype = DT_F32, .nd = 1, .dim = {4}, .data = x};
+static float x[LARGE];
+static struct tensor tensor = {.dtype = DT_F32, .nd = 1, .dim = {LARGE}, .data = x};
 static const struct tensor *tensors[] = {&tensor};
 static const struct pool_input inputs[] = {{"a", tensors, 1}, {"b", tensors, 1}};
 
@@ -101,20 +104,13 @@ static void make_job(struct pool *p, bool runner)
 	d->peer[0].job[d->peer[0].njobs++] = j;
 }
 
-static void to_pool(const uint8_t *data, size_t size, bool runner)
+static void end_pool(struct pool *p)
 {
-	struct pool *p = make_pool();
-	struct peer *q = &p->dev[0].peer[!runner];
 	struct arena *a = arena_new(NULL);
 	struct pool_result r;
 	struct err e = {0};
 	bool got = false;
 
-	make_job(p, runner);
-	q->from = memfd_create("fuzz-wire", 0);
-	assert(q->from >= 0 && write(q->from, data, size) == (ssize_t)size && !lseek(q->from, 0, SEEK_SET));
-	while (q->state != PEER_DOWN) /* the end of the file is the worker's death */
-		peer_polled(q, 0, POLLIN, 0);
 	if (p->ended.first) {
 		assert(pool_wait(p, a, 0, &got, &r, &e) && got && r.text);
 		for (size_t i = 0; r.status == POOL_DONE && i < r.nimages; i++)
@@ -123,6 +119,49 @@ static void to_pool(const uint8_t *data, size_t size, bool runner)
 	err_free(&e);
 	pool_close(p);
 	arena_free(a);
+}
+
+static void to_pool(const uint8_t *data, size_t size, bool runner)
+{
+	struct pool *p = make_pool();
+	struct peer *q = &p->dev[0].peer[!runner];
+
+	make_job(p, runner);
+	q->from = memfd_create("fuzz-wire", 0);
+	assert(q->from >= 0 && write(q->from, data, size) == (ssize_t)size && !lseek(q->from, 0, SEEK_SET));
+	while (q->state != PEER_DOWN) /* the end of the file is the worker's death */
+		peer_polled(q, 0, POLLIN, 0);
+	end_pool(p);
+}
+
+static void to_asking_pool(const uint8_t *data, size_t size)
+{
+	struct pool *p = make_pool();
+	struct peer *q = &p->dev[0].peer[0];
+	size_t first = size ? (size_t)data[0] * 4 : 0;
+	int fd[2];
+
+	data += size != 0;
+	size -= size != 0;
+	first = first < size ? first : size;
+	assert(!pipe2(fd, O_NONBLOCK) && fcntl(fd[1], F_SETPIPE_SZ, 1 << 20) >= 1 << 20);
+	make_job(p, true);
+	q->keeps_blobs = true;
+	assert(job_send(q->job[0], q, NULL) && q->asked == 1 && q->nout > 1);
+	q->from = fd[0];
+	q->to = open("/dev/null", O_WRONLY);
+	for (int part = 0; part < 2 && q->state != PEER_DOWN; part++) {
+		const uint8_t *from = part ? data + first : data;
+		size_t n = part ? size - first : first;
+
+		assert(write(fd[1], from, n) == (ssize_t)n);
+		peer_polled(q, peer_waits_to_write(q) ? POLLOUT : 0, POLLIN, 0);
+		assert(q->state == PEER_DOWN || q->answered || peer_waits_to_write(q) || q->out[0].ask == 1);
+	}
+	close(fd[1]);
+	while (q->state != PEER_DOWN)
+		peer_polled(q, peer_waits_to_write(q) ? POLLOUT : 0, POLLIN, 0);
+	end_pool(p);
 }
 
 static void to_worker(const uint8_t *data, size_t size)
@@ -167,6 +206,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'w': to_worker(data + 1, size - 1); break;
 	case 'b': to_pool(data + 1, size - 1, false); break;
 	case 'r': to_pool(data + 1, size - 1, true); break;
+	case 'c':
+		if (size < 1 << 20)
+			to_asking_pool(data + 1, size - 1);
+		break;
 	}
 	return 0;
 }
