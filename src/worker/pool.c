@@ -191,10 +191,11 @@ void pool_dev_failed(struct dev *d, const char *text)
 /* ---- giving out work --------------------------------------------------------------------------------------- */
 
 /* One connection at a time finds out whether there is one again. */
-static bool connection_down(const struct dev *d)
+static bool connection_down(const struct dev *d, bool builder)
 {
 	for (int i = 0; d->custom && i < d->npeers; i++)
-		if (d->peer[i].state == PEER_DOWN && d->peer[i].bad_starts && d->peer[i].retry_at > pool_now())
+		if (d->peer[i].state == PEER_DOWN && d->peer[i].bad_starts && d->peer[i].retry_at > pool_now() &&
+		    (!d->apart || d->peer[i].builder == builder))
 			return true;
 	return false;
 }
@@ -208,7 +209,7 @@ static double start_limit(const struct dev *d)
 static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 {
 	struct peer *down = NULL, *half = NULL;
-	bool starting = connection_down(d);
+	bool starting = connection_down(d, first >= d->nrunners);
 
 	for (int i = first; i < first + n; i++) {
 		struct peer *p = &d->peer[i];

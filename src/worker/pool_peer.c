@@ -359,20 +359,20 @@ void peer_said(struct peer *p, struct str *out)
 static const char *worker_word(const struct peer *p)
 {
 	size_t n;
-	const char *const *argv = command(p, &n);
+	const char *const *words = command(p, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (strstr(argv[i], "mutatenn-worker"))
-			return argv[i];
-	return argv[n - 1];
+		if (strstr(words[i], "mutatenn-worker"))
+			return words[i];
+	return words[n - 1];
 }
 
 static bool is_ssh(const struct peer *p)
 {
 	size_t n;
-	const char *first = command(p, &n)[0], *slash = strrchr(first, '/');
+	const char *program = command(p, &n)[0], *slash = strrchr(program, '/');
 
-	return !strcmp(slash ? slash + 1 : first, "ssh");
+	return !strcmp(slash ? slash + 1 : program, "ssh");
 }
 
 static void ended_early(const struct peer *p, int status, struct str *out)

@@ -270,6 +270,33 @@ def blob_cache_is_bounded(tmp):
 
 
 @test
+def lost_while_the_original_runs(tmp):
+    """a server that goes away before the first mutant: the other device's campaign is run"""
+    path, store = campaign(tmp, remote(tmp), devices=("host-gcc", "board"), reconnect=1)
+    p = start(path)
+    wait_for(p, lambda: list(tmp.glob("there/mutatenn/kernels*/*.so")))
+    SERVER.stop()
+    try:
+        err = p.communicate(timeout=120)[1]
+    finally:
+        SERVER.start()
+    assert p.returncode == 1 and "device 'board' was lost" in err and "device 'board' is set aside" in err, (p.returncode, err)
+    same(table(store, "host-gcc"), local(tmp))
+    assert not results(store, "name = 'board'")
+    run("run", path)
+    same(table(store), local(tmp))
+
+
+@test
+def compiled_here(tmp):
+    """kernels compiled on this machine and run on the other one"""
+    path, store = campaign(tmp, remote(tmp), builder=["mutatenn-worker"])
+    run("run", path)
+    assert not list(tmp.glob("there/mutatenn/kernels*/*.so"))
+    same(table(store), local(tmp))
+
+
+@test
 def three_connections(tmp):
     """count: 3 connections decide what one does"""
     path, store = campaign(tmp, remote(tmp), count=3)
