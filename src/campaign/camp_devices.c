@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "campaign/campaign.h"
 
-const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl", "opencl", NULL};
+const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl", "opencl", "cuda", NULL};
 
 static void from_config(const struct config_device *d, struct pool_device *out)
 {
@@ -97,6 +97,8 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 	} else if (!strcmp(name, "opencl")) {
 		out->backend = "opencl";
 		out->select = "!Portable Computing Language";
+	} else if (!strcmp(name, "cuda")) {
+		out->backend = "cuda";
 	} else {
 		for (size_t i = 0; camp_builtin_devices[i]; i++)
 			str_addf(&known, "%s'%s'", i ? ", " : "", camp_builtin_devices[i]);

@@ -8,6 +8,7 @@ const struct device_ops *const device_backends[] = {
 #ifdef HAVE_OPENCL
     &device_opencl,
 #endif
+    &device_cuda, /* needs nothing to build */
     NULL,
 };
 
