@@ -204,6 +204,7 @@ static bool prepare_slot(struct exec *x, uint32_t b, struct err *e)
 {
 	const struct device_ops *ops = x->w->ops;
 	size_t bytes = x->prog->buffer[b].bytes, pad = pad_bytes(x->prog->buffer[b].dtype);
+	const uint8_t *back = x->w->slots.slot[b].view + x->w->slots.slot[b].front + bytes;
 	struct device_memory **m = &x->gpu->slot[b];
 
 	if (!*m) {
@@ -212,7 +213,9 @@ static bool prepare_slot(struct exec *x, uint32_t b, struct err *e)
 		if (!write_pads(x, b, e))
 			return false;
 	}
-	return ops->memory_fill(x->w->device, *m, 0, (bytes + 3) / 4 * 4, UINT32_MAX, e);
+	if (!ops->memory_fill(x->w->device, *m, 0, (bytes + 3) / 4 * 4, UINT32_MAX, e))
+		return false;
+	return !(bytes % 4) || ops->memory_write(x->w->device, *m, (int64_t)bytes, back, 4 - bytes % 4, e); /* the fill reached into the pad */
 }
 
 /* Data and pads into the worker's view. */
