@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alone.h"
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -30,14 +31,6 @@ struct options {
 
 enum verdict { AGREE, OUTSIDE, UNDEFINED, WRONG, VERDICTS };
 
-static size_t bytes_of(const struct comp_buffer *b)
-{
-	struct tensor t = {.dtype = b->dtype, .nd = b->nd};
-
-	memcpy(t.dim, b->dim, sizeof t.dim);
-	return tensor_bytes(&t);
-}
-
 /* Contents of every buffer after the original. */
 static void **original(struct arena *a, const struct comp_program *p, const struct tensor *input)
 {
@@ -45,7 +38,7 @@ static void **original(struct arena *a, const struct comp_program *p, const stru
 
 	for (uint32_t i = 0; i < p->nbuffers; i++)
 		content[i] =
-		    p->buffer[i].role == BUF_CONST ? (void *)p->buffer[i].data : arena_zalloc(a, bytes_of(&p->buffer[i]) + 64);
+		    p->buffer[i].role == BUF_CONST ? (void *)p->buffer[i].data : arena_zalloc(a, alone_bytes(&p->buffer[i]) + 64);
 	memcpy(content[p->input[0]], input->data, tensor_bytes(input));
 	for (uint32_t k = 0; k < p->nkernels; k++) {
 		struct lir_interp_result r;
@@ -62,39 +55,6 @@ static void **original(struct arena *a, const struct comp_program *p, const stru
 	return content;
 }
 
-/* The mutated kernel k alone: what it reads are inputs, what it writes are outputs. */
-static struct comp_program *alone(struct arena *a, const struct comp_program *p, uint32_t k, struct lir_func *f)
-{
-	struct comp_program *q = ARENA_NEW(a, struct comp_program);
-	const struct comp_kernel *from = &p->kernel[k];
-
-	*q = (struct comp_program){.arena = a,
-				   .graph = p->graph,
-				   .nkernels = 1,
-				   .nbuffers = f->nparams,
-				   .noutputs = f->nout,
-				   .ninputs = f->nparams - f->nout};
-	q->kernel = ARENA_NEW(a, struct comp_kernel);
-	*q->kernel = (struct comp_kernel){.func = f, .node = from->node, .arg = ARENA_ARRAY(a, uint32_t, f->nparams)};
-	q->buffer = ARENA_ARRAY(a, struct comp_buffer, f->nparams);
-	q->input = ARENA_ARRAY(a, uint32_t, f->nparams);
-	q->output = ARENA_ARRAY(a, uint32_t, f->nparams);
-	for (uint32_t i = 0; i < f->nparams; i++) {
-		bool out = i >= f->nparams - f->nout;
-
-		q->kernel->arg[i] = i;
-		q->buffer[i] = p->buffer[from->arg[i]];
-		q->buffer[i].role = out ? BUF_OUTPUT : BUF_INPUT;
-		q->buffer[i].data = NULL;
-		if (out)
-			q->output[i - q->ninputs] = i;
-		else
-			q->input[i] = i;
-	}
-	q->kernel_by_name = p->kernel_by_name;
-	return q;
-}
-
 static bool device_run(struct arena *a, const struct options *o, struct comp_program *q, void *const *arg,
 		       const struct tensor **out, struct err *e)
 {
@@ -108,8 +68,7 @@ static bool device_run(struct arena *a, const struct options *o, struct comp_pro
 	for (uint32_t i = 0; i < q->ninputs; i++) {
 		struct tensor *t = ARENA_NEW(a, struct tensor);
 
-		*t = (struct tensor){.dtype = q->buffer[i].dtype, .nd = q->buffer[i].nd, .data = arg[i]};
-		memcpy(t->dim, q->buffer[i].dim, sizeof t->dim);
+		*t = alone_tensor(&q->buffer[i], arg[i]);
 		in[i] = t;
 	}
 	if (!comp_bundle(a, q, "c", &bundle, e))
@@ -157,8 +116,8 @@ static enum verdict check(struct arena *a, const struct options *o, const struct
 	for (uint32_t i = 0; i < f->nparams; i++) {
 		arg[i] = content[p->kernel[k].arg[i]];
 		if (i >= q->ninputs) { /* as a device finds it: a NaN of every type */
-			arg[i] = arena_zalloc(a, bytes_of(&q->buffer[i]) + 64);
-			memset(arg[i], 0xff, bytes_of(&q->buffer[i]));
+			arg[i] = arena_zalloc(a, alone_bytes(&q->buffer[i]) + 64);
+			memset(arg[i], 0xff, alone_bytes(&q->buffer[i]));
 		}
 	}
 	if (!comp_interpret_kernel(q, 0, arg, &r, &e))
@@ -168,10 +127,8 @@ static enum verdict check(struct arena *a, const struct options *o, const struct
 	if (!device_run(a, o, q, arg, &got, &e))
 		return sprintf(why, "%.300s", err_text(&e)), err_free(&e), WRONG;
 	for (uint32_t i = 0; i < q->noutputs; i++) {
-		struct tensor want = {
-		    .dtype = q->buffer[q->output[i]].dtype, .nd = q->buffer[q->output[i]].nd, .data = arg[q->output[i]]};
+		struct tensor want = alone_tensor(&q->buffer[q->output[i]], arg[q->output[i]]);
 
-		memcpy(want.dim, q->buffer[q->output[i]].dim, sizeof want.dim);
 		if (!equal(&got[i], &want, why))
 			return WRONG;
 	}
@@ -185,7 +142,7 @@ static struct tensor *input_for(struct arena *a, const struct options *o, const 
 	uint64_t state = o->seed;
 
 	if (o->input) {
-		if (npy_read(a, o->input, &t, &e) && t->dtype == b->dtype && tensor_bytes(t) == bytes_of(b))
+		if (npy_read(a, o->input, &t, &e) && t->dtype == b->dtype && tensor_bytes(t) == alone_bytes(b))
 			return t;
 		printf("'%s': %s\n", o->input, err_text(&e));
 		exit(1);
