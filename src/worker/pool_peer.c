@@ -403,7 +403,7 @@ void peer_obituary(struct peer *p, int status, struct str *out)
 	peer_said(p, out);
 }
 
-/* The process of a closed wire ends at once or is ended. */
+/* The process of a closed wire ends at once or is ended; a connection's end brings the exit status a little later. */
 static int last_status(struct peer *p)
 {
 	int status = 0;
@@ -412,7 +412,7 @@ static int last_status(struct peer *p)
 
 	if (p->pid <= 0)
 		return 0;
-	for (int i = 0; i < 50 && !si.si_pid; i++) {
+	for (int i = 0; i < (p->dev->custom ? 500 : 50) && !si.si_pid; i++) {
 		if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG | WNOWAIT))
 			break;
 		if (!si.si_pid)

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -342,6 +343,16 @@ def other_version(tmp):
     fake.write_text("#!/bin/sh\nprintf '\\223mutaNN\\n\\2\\0\\0\\0\\2\\0\\0\\0\\10\\143'\ncat >/dev/null\n")
     fake.chmod(0o755)
     refused(tmp, remote(tmp, worker=fake), "speaks version 99 of the protocol", "install the same release on both sides")
+
+
+@test
+def other_version_of_the_other_side(tmp):
+    """a worker answers a greeting of another version, and one it cannot read, with its own version and in words"""
+    frame = lambda kind, payload: struct.pack("<II", len(payload), kind) + payload
+    for hello, word in [(frame(1, b"\x08\x63\x12\x06runner\x1a\x03cpu"), b"the pool 99: install the same release on both sides"),
+                        (frame(1, b"\x08\x63\xff\xff"), b"broken 'Hello' message"), (frame(200, b"\x08\x63"), b"frame of unknown type 200")]:
+        out = subprocess.run([WORKER], input=hello, capture_output=True, timeout=20).stdout
+        assert out.startswith(b"\x93mutaNN\n") and out[12:16] == b"\2\0\0\0" and out[16] == 8 and word in out, out
 
 
 @test
