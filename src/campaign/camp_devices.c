@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "campaign/campaign.h"
 
-const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl", "opencl", "cuda", NULL};
+const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl", "opencl", "lavapipe", "vulkan", "cuda", NULL};
 
 static void from_config(const struct config_device *d, struct pool_device *out)
 {
@@ -99,6 +99,12 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 		out->select = "!Portable Computing Language";
 	} else if (!strcmp(name, "cuda")) {
 		out->backend = "cuda";
+	} else if (!strcmp(name, "lavapipe")) {
+		out->backend = "vulkan";
+		out->select = "llvmpipe";
+	} else if (!strcmp(name, "vulkan")) {
+		out->backend = "vulkan";
+		out->select = "!llvmpipe";
 	} else {
 		for (size_t i = 0; camp_builtin_devices[i]; i++)
 			str_addf(&known, "%s'%s'", i ? ", " : "", camp_builtin_devices[i]);

@@ -5,9 +5,6 @@
 #include "base/map.h"
 #include "codegen/codegen_c_internal.h"
 
-/* Elements before and behind a local array that a mutant may touch without harm to others. */
-#define SLACK 64
-
 static void footer(struct cg *g, struct str *out)
 {
 	str_add(out, "}\n");
@@ -48,11 +45,8 @@ static void value(struct cg *g, const struct lir_expr *x, int prec)
 /* The element's address's "array[place]", through the access type. */
 static void element(struct cg *g, const struct lir_stmt *s)
 {
-	if (s->access != s->buffer->dtype)
-		str_addf(&g->body, "((%s%s *)%s)[", c_space(g, s->buffer), c_scalar(g, s->access), g->buffer_name[s->buffer->id]);
-	else
-		str_addf(&g->body, "%s[", g->buffer_name[s->buffer->id]);
-	cg_place(g, s->buffer, s->index, s->nindex, P_ANY);
+	c_element(g, s->buffer, s->access);
+	cg_place(g, s->buffer, s->index, s->nindex, P_ADD);
 	str_addc(&g->body, ']');
 }
 
@@ -95,8 +89,10 @@ static void store(struct cg *g, const struct lir_stmt *s)
 		return;
 	}
 	str_add(&g->body, " = ");
+	if (g->d->family == CG_GLSL && s->access == DT_BOOL)
+		str_addf(&g->body, "%s(", c_scalar(g, DT_BOOL));
 	value(g, s->value, P_TERNARY);
-	str_add(&g->body, ";\n");
+	str_add(&g->body, g->d->family == CG_GLSL && s->access == DT_BOOL ? ");\n" : ";\n");
 }
 
 static void let(struct cg *g, const struct lir_stmt *s)
@@ -109,7 +105,13 @@ static void let(struct cg *g, const struct lir_stmt *s)
 	} else {
 		type = s->var->type.dtype == DT_I64 && s->var->type.lanes == 1 ? c_index_type(g) : c_type(g, s->var->type);
 	}
-	str_addf(&g->body, "const %s %s = ", type, g->var_name[s->var->id]);
+	if (g->d->family == CG_GLSL && s->var->type.dtype == DT_BOOL)
+		type = "bool";
+	str_addf(&g->body, "%s %s %s = ",
+		 g->d->family != CG_GLSL              ? "const"
+		 : dtype_is_float(s->var->type.dtype) ? "precise"
+						      : "",
+		 type, g->var_name[s->var->id]);
 	c_expr(g, s->value, P_TERNARY);
 	str_add(&g->body, ";\n");
 }
@@ -145,12 +147,14 @@ static void variables(struct cg *g, const struct lir_buffer *b, const struct cg_
 		if (on_line++ % 8 == 0) {
 			str_add(&g->body, on_line > 1 ? ";\n" : "");
 			cg_line(g);
-			str_addf(&g->body, "%s ", type);
+			str_addf(&g->body, "%s%s ", g->d->family == CG_GLSL && dtype_is_float(b->dtype) ? "precise " : "", type);
 		} else {
 			str_add(&g->body, ", ");
 		}
 		str_addf(&g->body, "%s%lld", l->stem, (long long)i);
-		if (l->fill[i] && lanes == 1)
+		if (l->fill[i] && lanes == 1 && g->d->family == CG_GLSL)
+			str_addf(&g->body, " = %s(%s)", type, fill_value(g, b->dtype));
+		else if (l->fill[i] && lanes == 1)
 			str_addf(&g->body, " = %s", fill_value(g, b->dtype));
 		else if (l->fill[i])
 			str_addf(&g->body, " = %s(%s)", c_vector_all(g, b->dtype == DT_BOOL ? DT_U8 : b->dtype, lanes),
@@ -162,19 +166,25 @@ static void variables(struct cg *g, const struct lir_buffer *b, const struct cg_
 static void alloc(struct cg *g, const struct lir_buffer *b, const struct cg_local *l)
 {
 	const char *type = c_scalar(g, b->dtype);
-	long long total = (long long)b->elements + 2 * SLACK;
+	long long total = (long long)b->elements + 2 * C_SLACK;
 
 	if (cg_local_split(l)) {
 		variables(g, b, l);
 		return;
 	}
 	cg_line(g);
-	str_addf(&g->body, "%s %s_mem_[%lld]%s, *const %s = %s_mem_ + %d;\n", type, l->name, total,
-		 g->d->family == CG_CUDA ? "" : " __attribute__((aligned(64)))", l->name, l->name, SLACK);
+	if (g->d->family == CG_GLSL)
+		str_addf(&g->body, "%s %s_mem_[%lld];\n", type, l->name, total);
+	else
+		str_addf(&g->body, "%s %s_mem_[%lld]%s, *const %s = %s_mem_ + %d;\n", type, l->name, total,
+			 g->d->family == CG_CUDA ? "" : " __attribute__((aligned(64)))", l->name, l->name, C_SLACK);
 	cg_line(g);
 	str_addf(&g->body, "for (%s i_ = 0; i_ < %lld; i_++)\n", c_scalar(g, DT_I64), total);
 	cg_line(g);
-	str_addf(&g->body, "\t%s_mem_[i_] = %s;\n", l->name, fill_value(g, b->dtype));
+	if (g->d->family == CG_GLSL)
+		str_addf(&g->body, "\t%s_mem_[i_] = %s(%s);\n", l->name, type, fill_value(g, b->dtype));
+	else
+		str_addf(&g->body, "\t%s_mem_[i_] = %s;\n", l->name, fill_value(g, b->dtype));
 }
 
 #define C_LIKE(f)                                                                                                                  \
@@ -185,4 +195,5 @@ const struct cg_dialect cg_dialect_c = {.name = "c", .long_suffix = "LL", C_LIKE
 const struct cg_dialect cg_dialect_opencl = {
     .name = "opencl-c", .long_suffix = "L", .group = 64, .collapses = true, C_LIKE(CG_OPENCL)};
 const struct cg_dialect cg_dialect_opencl_cpu = {.name = "opencl-c-cpu", .long_suffix = "L", .group = 1, C_LIKE(CG_OPENCL)};
+const struct cg_dialect cg_dialect_glsl = {.name = "glsl", .long_suffix = "L", .group = 64, .collapses = true, C_LIKE(CG_GLSL)};
 const struct cg_dialect cg_dialect_cuda = {.name = "cuda-c", .long_suffix = "LL", .group = 128, .collapses = true, C_LIKE(CG_CUDA)};

@@ -37,11 +37,13 @@ static void close_paren(struct cg *g, int have, int want)
 
 static void float_imm(struct cg *g, enum dtype t, double v)
 {
-	const char *suffix = t == DT_F32 ? "f" : "";
+	const char *suffix = t == DT_F32 ? "f" : g->d->family == CG_GLSL ? "lf" : "";
 	char s[40];
 
 	if (is_half(t)) {
-		str_addf(&g->body, "0x%04x", t == DT_F16 ? f16_from_f64(v) : bf16_from_f32((float)v));
+		str_addf(&g->body, g->d->family == CG_GLSL ? "u16(0x%04x)" : "0x%04x",
+			 t == DT_F16 ? f16_from_f64(v) : bf16_from_f32((float)v));
+		c_scalar(g, DT_U16);
 		return;
 	}
 	if (isnan(v) || isinf(v)) {
@@ -59,6 +61,7 @@ static void float_imm(struct cg *g, enum dtype t, double v)
 static void int_imm(struct cg *g, enum dtype t, int64_t v, int prec)
 {
 	switch (t) {
+	case DT_BOOL: text(g, g->d->family == CG_GLSL ? (v ? "true" : "false") : v ? "1" : "0"); break;
 	case DT_U32: str_addf(&g->body, "%uu", (uint32_t)v); break;
 	case DT_U64: str_addf(&g->body, "%lluU%s", (unsigned long long)v, g->d->long_suffix); break;
 	case DT_I64:
@@ -73,7 +76,13 @@ static void int_imm(struct cg *g, enum dtype t, int64_t v, int prec)
 		else
 			cg_int(g, v, P_PRIMARY);
 		break;
-	default: cg_int(g, v, P_PRIMARY); break;
+	default:
+		if (g->d->family == CG_GLSL) { /* no conversion to a smaller type by itself */
+			str_addf(&g->body, "%s(%lld)", c_scalar(g, t), (long long)v);
+			break;
+		}
+		cg_int(g, v, P_PRIMARY);
+		break;
 	}
 }
 
@@ -113,8 +122,9 @@ static bool safe_divisor(const struct cg *g, const struct lir_expr *x)
 static void scalar_binary(struct cg *g, const struct lir_expr *x, int prec)
 {
 	enum dtype t = x->arg[0]->type.dtype;
-	bool divides = (x->op == LIR_DIV || x->op == LIR_MOD) && dtype_is_int(t);
-	struct c_shape s = divides && safe_divisor(g, x->arg[1]) ? c_infix(g, x->op) : c_binary_shape(g, x->op, t);
+	bool divides = (x->op == LIR_DIV || x->op == LIR_MOD) && dtype_is_int(t),
+	     glsl_mod = x->op == LIR_MOD && g->d->family == CG_GLSL;
+	struct c_shape s = divides && !glsl_mod && safe_divisor(g, x->arg[1]) ? c_infix(g, x->op) : c_binary_shape(g, x->op, t);
 	bool follows = x->op != LIR_SHL && x->op != LIR_SHR && s.prec != P_PRIMARY;
 
 	open_paren(g, s.prec, prec);
@@ -324,8 +334,8 @@ static void scalar_load(struct cg *g, const struct lir_expr *x)
 	if (is_bool)
 		text(g, "(");
 	if (!piece(g, x)) {
-		str_addf(&g->body, "%s[", g->buffer_name[x->buffer->id]);
-		cg_place(g, x->buffer, x->arg, x->nargs, P_ANY);
+		c_element(g, x->buffer, x->buffer->dtype);
+		cg_place(g, x->buffer, x->arg, x->nargs, P_ADD);
 		text(g, "]");
 	}
 	if (is_bool)

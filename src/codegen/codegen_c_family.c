@@ -34,6 +34,10 @@ const char *c_special(struct cg *g, enum dtype t, bool nan, bool negative)
 		x = f32 ? arena_printf(g->a, "as_float(0x%s00000)", nan ? "7fc" : "7f8")
 			: arena_printf(g->a, "as_double(0x7ff%s000000000000L)", nan ? "8" : "0");
 		break;
+	case CG_GLSL:
+		x = f32 ? arena_printf(g->a, "uintBitsToFloat(0x%s00000u)", nan ? "7fc" : "7f8")
+			: arena_printf(g->a, "int64BitsToDouble(0x7ff%s000000000000L)", nan ? "8" : "0");
+		break;
 	case CG_CUDA:
 		x = f32 ? arena_printf(g->a, "__int_as_float(0x%s00000)", nan ? "7fc" : "7f8")
 			: arena_printf(g->a, "__longlong_as_double(0x7ff%s000000000000LL)", nan ? "8" : "0");
@@ -47,7 +51,7 @@ const char *c_special(struct cg *g, enum dtype t, bool nan, bool negative)
 
 bool c_vector_lanes(struct cg *g, int lanes)
 {
-	if (g->d->family == CG_CUDA)
+	if (g->d->family == CG_CUDA || g->d->family == CG_GLSL)
 		return cg_fail(
 		    g, "vectors of %d lanes: this dialect has scalars only; use a schedule for its class, or the portable one",
 		    lanes);
@@ -113,6 +117,39 @@ const char *c_space(const struct cg *g, const struct lir_buffer *b)
 	return g->d->family == CG_OPENCL && b->scope == LIR_GLOBAL ? "__global " : "";
 }
 
+const char *c_inline(const struct cg *g)
+{
+	switch (g->d->family) {
+	case CG_CUDA: return "static __device__ __forceinline__";
+	case CG_GLSL: return "";
+	default: return "static inline __attribute__((always_inline))";
+	}
+}
+
+const char *c_cast_to(struct cg *g, enum dtype t)
+{
+	return g->d->family == CG_GLSL ? c_scalar(g, t) : arena_printf(g->a, "(%s)", c_scalar(g, t));
+}
+
+void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access)
+{
+	const char *name = g->buffer_name[b->id];
+
+	if (g->d->family == CG_GLSL && b->scope == LIR_GLOBAL) {
+		size_t pad = BUNDLE_PAD * dtype_size(b->dtype) / dtype_size(access);
+
+		str_addf(&g->body, "%s.v[%zu + ", access == b->dtype ? name : c_glsl_narrow(g, b, access), pad);
+	} else if (g->d->family == CG_GLSL) {
+		if (access != b->dtype)
+			cg_fail(g, "GLSL cannot write elements of another type into local memory");
+		str_addf(&g->body, "%s_mem_[%d + ", name, C_SLACK);
+	} else if (access != b->dtype) {
+		str_addf(&g->body, "((%s%s *)%s)[", c_space(g, b), c_scalar(g, access), name);
+	} else {
+		str_addf(&g->body, "%s[", name);
+	}
+}
+
 static void open_host(struct cg *g, struct str *out, uint32_t nin)
 {
 	str_add(out, "\nvoid mutatenn_kernel(void *const *buffer, i64 part, i64 parts)\n{\n");
@@ -148,6 +185,10 @@ void c_open(struct cg *g, struct str *out)
 		c_scalar(g, DT_I64);
 	for (uint32_t i = 0; i < g->f->nparams; i++)
 		c_scalar(g, g->f->param[i]->dtype);
+	if (g->d->family == CG_GLSL) {
+		c_glsl_open(g, out);
+		return;
+	}
 	if (g->d->family == CG_OPENCL)
 		str_add(out, "#pragma OPENCL FP_CONTRACT OFF\n");
 	str_addn(out, str_text(&g->pre), g->pre.n);
@@ -175,27 +216,42 @@ static void parallel_parts(struct cg *g, const struct lir_stmt *s)
 /* This work-item's share: its own number, then what lies a whole launch further, for launches that are smaller than the loop. */
 static void head_of_items(struct cg *g, const struct lir_stmt *const *chain, uint32_t n, const char *type)
 {
-	bool cl = g->d->family == CG_OPENCL;
 	int64_t extent, total = 1;
+	const char *first, *step;
 
+	switch (g->d->family) {
+	case CG_OPENCL:
+		first = "get_global_id(0)";
+		step = "get_global_size(0)";
+		break;
+	case CG_GLSL: /* a launch has more groups than fit a row */
+		first =
+		    arena_printf(g->a, "%s(gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * %u + gl_LocalInvocationID.x",
+				 type, g->shape.group);
+		step = arena_printf(g->a, "%s(gl_NumWorkGroups.x * gl_NumWorkGroups.y) * %u", type, g->shape.group);
+		break;
+	default:
+		first = arena_printf(g->a, "(%s)blockIdx.x * blockDim.x + threadIdx.x", type);
+		step = arena_printf(g->a, "(%s)gridDim.x * blockDim.x", type);
+		break;
+	}
 	cg_line(g);
 	for (uint32_t i = 0; i < n; i++)
 		total = cg_const(g, chain[i]->extent, &extent) ? total * extent : -1;
-	str_addf(&g->body, "for (%s id_ = %s; id_ < ", type,
-		 cl ? "get_global_id(0)" : arena_printf(g->a, "(%s)blockIdx.x * blockDim.x + threadIdx.x", type));
-	if (total >= 0) {
+	str_addf(&g->body, "for (%s id_ = %s; id_ < ", type, first);
+	if (total >= 0)
 		str_addf(&g->body, "%lld", (long long)total);
-	} else {
+	else
 		cg_index(g, chain[0]->extent, P_REL + 1);
-	}
-	str_addf(&g->body, "; id_ += %s) {\n", cl ? "get_global_size(0)" : arena_printf(g->a, "(%s)gridDim.x * blockDim.x", type));
+	str_addf(&g->body, "; id_ += %s) {\n", step);
 }
 
 static void parallel_items(struct cg *g, const struct lir_stmt *const *chain, uint32_t n)
 {
 	int64_t extent, after[MAX_DIMS];
 	bool known = cg_const(g, chain[0]->extent, &extent) && extent >= 0;
-	const char *type = g->narrow && known ? "unsigned" : c_scalar(g, DT_I64), *index = c_index_type(g);
+	bool glsl = g->d->family == CG_GLSL;
+	const char *index = c_index_type(g), *type = !g->narrow || !known ? c_scalar(g, DT_I64) : glsl ? "uint" : "unsigned";
 
 	after[n - 1] = 1;
 	for (uint32_t i = n - 1; i > 0; i--) {
@@ -208,7 +264,7 @@ static void parallel_items(struct cg *g, const struct lir_stmt *const *chain, ui
 		cg_line(g);
 		str_addf(&g->body, "const %s %s = ", index, g->var_name[chain[i]->var->id]);
 		cg_index(g, chain[i]->min, P_ADD);
-		str_addf(&g->body, " + (%s)(id_", index);
+		str_addf(&g->body, glsl ? " + %s(id_" : " + (%s)(id_", index);
 		if (after[i] > 1)
 			str_addf(&g->body, " / %lld", (long long)after[i]);
 		if (i && cg_const(g, chain[i]->extent, &extent))
@@ -273,6 +329,62 @@ static const char *const keywords[] = {
     "linux",
     "unix",
     "mutatenn_kernel",
+    /* GLSL */
+    "in",
+    "out",
+    "inout",
+    "input",
+    "output",
+    "sample",
+    "filter",
+    "active",
+    "partition",
+    "common",
+    "noise",
+    "shared",
+    "patch",
+    "flat",
+    "smooth",
+    "layout",
+    "centroid",
+    "precise",
+    "highp",
+    "mediump",
+    "lowp",
+    "precision",
+    "invariant",
+    "coherent",
+    "readonly",
+    "writeonly",
+    "attribute",
+    "varying",
+    "subroutine",
+    "discard",
+    "vec2",
+    "vec3",
+    "vec4",
+    "mat2",
+    "mat3",
+    "mat4",
+    "resource",
+    "superp",
+    "fixed",
+    "external",
+    "interface",
+    "cast",
+    "main",
+    "mod",
+    "min",
+    "max",
+    "clamp",
+    "mix",
+    "step",
+    "sign",
+    "fract",
+    "round",
+    "length",
+    "dot",
+    "cross",
     /* OpenCL C */
     "kernel",
     "global",

@@ -71,7 +71,9 @@ static void f32_of_bf16(struct cg *g)
 
 void c_half_scalar(struct cg *g, enum dtype from, enum dtype to)
 {
-	if (from == DT_F16)
+	if (g->d->family == CG_GLSL)
+		c_glsl_half(g, from, to);
+	else if (from == DT_F16)
 		f32_of_f16(g);
 	else if (from == DT_BF16)
 		f32_of_bf16(g);
@@ -123,7 +125,8 @@ const char *c_half_vector(struct cg *g, enum dtype t, int lanes, bool up)
 		c_half_scalar(g, up ? t : DT_F32, up ? DT_F32 : t);
 		c_helper(g, "FN %s %s(%s a)\n{\n\treturn (%s)(", up ? f : h, name, up ? h : f, up ? f : h);
 		for (int l = 0; l < lanes; l++)
-			str_addf(&g->pre, "%s%s_of_%s(a%s)", l ? ", " : "", dtype_name(up ? DT_F32 : t), dtype_name(up ? t : DT_F32), c_lane(g, l));
+			str_addf(&g->pre, "%s%s_of_%s(a%s)", l ? ", " : "", dtype_name(up ? DT_F32 : t),
+				 dtype_name(up ? t : DT_F32), c_lane(g, l));
 		str_add(&g->pre, ");\n}\n");
 		return name;
 	}

@@ -2,6 +2,9 @@
 #pragma once
 #include "codegen/codegen_internal.h"
 
+/* Elements before and behind a local array that a mutant may touch without harm to others. */
+#define C_SLACK 64
+
 /* How an operation on scalars is written: pre X mid Y mid Z post, its own precedence and what its operands must have. */
 struct c_shape {
 	const char *pre, *mid, *post;
@@ -25,6 +28,19 @@ bool c_vector_lanes(struct cg *g, int lanes);                 /* false (failed):
 void c_open(struct cg *g, struct str *out);                   /* cg_dialect.open */
 void c_parallel(struct cg *g, const struct lir_stmt *const *chain, uint32_t n);
 bool c_is_reserved(const char *name);
+const char *c_inline(const struct cg *g);                     /* what stands before a helper function */
+const char *c_cast_to(struct cg *g, enum dtype t);            /* "(f32)" or "f32": a parenthesis follows */
+/* The element's text from the buffer's name to before its number, which is a sum's part, and what follows it. access: as it is read
+ * or written. */
+void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access);
+
+/* codegen_glsl.c: where GLSL differs more. */
+const char *c_glsl_scalar(struct cg *g, enum dtype t);
+const char *c_glsl_bits(enum dtype from, enum dtype to);      /* function that reinterprets */
+struct c_shape c_glsl_call(struct cg *g, enum lir_call c, enum dtype t);
+void c_glsl_half(struct cg *g, enum dtype from, enum dtype to); /* "f16_of_f32" and its like */
+void c_glsl_open(struct cg *g, struct str *out);
+const char *c_glsl_narrow(struct cg *g, const struct lir_buffer *b, enum dtype access); /* name of the buffer seen as elements of another type */
 
 /* codegen_c_ops.c. Types and helper functions are put in front of the text when they are first asked for. */
 const char *c_scalar(struct cg *g, enum dtype t);            /* "f32"; bool is "u8" */

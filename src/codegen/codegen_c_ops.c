@@ -43,6 +43,8 @@ const char *c_scalar(struct cg *g, enum dtype t)
 
 	if (g->d->family == CG_OPENCL && (t == DT_I64 || t == DT_U64))
 		is = t == DT_I64 ? "long" : "ulong";
+	if (g->d->family == CG_GLSL)
+		return c_glsl_scalar(g, t);
 	if (c_first_time(g, name))
 		str_addf(&g->pre, "%stypedef %s %s;\n",
 			 g->d->family == CG_OPENCL && t == DT_F64 ? "#pragma OPENCL EXTENSION cl_khr_fp64 : enable\n" : "", is,
@@ -87,9 +89,7 @@ const char *c_mask_type(struct cg *g, int bytes, int lanes)
 static void helper_text(struct cg *g, const char *fmt, va_list ap)
 {
 	if (c_first_time(g, "FN"))
-		str_addf(&g->pre, "#define FN %s\n",
-			 g->d->family == CG_CUDA ? "static __device__ __forceinline__"
-						 : "static inline __attribute__((always_inline))");
+		str_addf(&g->pre, "#define FN %s\n", c_inline(g));
 	str_vaddf(&g->pre, fmt, ap);
 }
 
@@ -125,8 +125,13 @@ static const char *divide(struct cg *g, enum dtype t, bool mod)
 	if (g->d->family == CG_C)
 		str_add(&g->pre, "\tif (!b)\n\t\t__builtin_trap();\n");
 	if (dtype_is_signed(t))
-		str_addf(&g->pre, "\tif (b == -1)\n\t\treturn %s;\n", mod ? "0" : "-a");
-	str_addf(&g->pre, "\treturn a %c b;\n}\n", mod ? '%' : '/');
+		str_addf(&g->pre, "\tif (b == -1)\n\t\treturn %s(%s);\n", g->d->family == CG_GLSL ? type : "", mod ? "0" : "-a");
+	if (mod && g->d->family == CG_GLSL) /* its % is for positive numbers */
+		str_addf(&g->pre, "\treturn %s(a - (a / b) * b);\n}\n", type);
+	else if (g->d->family == CG_GLSL)
+		str_addf(&g->pre, "\treturn %s(a / b);\n}\n", type);
+	else
+		str_addf(&g->pre, "\treturn a %c b;\n}\n", mod ? '%' : '/');
 	return name;
 }
 
@@ -136,7 +141,9 @@ void c_to_bits(struct cg *g, enum dtype from, enum dtype to)
 
 	if (!c_first_time(g, name))
 		return;
-	if (g->d->family == CG_OPENCL)
+	if (g->d->family == CG_GLSL)
+		c_helper(g, "FN %s %s(%s x) { return %s(x); }\n", t, name, f, c_glsl_bits(from, to));
+	else if (g->d->family == CG_OPENCL)
 		c_helper(g, "FN %s %s(%s x) { return as_%s(x); }\n", t, name, f, c_cl_name(to));
 	else
 		c_helper(g, "FN %s %s(%s x)\n{\n\tunion {\n\t\t%s from;\n\t\t%s to;\n\t} u = {x};\n\treturn u.to;\n}\n", t, name, f,
@@ -148,7 +155,7 @@ const char *c_bitcast(struct cg *g, enum dtype from, enum dtype to)
 	bool from_float = from == DT_F32 || from == DT_F64, to_float = to == DT_F32 || to == DT_F64;
 
 	if (from_float == to_float)
-		return arena_printf(g->a, "(%s)(", c_scalar(g, to));
+		return arena_printf(g->a, "%s(", c_cast_to(g, to));
 	c_to_bits(g, from, to);
 	return arena_printf(g->a, "bits_%s_of_%s(", c_scalar(g, to), c_scalar(g, from));
 }
@@ -198,7 +205,7 @@ static struct c_shape shift_shape(struct cg *g, enum lir_op op, enum dtype t)
 	const char *sign = op == LIR_SHL ? "<<" : ">>";
 	int mask = bits_of(t) == 64 ? 63 : 31;
 
-	return (struct c_shape){arena_printf(g->a, "(%s)(", c_scalar(g, t)),
+	return (struct c_shape){arena_printf(g->a, "%s(", c_cast_to(g, t)),
 				arena_printf(g->a, " %s (", sign),
 				arena_printf(g->a, " & %d))", mask),
 				P_UNARY,
@@ -219,8 +226,10 @@ struct c_shape c_binary_shape(struct cg *g, enum lir_op op, enum dtype t)
 	if (is_half(t))
 		return half_shape(g, op, t);
 	s = c_infix(g, op);
+	if (g->d->family == CG_GLSL && t == DT_BOOL && lir_op_is_compare(op) && op != LIR_EQ && op != LIR_NE)
+		return (struct c_shape){"(int(", arena_printf(g->a, ") %s int(", lir_op_name(op)), "))", P_PRIMARY, P_ANY, P_ANY};
 	if (dtype_is_int(t) && dtype_size(t) < 4 && !lir_op_is_compare(op)) { /* C computed in int */
-		s.pre = arena_printf(g->a, "(%s)(", c_scalar(g, t));
+		s.pre = arena_printf(g->a, "%s(", c_cast_to(g, t));
 		s.post = ")";
 		s.prec = P_UNARY;
 	}
@@ -229,6 +238,9 @@ struct c_shape c_binary_shape(struct cg *g, enum lir_op op, enum dtype t)
 
 static struct c_shape cast_via(struct cg *g, enum dtype via, enum dtype to)
 {
+	if (g->d->family == CG_GLSL)
+		return (struct c_shape){
+		    arena_printf(g->a, "%s(%s(", c_scalar(g, to), c_scalar(g, via)), "", "))", P_PRIMARY, P_ANY, P_ANY};
 	return (struct c_shape){
 	    arena_printf(g->a, "(%s)(%s)", c_scalar(g, to), c_scalar(g, via)), "", "", P_UNARY, P_UNARY, P_UNARY};
 }
@@ -256,8 +268,9 @@ static struct c_shape cast_to_half(struct cg *g, enum dtype from, enum dtype to)
 	c_half_scalar(g, DT_F32, to);
 	s = call(g, to == DT_F16 ? "f16_of_f32" : "bf16_of_f32");
 	if (from != DT_F32) {
-		s.pre = arena_printf(g->a, "%s(%s)", s.pre, c_scalar(g, DT_F32));
-		s.left = P_UNARY;
+		s.pre = arena_printf(g->a, "%s%s(", s.pre, c_cast_to(g, DT_F32));
+		s.post = arena_printf(g->a, ")%s", s.post);
+		s.left = P_ANY;
 	}
 	return s;
 }
@@ -275,6 +288,8 @@ struct c_shape c_cast_shape(struct cg *g, enum dtype from, enum dtype to)
 		return cast_via(g, DT_I32, to);
 	if (dtype_is_float(from) && to == DT_U32)
 		return cast_via(g, DT_I64, to);
+	if (g->d->family == CG_GLSL)
+		return (struct c_shape){arena_printf(g->a, "%s(", c_scalar(g, to)), "", ")", P_PRIMARY, P_ANY, P_ANY};
 	return (struct c_shape){arena_printf(g->a, "(%s)", c_scalar(g, to)), "", "", P_UNARY, P_UNARY, P_UNARY};
 }
 
@@ -287,6 +302,8 @@ struct c_shape c_call_shape(struct cg *g, enum lir_call c, enum dtype t)
 		       c == LIR_CALL_RINT || c == LIR_CALL_FMA || c == LIR_CALL_ABS;
 	struct c_shape s, up, down;
 
+	if (g->d->family == CG_GLSL)
+		return c_glsl_call(g, c, t);
 	if (g->d->family == CG_OPENCL)
 		suffix = "";
 	if (c == LIR_CALL_ISNAN || c == LIR_CALL_ISINF) {

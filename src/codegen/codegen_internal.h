@@ -57,7 +57,7 @@ struct cg_dialect {
 	bool (*is_reserved)(const char *name);                    /* must not be the name of a variable */
 };
 
-extern const struct cg_dialect cg_dialect_c, cg_dialect_opencl, cg_dialect_opencl_cpu, cg_dialect_cuda;
+extern const struct cg_dialect cg_dialect_c, cg_dialect_opencl, cg_dialect_opencl_cpu, cg_dialect_cuda, cg_dialect_glsl;
 
 struct cg {
 	const struct cg_dialect *d;

@@ -276,8 +276,8 @@ static void run(struct cg *g, bool dry)
 	cg_stmt(g, g->f->body, true);
 }
 
-static const struct cg_dialect *const dialects[] = {&cg_dialect_c, &cg_dialect_opencl, &cg_dialect_opencl_cpu, &cg_dialect_cuda};
-const char *const codegen_dialects[] = {"c", "opencl-c", "opencl-c-cpu", "cuda-c", NULL};
+static const struct cg_dialect *const dialects[] = {&cg_dialect_c, &cg_dialect_opencl, &cg_dialect_opencl_cpu, &cg_dialect_cuda, &cg_dialect_glsl};
+const char *const codegen_dialects[] = {"c", "opencl-c", "opencl-c-cpu", "cuda-c", "glsl", NULL};
 
 static const struct cg_dialect *find(const char *name)
 {

@@ -4,6 +4,9 @@
 
 struct str;
 
+/* Whether device n of platform p is the one wanted: NULL is the first; "P:N", "N" by number; a part of its name; "!part": the first without it. */
+bool device_is_selected(const char *select, unsigned p, unsigned n, const char *name);
+
 /* ---- device_spawn.c: a command with its input in memory ------------------------------------------------------- */
 
 struct spawn_limits {

@@ -153,19 +153,6 @@ static uint64_t device_number(struct device *d, cl_device_id id, cl_device_info 
 	return v;
 }
 
-/* "PLATFORM:DEVICE" by number; a part of "platform name/device name"; "!part": the first without it. */
-static bool is_selected(const char *select, unsigned p, unsigned n, const char *name)
-{
-	char number[32];
-
-	if (!select || !*select)
-		return true;
-	snprintf(number, sizeof number, "%u:%u", p, n);
-	if (!strcmp(select, number))
-		return true;
-	return *select == '!' ? !strstr(name, select + 1) : strstr(name, select) != NULL;
-}
-
 static bool find_device(struct device *d, const char *select, struct err *e)
 {
 	cl_platform_id platform[16];
@@ -186,7 +173,7 @@ static bool find_device(struct device *d, const char *select, struct err *e)
 							device_text(d, id[i], CL_DEVICE_NAME));
 
 			str_addf(&seen, "%s'%s'", seen.n ? ", " : "", name);
-			if (is_selected(select, p, i, name))
+			if (device_is_selected(select, p, i, name))
 				d->id = id[i];
 		}
 	}
