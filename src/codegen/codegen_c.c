@@ -47,7 +47,7 @@ static void element(struct cg *g, const struct lir_stmt *s)
 {
 	c_element(g, s->buffer, s->access);
 	cg_place(g, s->buffer, s->index, s->nindex, P_ADD);
-	str_addc(&g->body, ']');
+	c_element_end(g);
 }
 
 static void scatter(struct cg *g, const struct lir_stmt *s, int lanes, int64_t step)

@@ -336,7 +336,7 @@ static void scalar_load(struct cg *g, const struct lir_expr *x)
 	if (!piece(g, x)) {
 		c_element(g, x->buffer, x->buffer->dtype);
 		cg_place(g, x->buffer, x->arg, x->nargs, P_ADD);
-		text(g, "]");
+		c_element_end(g);
 	}
 	if (is_bool)
 		text(g, " != 0)");

@@ -21,7 +21,7 @@ const char *c_cl_name(enum dtype t)
 
 const char *c_index_type(struct cg *g)
 {
-	return g->narrow ? "int" : c_scalar(g, DT_I64);
+	return c_scalar(g, DT_I64);
 }
 
 const char *c_special(struct cg *g, enum dtype t, bool nan, bool negative)
@@ -138,16 +138,22 @@ void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access)
 	if (g->d->family == CG_GLSL && b->scope == LIR_GLOBAL) {
 		size_t pad = BUNDLE_PAD * dtype_size(b->dtype) / dtype_size(access);
 
-		str_addf(&g->body, "%s.v[%zu + ", access == b->dtype ? name : c_glsl_narrow(g, b, access), pad);
+		str_addf(&g->body, "%s.v[%s%zu + ", access == b->dtype ? name : c_glsl_narrow(g, b, access),
+			 g->narrow ? "" : "int(", pad);
 	} else if (g->d->family == CG_GLSL) {
 		if (access != b->dtype)
 			cg_fail(g, "GLSL cannot write elements of another type into local memory");
-		str_addf(&g->body, "%s_mem_[%d + ", name, C_SLACK);
+		str_addf(&g->body, "%s_mem_[%s%d + ", name, g->narrow ? "" : "int(", C_SLACK);
 	} else if (access != b->dtype) {
 		str_addf(&g->body, "((%s%s *)%s)[", c_space(g, b), c_scalar(g, access), name);
 	} else {
 		str_addf(&g->body, "%s[", name);
 	}
+}
+
+void c_element_end(struct cg *g)
+{
+	str_add(&g->body, g->d->family == CG_GLSL && !g->narrow ? ")]" : "]"); /* its indices have 32 bits */
 }
 
 static void open_host(struct cg *g, struct str *out, uint32_t nin)

@@ -33,6 +33,7 @@ const char *c_cast_to(struct cg *g, enum dtype t);            /* "(f32)" or "f32
 /* The element's text from the buffer's name to before its number, which is a sum's part, and what follows it. access: as it is read
  * or written. */
 void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access);
+void c_element_end(struct cg *g);
 
 /* codegen_glsl.c: where GLSL differs more. */
 const char *c_glsl_scalar(struct cg *g, enum dtype t);

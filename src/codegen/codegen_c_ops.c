@@ -43,6 +43,8 @@ const char *c_scalar(struct cg *g, enum dtype t)
 
 	if (g->d->family == CG_OPENCL && (t == DT_I64 || t == DT_U64))
 		is = t == DT_I64 ? "long" : "ulong";
+	if (g->narrow && t == DT_I64)
+		return "int";
 	if (g->d->family == CG_GLSL)
 		return c_glsl_scalar(g, t);
 	if (c_first_time(g, name))

@@ -72,7 +72,7 @@ struct cg {
 	uint32_t unrolling, expanded; /* unrolled loops around this place; statements written inside of any */
 	uint32_t certain;             /* conditions around this place */
 	bool has_parallel, in_parallel;
-	bool narrow;                  /* every i64 value of the function fits an int: a dialect with groups writes ints */
+	bool narrow;                  /* every i64 value of the function fits an int: a dialect with groups writes int for i64 */
 	struct codegen_shape shape;
 	struct cg_binding *bind; /* by variable id */
 	const char **var_name;   /* by variable id */

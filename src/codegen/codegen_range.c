@@ -1,7 +1,7 @@
 /* codegen_range.c: how large the integers of a function can become
  *
- * Not an interval for each but one bound on the absolute value of everything met on the way to it, so that it holds for sums in
- * whatever order they are written. Values that are loaded have no bound.
+ * Each integer expression has an interval, and a bound on what any partial sum of it can reach, since element numbers are
+ * written as sums in an order of their own. Values that are loaded have the range of their type.
  */
 #include <math.h>
 
@@ -11,90 +11,131 @@
 #define NO_BOUND 1e300
 
 struct range {
-	double *var; /* bound by variable id */
+	double low, high, sum; /* sum: of the absolute values of its terms */
+};
+
+struct ranges {
+	struct range *var; /* by variable id */
 	bool fits;
 };
 
-static double bound(struct range *r, const struct lir_expr *x);
+static struct range range_of(struct ranges *r, const struct lir_expr *x);
 
-static double number_bound(enum dtype t)
+static struct range opaque(double low, double high)
+{
+	return (struct range){low, high, fmax(fabs(low), fabs(high))};
+}
+
+static struct range of_type(enum dtype t)
 {
 	switch (t) {
-	case DT_BOOL: return 1;
-	case DT_I8: return 128;
-	case DT_U8: return 255;
-	case DT_I16: return 32768;
-	case DT_U16: return 65535;
-	default: return NO_BOUND;
+	case DT_BOOL: return opaque(0, 1);
+	case DT_I8: return opaque(-128, 127);
+	case DT_U8: return opaque(0, 255);
+	case DT_I16: return opaque(-32768, 32767);
+	case DT_U16: return opaque(0, 65535);
+	case DT_I32: return (struct range){INT32_MIN, INT32_MAX, INT32_MAX};
+	default: return opaque(-NO_BOUND, NO_BOUND);
 	}
 }
 
-static double binary_bound(struct range *r, const struct lir_expr *x)
+static struct range product(struct range a, struct range b)
 {
-	double a = bound(r, x->arg[0]), b = bound(r, x->arg[1]);
+	double p[4] = {a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high};
+	struct range r = {p[0], p[0], a.sum * b.sum};
+
+	for (int i = 1; i < 4; i++) {
+		r.low = fmin(r.low, p[i]);
+		r.high = fmax(r.high, p[i]);
+	}
+	return r;
+}
+
+static struct range modulo(struct range a, struct range b)
+{
+	double most = fmax(fabs(b.low), fabs(b.high)) - 1;
+
+	return opaque(a.low >= 0 ? 0 : fmax(a.low, -most), a.high <= 0 ? 0 : fmin(a.high, most));
+}
+
+static struct range binary(struct ranges *r, const struct lir_expr *x)
+{
+	struct range a = range_of(r, x->arg[0]), b = range_of(r, x->arg[1]);
 
 	switch (x->op) {
-	case LIR_ADD:
-	case LIR_SUB: return a + b;
-	case LIR_MUL: return a * b;
-	case LIR_DIV:
-	case LIR_MOD: return a;
-	case LIR_MIN:
-	case LIR_MAX: return fmax(a, b);
-	default: return lir_op_is_compare(x->op) || x->op == LIR_AND || x->op == LIR_OR ? 1 : NO_BOUND;
+	case LIR_ADD: return (struct range){a.low + b.low, a.high + b.high, a.sum + b.sum};
+	case LIR_SUB: return (struct range){a.low - b.high, a.high - b.low, a.sum + b.sum};
+	case LIR_MUL: return product(a, b);
+	case LIR_DIV: return opaque(fmin(a.low, -a.high), fmax(a.high, -a.low));
+	case LIR_MOD: return modulo(a, b);
+	case LIR_MIN: return opaque(fmin(a.low, b.low), fmin(a.high, b.high));
+	case LIR_MAX: return opaque(fmax(a.low, b.low), fmax(a.high, b.high));
+	default: return of_type(x->type.dtype);
 	}
 }
 
-/* Of an integer of 64 bits or a bool; anything else is only searched for such. */
-static double bound(struct range *r, const struct lir_expr *x)
+static struct range place(struct ranges *r, const struct lir_buffer *b, struct lir_expr *const *index, uint32_t n)
 {
-	double v = number_bound(x->type.dtype);
+	struct range at = opaque((double)b->offset, (double)b->offset);
+
+	for (uint32_t i = 0; i < n; i++)
+		at.sum += range_of(r, index[i]).sum * fabs((double)b->stride[i]);
+	return at;
+}
+
+static struct range unite(struct range a, struct range b)
+{
+	return opaque(fmin(a.low, b.low), fmax(a.high, b.high));
+}
+
+static struct range range_of(struct ranges *r, const struct lir_expr *x)
+{
+	struct range v = of_type(x->type.dtype), from;
 
 	switch (x->kind) {
-	case LIR_INT: v = fabs((double)x->i); break;
+	case LIR_INT: v = opaque((double)x->i, (double)x->i); break;
 	case LIR_VAR: v = r->var[x->var->id]; break;
-	case LIR_BINARY: v = binary_bound(r, x); break;
+	case LIR_BINARY: v = binary(r, x); break;
 	case LIR_SELECT:
-		bound(r, x->arg[0]);
-		v = fmax(bound(r, x->arg[1]), bound(r, x->arg[2]));
+		range_of(r, x->arg[0]);
+		v = unite(range_of(r, x->arg[1]), range_of(r, x->arg[2]));
 		break;
-	case LIR_CAST: v = fmin(bound(r, x->arg[0]), number_bound(x->arg[0]->type.dtype)); break;
-	case LIR_RAMP: v = bound(r, x->arg[0]) + fabs((double)x->i) * x->type.lanes; break;
+	case LIR_CAST:
+		from = range_of(r, x->arg[0]);
+		v = dtype_is_float(x->arg[0]->type.dtype) ? v
+							  : opaque(fmax(from.low, of_type(x->arg[0]->type.dtype).low),
+								   fmin(from.high, of_type(x->arg[0]->type.dtype).high));
+		break;
+	case LIR_RAMP:
+		v = range_of(r, x->arg[0]);
+		v.sum += fabs((double)x->i) * x->type.lanes;
+		break;
+	case LIR_LOAD: r->fits = r->fits && place(r, x->buffer, x->arg, x->nargs).sum <= INT32_MAX; break;
 	default:
 		for (uint32_t i = 0; i < x->nargs; i++)
-			v = fmax(v, bound(r, x->arg[i]));
-		if (x->type.dtype == DT_I64 && x->kind != LIR_BROADCAST && x->kind != LIR_LANE)
-			v = NO_BOUND;
+			v = x->kind == LIR_BROADCAST || x->kind == LIR_LANE ? range_of(r, x->arg[i]) : (range_of(r, x->arg[i]), v);
 		break;
 	}
-	if (x->kind == LIR_LOAD) {
-		double place = fabs((double)x->buffer->offset);
-
-		for (uint32_t i = 0; i < x->nargs; i++)
-			place += bound(r, x->arg[i]) * fabs((double)x->buffer->stride[i]);
-		r->fits = r->fits && place < INT32_MAX;
-	}
 	if (x->type.dtype == DT_I64)
-		r->fits = r->fits && v < INT32_MAX;
+		r->fits = r->fits && v.sum <= INT32_MAX + 1.0 && v.low >= INT32_MIN && v.high <= INT32_MAX;
 	return v;
 }
 
-static void check(struct range *r, const struct lir_stmt *s)
+static void check(struct ranges *r, const struct lir_stmt *s)
 {
-	double place = s->buffer ? fabs((double)s->buffer->offset) : 0;
-
 	if (s->kind == LIR_FOR) {
-		r->var[s->var->id] = bound(r, s->min) + bound(r, s->extent);
-		r->fits = r->fits && r->var[s->var->id] < INT32_MAX;
+		struct range min = range_of(r, s->min), extent = range_of(r, s->extent);
+
+		r->var[s->var->id] = opaque(min.low, fmax(min.low, min.high + extent.high - 1));
+		r->fits = r->fits && min.high + extent.high <= INT32_MAX;
 	} else if (s->value) {
-		double v = bound(r, s->value);
+		struct range v = range_of(r, s->value);
 
 		if (s->kind == LIR_LET)
-			r->var[s->var->id] = v;
+			r->var[s->var->id] = opaque(v.low, v.high);
 	}
-	for (uint32_t i = 0; i < s->nindex; i++)
-		place += bound(r, s->index[i]) * fabs((double)s->buffer->stride[i]);
-	r->fits = r->fits && place < INT32_MAX;
+	if (s->kind == LIR_STORE)
+		r->fits = r->fits && place(r, s->buffer, s->index, s->nindex).sum <= INT32_MAX;
 	for (uint32_t i = 0; i < s->nbody; i++)
 		check(r, s->body[i]);
 }
@@ -102,8 +143,10 @@ static void check(struct range *r, const struct lir_stmt *s)
 bool cg_fits_int(const struct lir_func *f)
 {
 	struct arena *a = arena_new(NULL);
-	struct range r = {.var = ARENA_ARRAY(a, double, f->nvars + 1), .fits = true};
+	struct ranges r = {.var = ARENA_ARRAY(a, struct range, f->nvars + 1), .fits = true};
 
+	for (uint32_t i = 0; i < f->nparams; i++)
+		r.fits = r.fits && f->param[i]->dtype != DT_I64;
 	check(&r, f->body);
 	arena_free(a);
 	return r.fits;

@@ -285,8 +285,8 @@ static void concat_part(struct op_lower *c, struct lir_buffer *in, struct lir_bu
 			lir_end(B);
 }
 
-/* One kernel: per input a loop over its share of the output, inside the loops over the dims before the axis; blocks of
- * channels are joined row by row, so that there is something to share among threads. */
+/* One kernel: per input a loop over its share of the axis, inside the loops over the other dims, so that there is something to share
+ * among threads and work-items; blocks of channels are joined row by row. */
 static bool concat_lower(struct op_lower *c, struct err *e)
 {
 	bool blocked = c->node->out[0]->block, open[MAX_DIMS] = {false};
@@ -303,7 +303,7 @@ static bool concat_lower(struct op_lower *c, struct err *e)
 		op_in(c, i);
 	out = op_out(c, 0);
 	for (int d = 0; d < out->nd; d++) {
-		open[d] = d < axis || (blocked && d == axis + 1 && d + 1 < out->nd);
+		open[d] = blocked ? d < axis || (d == axis + 1 && d + 1 < out->nd) : d != axis;
 		if (open[d])
 			dim[nd++] = out->dim[d];
 	}
