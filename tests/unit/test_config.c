@@ -134,6 +134,10 @@ TEST(config, names_line_and_key_of_every_mistake)
 	refuses(BASE "device-definitions:\n  - name: a\n    env: [PATH]\n",
 		":8: 'device-definitions[1].env[1]' must be NAME=value");
 	refuses(BASE "device-definitions:\n  - name: ../a\n", ":7: '../a' is not a name");
+	refuses(BASE "device-definitions:\n  - {name: a, count: 2, runners: 2}\n", ":7: 'count' and 'runners' are the same");
+	refuses(BASE "device-definitions:\n  - name: a\n    blob-cache: lots\n", ":8: 'lots' is no size");
+	refuses(BASE "device-definitions:\n  - name: a\n    reconnect: -1\n",
+		":8: 'device-definitions[1].reconnect' must be 0 to 86400");
 	refuses("model: m\nimages: i\ndevices: [a,\n  b, a]\nmutations: [{preset: p}]\n", ":4: device 'a' is listed twice");
 	refuses("model: m\nimages: i\ndevices: []\nmutations: [{preset: p}]\n", ":3: 'devices' needs at least 1 entry");
 	refuses("model: m\nimages: i\ndevices: [a]\nmutations:\n  - sites: each\n",
@@ -175,6 +179,22 @@ TEST(config, refuses_hostile_yaml)
 	err_free(&e);
 	arena_free(a);
 	str_free(&s);
+}
+
+TEST(config, only_devices_with_a_worker_command_keep_blobs)
+{
+	struct config_campaign c;
+
+	cr_assert(campaign(BASE "device-definitions:\n  - {name: a}\n  - {name: b, worker: [ssh, b, w]}\n"
+				"  - {name: c, worker: [w], blob-cache: 0, reconnect: 0}\n  - {name: d, blob-cache: 64K}\n",
+			   &c, NULL));
+	cr_expect_eq(c.definitions[0].blob_cache, 0u);
+	cr_expect_eq(c.definitions[1].blob_cache, (uint64_t)2 << 30);
+	cr_expect_eq(c.definitions[2].blob_cache, 0u);
+	cr_expect_eq(c.definitions[3].blob_cache, 65536u);
+	cr_expect_eq(c.definitions[1].reconnect, 60);
+	cr_expect_eq(c.definitions[2].reconnect, 0);
+	arena_free(a);
 }
 
 TEST(config, text_differs_exactly_where_results_may)

@@ -182,6 +182,99 @@ static void kill_one(unsigned *seed)
 		kill(found[rand_r(seed) % (unsigned)n], SIGKILL);
 }
 
+/* ---- connections that drop ---------------------------------------------------------------------------------- */
+
+#define UP "/tmp/mutatenn-test-connection"
+
+static void connection(bool up)
+{
+	char path[100];
+	FILE *f;
+
+	snprintf(path, sizeof path, UP "-%d", getpid());
+	unlink(path);
+	if (!up)
+		return;
+	f = fopen(path, "w");
+	cr_assert_not_null(f);
+	fclose(f);
+}
+
+static struct pool *remote_pool(double reconnect)
+{
+	char script[200];
+	struct pool_device d = {.name = "test",
+				.backend = "cpu",
+				.worker = (const char *const[]){"sh", "-c", script, getenv("MUTATENN_WORKER")},
+				.nworker = 4,
+				.threads = 1,
+				.builders = 1,
+				.cache_dir = "",
+				.reconnect_s = reconnect};
+	struct err e = {0};
+	struct pool *p;
+
+	snprintf(script, sizeof script, "test -e " UP "-%d && exec \"$0\"; echo no route >&2; exit 255", getpid());
+	connection(true);
+	cr_assert(pool_open(&d, 1, &p, &e), "%s", err_text(&e));
+	cr_assert_null(pool_device_error(p, 0), "%s", pool_device_error(p, 0));
+	return p;
+}
+
+/* Cuts the connection with a job under way, and waits a little. */
+static bool cut(struct pool *p, struct arena *a, struct pool_result *r, double wait)
+{
+	struct pool_job job = {.id = 2, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 1), .ninputs = 1};
+	unsigned seed = 1;
+	struct err e = {0};
+	bool got;
+
+	cr_expect_eq(test_run(p, a, (struct pool_job){.id = 1, .bundle = job.bundle, .input = job.input, .ninputs = 1}).status,
+		     POOL_DONE);
+	connection(false);
+	for (int i = 0; i < 20; i++)
+		kill_one(&seed);
+	cr_assert(pool_submit(p, &job, &e) && pool_wait(p, a, wait, &got, r, &e), "%s", err_text(&e));
+	return got;
+}
+
+TEST(pool, a_connection_that_comes_back_loses_nothing)
+{
+	struct pool *p = test_pool("gcc"); /* sets where the worker is */
+	struct arena *a = arena_new(NULL);
+	struct pool_result r;
+	struct err e = {0};
+	bool got;
+
+	pool_close(p);
+	p = remote_pool(60);
+	cr_expect(!cut(p, a, &r, 1.5), "nothing can be done without a connection");
+	connection(true);
+	cr_assert(pool_wait(p, a, 60, &got, &r, &e) && got);
+	cr_expect_eq(r.status, POOL_DONE, "%s", r.text);
+	cr_expect_null(pool_device_error(p, 0));
+	pool_close(p);
+	connection(false);
+	arena_free(a);
+}
+
+TEST(pool, a_connection_that_stays_away_is_the_device_s_end)
+{
+	struct pool *p = test_pool("gcc");
+	struct arena *a = arena_new(NULL);
+	struct pool_result r;
+
+	pool_close(p);
+	p = remote_pool(1);
+	cr_assert(cut(p, a, &r, 30));
+	cr_expect_eq(r.status, POOL_LOST);
+	cr_assert_not_null(pool_device_error(p, 0));
+	cr_expect_not_null(strstr(pool_device_error(p, 0), "status 255"), "%s", pool_device_error(p, 0));
+	cr_expect_not_null(strstr(pool_device_error(p, 0), "no route"), "%s", pool_device_error(p, 0));
+	pool_close(p);
+	arena_free(a);
+}
+
 /* Mutant i adds i; every fifth crashes, every seventh is the original. */
 static struct bundle *nth(struct arena *a, int i)
 {
