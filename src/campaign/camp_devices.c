@@ -13,7 +13,7 @@ const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-q
 static void from_config(const struct config_device *d, struct pool_device *out)
 {
 	*out = (struct pool_device){
-	        .name = d->name, .backend = d->backend, .worker = (const char *const *)d->worker, .nworker = d->nworker, .cc = d->cc,
+	        .name = d->name, .backend = d->backend, .select = d->select, .worker = (const char *const *)d->worker, .nworker = d->nworker, .cc = d->cc,
 	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .env = (const char *const *)d->env, .nenv = d->nenv, .threads = d->threads, .builders = d->builders,
 	        .builder = (const char *const *)d->builder, .nbuilder = d->nbuilder,
 	        .flush_denormals = d->denormals && !strcmp(d->denormals, "flush"),

@@ -17,6 +17,7 @@ struct str;
 struct config_device {
 	char *name;
 	char *backend; /* "cpu" when not given */
+	char *select;  /* which of several devices of the backend; NULL: the first */
 	char **worker; /* argv; NULL: the one beside this program */
 	size_t nworker;
 	char **builder; /* argv of the builders' worker; NULL: the same */

@@ -11,6 +11,7 @@
 const cyaml_schema_field_t config_device_fields[] = {
     TEXT_FIELD("name", 0, struct config_device, name),
     TEXT_FIELD("backend", CYAML_FLAG_OPTIONAL, struct config_device, backend),
+    TEXT_FIELD("select", CYAML_FLAG_OPTIONAL, struct config_device, select),
     TEXT_LIST_FIELD("worker", CYAML_FLAG_OPTIONAL, struct config_device, worker, nworker, 1, 256),
     TEXT_LIST_FIELD("builder", CYAML_FLAG_OPTIONAL, struct config_device, builder, nbuilder, 1, 256),
     TEXT_FIELD("cc", CYAML_FLAG_OPTIONAL, struct config_device, cc),

@@ -51,6 +51,10 @@ static void device_line(struct str *s, const struct config_device *d)
 {
 	str_addf(s, "device %s: backend ", d->name);
 	put_text(s, d->backend);
+	if (d->select) {
+		str_add(s, ", select ");
+		put_text(s, d->select);
+	}
 	str_add(s, ", worker ");
 	list(s, d->worker, d->nworker);
 	if (d->builder) {

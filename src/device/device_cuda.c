@@ -4,7 +4,6 @@
  * loaded or allocated, so that a process that only compiles never has one. An error in a kernel (an illegal address, say) ends
  * the context for good: what follows fails too, and whoever asked replaces the process.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,14 +80,6 @@ static int attribute(struct device *d, int what)
 	return d->api.cuDeviceGetAttribute(&v, what, d->id) ? 0 : v;
 }
 
-static bool is_selected(const char *select, int i, const char *name)
-{
-	char number[16];
-
-	snprintf(number, sizeof number, "%d", i);
-	return !select || !*select || !strcmp(select, number) || strstr(name, select);
-}
-
 static bool find_gpu(struct device *d, const char *select, const char **name, struct err *e)
 {
 	struct str seen = {0};
@@ -107,7 +98,7 @@ static bool find_gpu(struct device *d, const char *select, const char **name, st
 		if (d->api.cuDeviceGet(&d->id, i) || d->api.cuDeviceGetName(text, sizeof text - 1, d->id))
 			continue;
 		str_addf(&seen, "%s'%s'", seen.n ? ", " : "", text);
-		if (is_selected(select, i, text)) {
+		if (device_is_selected(select, 0, (unsigned)i, text)) {
 			d->has_gpu = true;
 			*name = arena_strdup(d->arena, text);
 		}

@@ -1,7 +1,8 @@
 /* cuda_ptx.c: every kernel of a model, in CUDA C, is taken by NVRTC - to PTX and to machine code, without a GPU
  *
- * usage: cuda_ptx MODEL... [--level N]... [--arch sm_90]... [--keep DIR] [--verbose]
+ * usage: cuda_ptx MODEL... [--suite DATA_DIR [--sample N]] [--level N]... [--arch sm_90]... [--keep DIR] [--verbose]
  *
+ * --suite: every Nth of ONNX's own backend tests (suite.h), too. What the C dialect does not support is left out.
  * Level 3 is the schedule of the gpu class. A model in a folder of $MUTATENN_MODELS is found by its file name; one that is
  * nowhere is shown as skipped. Exit status 1 when a kernel is refused; 77 without NVRTC, or when no model was there.
  */
@@ -12,14 +13,16 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/str.h"
 #include "campaign/campaign.h"
 #include "device/device.h"
+#include "suite.h"
 
 #define MAX 32
 
 struct options {
-	const char *model[MAX], *arch[MAX], *keep;
-	int level[MAX], nmodels, nlevels, narchs;
+	const char *model[MAX], *arch[MAX], *keep, *suite;
+	int level[MAX], nmodels, nlevels, narchs, sample;
 	bool verbose;
 };
 
@@ -70,10 +73,17 @@ static void compile(struct arena *a, const struct options *o, const char *name, 
 	}
 }
 
+static const struct camp_target target = {.cls = DEVICE_GPU, .lanes = 1, .dialect = "cuda-c"};
+
+static void compile_all(struct arena *a, const struct options *o, const char *name, const struct bundle *b)
+{
+	for (uint32_t i = 0; i < b->nkernels; i++)
+		compile(a, o, arena_printf(a, "%s-%u", name, i), &b->kernel[i]);
+}
+
 static void check(const struct options *o, const char *file, int level)
 {
 	struct arena *a = arena_new(NULL);
-	struct camp_target target = {.cls = DEVICE_GPU, .lanes = 1, .dialect = "cuda-c"};
 	struct camp_model_options mo = {.batch = 1};
 	struct camp_model *m;
 	struct camp_program p;
@@ -84,13 +94,81 @@ static void check(const struct options *o, const char *file, int level)
 		printf("FAILED %s, level %d: %s\n", file, level, err_text(&e));
 		refused++;
 	} else {
-		for (uint32_t i = 0; i < p.bundle->nkernels; i++)
-			compile(a, o, arena_printf(a, "%s-%d-%u", m->name, level, i), &p.bundle->kernel[i]);
+		compile_all(a, o, arena_printf(a, "%s-%d", m->name, level), p.bundle);
 		printf("%s, level %d: %u kernels, %d compilations, %d refused\n", m->name, level, p.bundle->nkernels,
 		       compiled - before, refused - bad);
 	}
 	fflush(stdout);
 	err_free(&e);
+	arena_free(a);
+}
+
+/* ---- the suite ---- */
+
+struct suite_run {
+	const struct options *o;
+	int level, seen, models, unsupported;
+};
+
+struct built {
+	int level;
+	bool in_c;
+	struct camp_program p;
+};
+
+/* First in C: what that cannot do is not this dialect's fault. */
+static bool build(struct arena *a, struct gir_graph *g, void *user, struct err *e)
+{
+	struct built *b = user;
+	struct camp_target c = target;
+	struct camp_model m = {.file = "model", .graph = g};
+
+	c.dialect = "c";
+	b->in_c = camp_program_build(a, &m, b->level, NULL, 0, &c, &b->p, e);
+	return b->in_c && camp_program_render(a, &b->p, target.dialect, &b->p, e);
+}
+
+static void one_test(const char *name, const char *dir, const char *model, void *user)
+{
+	struct suite_run *r = user;
+	struct arena *a;
+	struct built b = {.level = r->level};
+	struct suite_set set;
+	struct str why = {0};
+	struct err e = {0};
+	char *folder, *flat;
+
+	if (r->seen++ % r->o->sample)
+		return;
+	a = arena_new(NULL);
+	folder = suite_set_dir(a, dir, 0);
+	flat = arena_printf(a, "%s-%d", name, r->level);
+	for (char *s = flat; *s; s++)
+		*s = *s == '/' ? '_' : *s;
+	if (folder && suite_importable(a, model, &why) && suite_read_set(a, folder, &set, &e) &&
+	    suite_import(a, model, &set, build, &b, &e)) {
+		r->models++;
+		compile_all(a, r->o, flat, b.p.bundle);
+	} else if (b.in_c) {
+		refused++;
+		printf("REFUSED %s: %s\n", name, err_text(&e));
+	} else {
+		r->unsupported++;
+	}
+	str_free(&why);
+	err_free(&e);
+	arena_free(a);
+}
+
+static void check_suite(const struct options *o, int level)
+{
+	struct suite_run r = {.o = o, .level = level};
+	struct arena *a = arena_new(NULL);
+	int before = compiled, bad = refused;
+
+	suite_each(a, o->suite, one_test, &r);
+	printf("suite, level %d: %d models (%d not supported), %d compilations, %d refused\n", level, r.models, r.unsupported,
+	       compiled - before, refused - bad);
 	arena_free(a);
 }
 
@@ -109,7 +187,13 @@ static void parse(int argc, char **argv, struct options *o)
 			o->arch[o->narchs++] = argv[++i];
 		else if (!strcmp(argv[i], "--keep"))
 			o->keep = argv[++i];
+		else if (!strcmp(argv[i], "--suite"))
+			o->suite = argv[++i];
+		else if (!strcmp(argv[i], "--sample"))
+			o->sample = atoi(argv[++i]);
 	}
+	if (o->sample < 1)
+		o->sample = 1;
 	if (!o->nlevels)
 		o->level[o->nlevels++] = 2;
 	if (!o->narchs)
@@ -138,6 +222,10 @@ int main(int argc, char **argv)
 		for (int k = 0; k < o.nlevels; k++)
 			check(&o, file, o.level[k]);
 	}
+	if (o.suite && !file_is_dir(o.suite))
+		printf("skipped: '%s' is absent (Debian: libonnx-testdata)\n", o.suite);
+	for (int k = 0; o.suite && file_is_dir(o.suite) && k < o.nlevels; k++, found++)
+		check_suite(&o, o.level[k]);
 	arena_free(a);
 	return refused ? 1 : found ? 0 : 77;
 }
