@@ -83,7 +83,8 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 			print_one(&in[i], &r->image[i], &x, scores, m);
 	}
 	if (cli_flag(args, "json"))
-		return cli_print_json(json_pack("{s:s,s:o}", "device", device, "inputs", list), e);
+		return cli_print_json(json_pack("{s:s,s:o,s:f,s:i,s:i}", "device", device, "inputs", list, "build_s", r->build_s, "kernels_built", (int)r->kernels_built,
+		                                "kernels_cached", (int)r->kernels_cached), e);
 	json_decref(list);
 	return true;
 }
