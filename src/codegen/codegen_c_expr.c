@@ -99,6 +99,17 @@ static void operand(struct cg *g, const struct lir_expr *x, int prec, bool besid
 		c_expr(g, x, prec);
 }
 
+/* Drivers of GLSL take x * 0 and 0 / x for 0 and x + 0 for x, whatever x is, where they see the 0. */
+static bool hidden_zero(struct cg *g, const struct lir_expr *x, enum lir_op op)
+{
+	bool arithmetic = op == LIR_ADD || op == LIR_SUB || op == LIR_MUL || op == LIR_DIV;
+
+	if (g->d->family != CG_GLSL || !arithmetic || x->kind != LIR_FLOAT || x->f != 0 || signbit(x->f))
+		return false;
+	text(g, c_glsl_zero(g, x->type.dtype));
+	return true;
+}
+
 /* A sum, or a product with a constant: cg_index writes those. */
 static bool is_linear(const struct cg *g, const struct lir_expr *x)
 {
@@ -129,9 +140,11 @@ static void scalar_binary(struct cg *g, const struct lir_expr *x, int prec)
 
 	open_paren(g, s.prec, prec);
 	text(g, s.pre);
-	operand(g, x->arg[0], s.left, follows);
+	if (!hidden_zero(g, x->arg[0], x->op))
+		operand(g, x->arg[0], s.left, follows);
 	text(g, s.mid);
-	operand(g, x->arg[1], s.right, follows);
+	if (!hidden_zero(g, x->arg[1], x->op))
+		operand(g, x->arg[1], s.right, follows);
 	text(g, s.post);
 	close_paren(g, s.prec, prec);
 }

@@ -332,6 +332,7 @@ static const char *const keywords[] = {
     "part",
     "parts",
     "FN",
+    "ZERO",
     "linux",
     "unix",
     "mutatenn_kernel",

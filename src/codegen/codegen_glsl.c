@@ -35,6 +35,14 @@ const char *c_glsl_bits(enum dtype from, enum dtype to)
 	}
 }
 
+/* Nobody but the launch knows that there is one group in that direction. */
+const char *c_glsl_zero(struct cg *g, enum dtype t)
+{
+	if (c_first_time(g, "ZERO"))
+		str_add(&g->pre, "#define ZERO (gl_NumWorkGroups.z - 1u)\n");
+	return arena_printf(g->a, "%s(ZERO)", c_scalar(g, t));
+}
+
 /* ---- functions ----------------------------------------------------------------------------------------------------- */
 
 struct function {

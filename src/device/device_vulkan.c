@@ -293,15 +293,15 @@ static bool compile(struct device *d, struct arena *a, const char *source, struc
 	bool ok = true;
 
 	shaderc_compile_options_set_target_env(options, shaderc_target_env_vulkan, shaderc_env_version_vulkan_1_2);
-	shaderc_compile_options_set_optimization_level(options, shaderc_optimization_level_performance);
+	shaderc_compile_options_set_optimization_level(options, shaderc_optimization_level_zero);
 	r = shaderc_compile_into_spv(d->compiler, source, strlen(source), shaderc_compute_shader, "kernel", "main", options);
 	log = r ? shaderc_result_get_error_message(r) : "";
 	out->log = arena_strndup(a, log, strlen(log) < MAX_LOG ? strlen(log) : MAX_LOG);
 	if (!r || shaderc_result_get_compilation_status(r) != shaderc_compilation_status_success) {
 		ok = err_set(e, ERR_DEVICE, "the compiler refused the shader: %.200s", *out->log ? out->log : "no reason given");
-	} else {
-		out->size = shaderc_result_get_length(r);
-		out->data = arena_memdup(a, shaderc_result_get_bytes(r), out->size);
+	} else if (!spirv_exact(a, (const uint8_t *)shaderc_result_get_bytes(r), shaderc_result_get_length(r), &out->data,
+				&out->size)) {
+		ok = err_set(e, ERR_DEVICE, "the compiler's shader is not what it should be");
 	}
 	if (r)
 		shaderc_result_release(r);
@@ -315,7 +315,7 @@ static bool vk_compile(struct device *d, struct arena *a, const char *source, bo
 	struct hash key;
 
 	(void)contract; /* the text says fma where it means it */
-	hash_put_text(h, "spirv");
+	hash_put_text(h, "spirv 2");
 	hash_put_text(h, d->caps.identity);
 	hash_put_text(h, source);
 	key = hasher_end(h);

@@ -131,3 +131,7 @@ void vulkan_memory_free(struct device *d, struct device_memory *m);
 bool vulkan_memory_fill(struct device *d, struct device_memory *m, int64_t at, size_t n, uint32_t pattern, struct err *e);
 bool vulkan_memory_write(struct device *d, struct device_memory *m, int64_t at, const void *from, size_t n, struct err *e);
 bool vulkan_memory_read(struct device *d, struct device_memory *m, int64_t at, void *to, size_t n, struct err *e);
+
+/* device_spirv.c: the same shader (shaders are from the compiler, not from outside) without names, in which no operation on floats
+ * may be combined with others. False when it is no shader. */
+bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, uint8_t **out, size_t *out_size);

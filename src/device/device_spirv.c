@@ -1,0 +1,116 @@
+/* device_spirv.c: what is done to a shader between its compiler and the driver
+ *
+ * `precise` does not reach what is passed to functions, and the compilers behind take whatever lacks it as real numbers: x * 0 is
+ * 0 for them, x / x is 1. So every operation on floats is marked as one that must be done as it stands. Names go, so that equal
+ * code is equal bytes.
+ */
+#include <string.h>
+
+#include "base/arena.h"
+#include "device/device_vulkan.h"
+
+#define HEADER 5 /* words */
+
+enum {
+	OP_SOURCE = 3,
+	OP_SOURCE_EXTENSION = 4,
+	OP_NAME = 5,
+	OP_MEMBER_NAME = 6,
+	OP_STRING = 7,
+	OP_LINE = 8,
+	OP_DECORATE = 71,
+	OP_TYPE_VOID = 19
+};
+enum {
+	OP_EXT_INST = 12,
+	OP_FNEGATE = 127,
+	OP_FADD = 129,
+	OP_FSUB = 131,
+	OP_FMUL = 133,
+	OP_FDIV = 136,
+	OP_FREM = 140,
+	OP_FMOD = 141
+};
+enum { OP_LOGICAL_EQUAL = 164, OP_LOGICAL_NOT = 168, OP_FORD_EQUAL = 180, OP_FUNORD_GREATER_EQUAL = 191 };
+
+#define NO_CONTRACTION 42
+
+static bool is_name(unsigned op)
+{
+	return (op >= OP_SOURCE && op <= OP_LINE);
+}
+
+static bool is_arithmetic(unsigned op)
+{
+	return op == OP_FNEGATE || op == OP_FADD || op == OP_FSUB || op == OP_FMUL || op == OP_FDIV || op == OP_FREM ||
+	       op == OP_FMOD || op == OP_EXT_INST || (op >= OP_FORD_EQUAL && op <= OP_FUNORD_GREATER_EQUAL) ||
+	       (op >= OP_LOGICAL_EQUAL && op <= OP_LOGICAL_NOT);
+}
+
+/* Length of the instruction at w[i]; 0 when it is none. */
+static size_t length(const uint32_t *w, size_t n, size_t i)
+{
+	size_t k = w[i] >> 16;
+
+	return k && k <= n - i ? k : 0;
+}
+
+/* Marks those that the compiler has marked already. */
+static bool decorated(const uint32_t *w, size_t n, uint8_t *marked)
+{
+	size_t k;
+
+	for (size_t i = HEADER; i < n; i += k) {
+		if (!(k = length(w, n, i)))
+			return false;
+		if ((w[i] & 0xffff) == OP_DECORATE && k == 3 && w[i + 2] == NO_CONTRACTION && w[i + 1] < w[3])
+			marked[w[i + 1]] = 1;
+	}
+	return true;
+}
+
+static size_t decorate_rest(const uint32_t *w, size_t n, const uint8_t *marked, uint32_t *out)
+{
+	size_t k, m = 0;
+
+	for (size_t i = HEADER; i < n; i += k) {
+		k = length(w, n, i);
+		if (!is_arithmetic(w[i] & 0xffff) || k < 3 || w[i + 2] >= w[3] || marked[w[i + 2]])
+			continue;
+		out[m++] = 3u << 16 | OP_DECORATE;
+		out[m++] = w[i + 2];
+		out[m++] = NO_CONTRACTION;
+	}
+	return m;
+}
+
+bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, uint8_t **out, size_t *out_size)
+{
+	size_t n = size / 4, k, m = 0;
+	const uint32_t *w = arena_memdup(a, data, size);
+	uint32_t *o = arena_alloc(a, n * 2 * sizeof *o + sizeof *o);
+	bool done = false;
+	uint8_t *marked;
+
+	if (n < HEADER || size % 4 || w[3] > n * 4)
+		return false;
+	marked = arena_zalloc(a, w[3] + 1);
+	if (!decorated(w, n, marked))
+		return false;
+	memcpy(o, w, HEADER * sizeof *w);
+	m = HEADER;
+	for (size_t i = HEADER; i < n; i += k) {
+		k = length(w, n, i);
+		if (is_name(w[i] & 0xffff))
+			continue;
+		if (!done && (w[i] & 0xffff) == OP_TYPE_VOID) { /* the first of the types, behind the decorations */
+			m += decorate_rest(w, n, marked, o + m);
+			done = true;
+		}
+		memcpy(o + m, w + i, k * sizeof *w);
+		m += k;
+	}
+	*out = (uint8_t *)o;
+	*out_size = m * sizeof *o;
+	return done;
+}
