@@ -443,8 +443,9 @@ const char *c_vector_cast(struct cg *g, enum dtype from, enum dtype to, int lane
 	return name;
 }
 
-/* One rounding whatever the flags say about contraction: the instruction itself where the compiler has a name for it. An x86
- * without the instruction rounds twice: the library's exact function for each lane would take a hundred times as long. */
+/* One rounding whatever the flags say about contraction: the instruction itself where the compiler has a name for it, lane by lane
+ * on the machines that always have it, which compilers put together again. An x86 without the instruction rounds twice: the
+ * library's exact function for each lane would take a hundred times as long. */
 static void vector_fma(struct cg *g, const char *name, const char *type, enum dtype t, int lanes)
 {
 	int bytes = (int)dtype_size(t) * lanes;
@@ -466,8 +467,9 @@ static void vector_fma(struct cg *g, const char *name, const char *type, enum dt
 	str_add(&g->pre, "#elif defined __FMA__\n");
 	by_lanes(g, name, type, type, 3, lanes, c_call_shape(g, LIR_CALL_FMA, t), "");
 	str_addf(&g->pre, "#else\nFN %s %s(%s a, %s b, %s c) { return a * b + c; }\n", type, name, type, type, type);
-	str_addf(&g->pre, "#endif\n#else\nFN %s %s(%s a, %s b, %s c) { return a * b + c; }\n#endif\n", type, name, type, type,
-		 type);
+	str_add(&g->pre, "#endif\n#elif defined __aarch64__ || defined __riscv_flen\n");
+	by_lanes(g, name, type, type, 3, lanes, c_call_shape(g, LIR_CALL_FMA, t), "");
+	str_addf(&g->pre, "#else\nFN %s %s(%s a, %s b, %s c) { return a * b + c; }\n#endif\n", type, name, type, type, type);
 }
 
 static void vector_abs(struct cg *g, const char *name, const char *type, enum dtype t, int lanes)

@@ -143,7 +143,8 @@ static void describe(struct device *d, const char *dump, int threads)
 	hash_put_text(h, str_text(&flags));
 	d->toolchain = hasher_end(h);
 	d->clang = strstr(dump, "#define __clang__ ") != NULL;
-	d->fuses = strstr(dump, "#define __x86_64__ ") == NULL;
+	d->fuses =
+	    !strstr(dump, "#define __x86_64__ ") && !strstr(dump, "#define __aarch64__ ") && !strstr(dump, "#define __riscv_flen ");
 	d->caps = (struct device_caps){
 	    .backend = "cpu",
 	    .dialect = "c",
@@ -434,7 +435,8 @@ static bool cpu_load(struct device *d, const struct artefact *art, struct kernel
 	void *symbol;
 
 	if (strcmp(machine, target_here()) != 0)
-		return err_set(e, ERR_DEVICE, "a kernel for %s cannot run on %s", *machine ? machine : "another machine", target_here());
+		return err_set(e, ERR_DEVICE, "a kernel for %s cannot run on %s", *machine ? machine : "another machine",
+			       target_here());
 	if (!(k.library = load_library(art, e)))
 		return false;
 	symbol = dlsym(k.library, "mutatenn_kernel");
