@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -221,7 +220,7 @@ static struct kernel *kernel_of(struct device *d, const char *source)
 	return k;
 }
 
-TEST(device_cuda, a_launch_computes_between_pads_that_can_be_filled_written_and_read)
+TEST(device_cuda_gpu, a_launch_computes_between_pads_that_can_be_filled_written_and_read)
 {
 	struct device *d = gpu();
 	struct kernel *k =
@@ -250,7 +249,7 @@ TEST(device_cuda, a_launch_computes_between_pads_that_can_be_filled_written_and_
 	device_cuda.close(d);
 }
 
-TEST(device_cuda, too_much_memory_and_too_large_a_group_are_errors_and_the_device_goes_on)
+TEST(device_cuda_gpu, too_much_memory_and_too_large_a_group_are_errors_and_the_device_goes_on)
 {
 	struct device *d = gpu();
 	struct kernel *k = kernel_of(d, TWICE "y[i] = 1;\n}\n");
@@ -272,7 +271,7 @@ TEST(device_cuda, too_much_memory_and_too_large_a_group_are_errors_and_the_devic
 	device_cuda.close(d);
 }
 
-TEST(device_cuda, what_is_no_kernel_is_refused)
+TEST(device_cuda_gpu, what_is_no_kernel_is_refused)
 {
 	struct device *d = gpu();
 	struct arena *a = arena_new(NULL);
@@ -290,37 +289,15 @@ TEST(device_cuda, what_is_no_kernel_is_refused)
 	device_cuda.close(d);
 }
 
-/* In a child: the context is lost. */
-TEST(device_cuda, an_illegal_address_is_an_error_that_says_that_the_device_is_lost)
+TEST(device_cuda_gpu, an_illegal_address_is_an_error_that_says_that_the_device_is_lost)
 {
-	pid_t pid;
-	int status;
-
-	device_cuda.close(gpu()); /* skips where there is none; asks only, so a child may */
-	pid = fork();
-	if (!pid) {
-		char *self = realpath("/proc/self/exe", NULL);
-
-		setenv("MUTATENN_TEST_LOST", "1", 1);
-		execl(self, self, "--filter", "device_cuda_lost/*", "--quiet", (char *)NULL);
-		_exit(9);
-	}
-	cr_assert_eq(waitpid(pid, &status, 0), pid);
-	cr_expect(WIFEXITED(status) && !WEXITSTATUS(status));
-}
-
-TEST(device_cuda_lost, an_illegal_address)
-{
-	struct device *d;
+	struct device *d = gpu();
 	struct kernel *k;
 	struct device_memory *m, *arg[2];
 	struct device_launch l = {.arg = arg, .nargs = 2, .groups = 1, .group = 1};
 	struct err e = {0};
 	bool ok;
 
-	if (!getenv("MUTATENN_TEST_LOST"))
-		cr_skip_test("run by another test");
-	d = gpu();
 	l.kernel = k = kernel_of(d, TWICE "y[i + (1LL << 40)] = 1;\n}\n");
 	cr_assert(device_cuda.memory_new(d, 4096, 64, &m, &e));
 	arg[0] = arg[1] = m;
