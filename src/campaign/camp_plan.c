@@ -100,7 +100,8 @@ static bool compile(struct camp *c, struct err *e)
 	struct camp_target *target = ARENA_ARRAY(c->a, struct camp_target, c->ndevices);
 
 	camp_tell(c, "compiling the model");
-	camp_targets(c->pool, c->ndevices, false, target);
+	if (!camp_targets(c->pool, c->config, target, e))
+		return false;
 	c->variant = ARENA_ARRAY(c->a, struct camp_variant, c->ndevices);
 	for (size_t d = 0; d < c->ndevices; d++) {
 		size_t *v = &c->device[d].variant;

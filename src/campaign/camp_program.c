@@ -16,12 +16,23 @@ static bool is_pass(const char *name)
 	return false;
 }
 
-void camp_targets(const struct pool *p, size_t ndevices, bool native, struct camp_target *out)
+/* Of the definition; the built-in devices' is f32. */
+static enum dtype precision_of(const struct config_campaign *c, size_t d)
+{
+	const struct config_device *def = config_device_find(c, c->devices[d]);
+	enum dtype t = DT_F32;
+
+	if (def && def->precision)
+		dtype_parse(def->precision, &t);
+	return t;
+}
+
+bool camp_targets(const struct pool *p, const struct config_campaign *c, struct camp_target *out, struct err *e)
 {
 	int lanes[2] = {16, 16};
-	bool seen[2] = {false, false}, mixed;
+	bool seen[2] = {false, false}, portable;
 
-	for (size_t d = 0; d < ndevices; d++) {
+	for (size_t d = 0; d < c->ndevices; d++) {
 		const struct device_caps *caps = pool_caps(p, d);
 
 		if (pool_device_error(p, d))
@@ -30,19 +41,26 @@ void camp_targets(const struct pool *p, size_t ndevices, bool native, struct cam
 		if (caps->lanes < lanes[caps->cls])
 			lanes[caps->cls] = caps->lanes;
 	}
-	mixed = seen[DEVICE_CPU] && seen[DEVICE_GPU] && !native;
-	for (size_t d = 0; d < ndevices; d++) {
+	portable = c->schedule == SCHEDULE_PORTABLE || (c->schedule == SCHEDULE_AUTO && seen[DEVICE_CPU] && seen[DEVICE_GPU]);
+	for (size_t d = 0; d < c->ndevices; d++) {
 		const struct device_caps *caps = pool_caps(p, d);
 
 		out[d] = CAMP_TARGET_HOST;
-		if (!pool_device_error(p, d))
-			out[d] = (struct camp_target){.cls = mixed ? DEVICE_CPU : caps->cls, .lanes = mixed ? 1 : lanes[caps->cls], .dialect = caps->dialect};
+		if (pool_device_error(p, d))
+			continue;
+		out[d] = (struct camp_target){.cls = portable ? DEVICE_CPU : caps->cls,
+		                              .lanes = portable ? 1 : lanes[caps->cls],
+		                              .precision = precision_of(c, d),
+		                              .dialect = caps->dialect};
+		if (!(caps->types >> out[d].precision & 1))
+			return err_set(e, ERR_UNSUPPORTED, "device '%s' cannot compute with %s", c->devices[d], dtype_name(out[d].precision));
 	}
+	return true;
 }
 
 bool camp_same_functions(const struct camp_target *a, const struct camp_target *b)
 {
-	return a->cls == b->cls && a->lanes == b->lanes;
+	return a->cls == b->cls && a->lanes == b->lanes && a->precision == b->precision;
 }
 
 bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out, struct err *e)
@@ -60,7 +78,7 @@ bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_lev
 	for (size_t i = 0; i < ndisabled; i++)
 		if (!is_pass(disabled[i]))
 			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", disabled[i]);
-	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = t->lanes}, .dialect = t->dialect};
+	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = t->lanes, .precision = t->precision}, .dialect = t->dialect};
 	out->options.plan = gir_plan_new(a);
 	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
 		return err_in(e, "compiling '%s'", m->file);

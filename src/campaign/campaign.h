@@ -77,14 +77,16 @@ struct camp_program {
 struct camp_target {
 	enum device_class cls;
 	int lanes;                        /* of vectors at level 3; 1: one element at a time */
+	enum dtype precision;             /* F32, F16, BF16 */
 	const char *dialect;
 };
-#define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .dialect = "c"})
+#define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .precision = DT_F32, .dialect = "c"})
 
-/* One target per device; those of devices that do not work are the host's. Devices of one class share its schedule, with the
- * least of their lanes; a mix of classes the portable schedule, one plain nest per output element, unless `native` says that
- * each class has its own (then loop mutants of different classes are different mutants). */
-void camp_targets(const struct pool *p, size_t ndevices, bool native, struct camp_target *out);
+/* One target per device of c; those of devices that do not work are the host's. Devices of one class share its schedule, with the
+ * least of their lanes; a mix of classes the portable schedule, one plain nest per output element - unless c->schedule says that
+ * each class has its own (then loop mutants of different classes are different mutants), or that all are portable. An error names
+ * a device that cannot compute with its precision. */
+bool camp_targets(const struct pool *p, const struct config_campaign *c, struct camp_target *out, struct err *e);
 bool camp_same_functions(const struct camp_target *a, const struct camp_target *b);
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
                         struct camp_program *out, struct err *e);

@@ -70,7 +70,11 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 		}
 	}
 	all = ARENA_ARRAY(args->a, struct camp_target, c->ndevices);
-	camp_targets(*out, c->ndevices, false, all);
+	if (!camp_targets(*out, c, all, e)) {
+		pool_close(*out);
+		*out = NULL;
+		return false;
+	}
 	*t = all[0];
 	return true;
 }

@@ -7,7 +7,7 @@
 
 static bool enabled(const struct comp_options *o, const struct gir_pass *p)
 {
-	if (p->level > o->opt_level)
+	if (p->level > o->opt_level || (!strcmp(p->name, "precision") && o->precision != DT_F16 && o->precision != DT_BF16))
 		return false;
 	for (size_t i = 0; i < o->ndisabled; i++)
 		if (!strcmp(o->disabled[i], p->name))
@@ -88,7 +88,7 @@ static bool fold(struct gir_graph *g, bool *changed, struct err *e)
 
 bool comp_run_passes(struct gir_graph *g, const struct comp_options *o, struct err *e)
 {
-	struct gir_pass_options po = {.lanes = o->lanes, .plan = o->plan};
+	struct gir_pass_options po = {.lanes = o->lanes, .precision = o->precision, .plan = o->plan};
 
 	gir_plan_nodes(o->plan, g);
 	for (size_t i = 0; gir_passes[i]; i++) {

@@ -22,6 +22,7 @@ struct config_device {
 	size_t nworker;
 	char **builder; /* argv of the builders' worker; NULL: the same */
 	size_t nbuilder;
+	char *precision; /* "f32", "f16", "bf16"; NULL: f32 */
 	char *denormals; /* "keep", "flush"; NULL: keep */
 	char *cc;      /* NULL: the backend's default */
 	char **cflags; /* given, possibly empty: replaces the default; NULL: default */
@@ -61,6 +62,8 @@ bool config_bytes_parse(const char *text, uint64_t *out, struct err *e);
 
 /* ---- a campaign ----------------------------------------------------------------------------------------- */
 
+enum config_schedule { SCHEDULE_AUTO, SCHEDULE_PORTABLE, SCHEDULE_NATIVE };
+
 enum config_scores { SCORES_AUTO, SCORES_LOGITS, SCORES_PROBABILITIES };
 
 /* Criteria, as bits; the same values as the store's. */
@@ -80,6 +83,7 @@ struct config_campaign {
 	struct config_device *definitions; /* device-definitions */
 	size_t ndefinitions;
 	int opt_level;       /* opt-level: 0..3; default 2 */
+	enum config_schedule schedule; /* default auto: the devices' class's, portable when they are of several */
 	char **disable_pass; /* disable-pass */
 	size_t ndisable_pass;
 	struct config_mutation *mutations; /* required, at least one */

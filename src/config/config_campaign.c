@@ -17,6 +17,7 @@ struct raw {
 	char *memory;
 };
 
+static const cyaml_strval_t schedule_names[] = {{"auto", SCHEDULE_AUTO}, {"portable", SCHEDULE_PORTABLE}, {"native", SCHEDULE_NATIVE}};
 static const cyaml_strval_t criteria_names[] = {{"label", CONFIG_LABEL}, {"topk", CONFIG_TOPK}, {"numeric", CONFIG_NUMERIC}};
 
 const cyaml_schema_field_t config_mutation_fields[] = {
@@ -42,6 +43,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     CYAML_FIELD_SEQUENCE_COUNT("device-definitions", CYAML_FLAG_POINTER | OPT, struct raw, c.definitions, c.ndefinitions,
 			       &config_device_schema, 1, 256),
     CYAML_FIELD_INT("opt-level", OPT, struct raw, c.opt_level),
+    CYAML_FIELD_ENUM("schedule", OPT | CYAML_FLAG_STRICT, struct raw, c.schedule, schedule_names, 3),
     TEXT_LIST_FIELD("disable-pass", OPT, struct raw, c.disable_pass, c.ndisable_pass, 0, 64),
     CYAML_FIELD_SEQUENCE_COUNT("mutations", CYAML_FLAG_POINTER, struct raw, c.mutations, c.nmutations, &mutation_schema, 1, 1000),
     CYAML_FIELD_SEQUENCE_COUNT("criteria", CYAML_FLAG_POINTER | OPT, struct raw, criteria, ncriteria, &criterion_schema, 1, 3),

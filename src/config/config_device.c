@@ -16,6 +16,7 @@ const cyaml_schema_field_t config_device_fields[] = {
     TEXT_LIST_FIELD("builder", CYAML_FLAG_OPTIONAL, struct config_device, builder, nbuilder, 1, 256),
     TEXT_FIELD("cc", CYAML_FLAG_OPTIONAL, struct config_device, cc),
     TEXT_LIST_FIELD("cflags", CYAML_FLAG_OPTIONAL, struct config_device, cflags, ncflags, 0, 256),
+    TEXT_FIELD("precision", CYAML_FLAG_OPTIONAL, struct config_device, precision),
     TEXT_FIELD("denormals", CYAML_FLAG_OPTIONAL, struct config_device, denormals),
     TEXT_LIST_FIELD("env", CYAML_FLAG_OPTIONAL, struct config_device, env, nenv, 0, 256),
     CYAML_FIELD_INT("threads", CYAML_FLAG_OPTIONAL, struct config_device, threads),
@@ -66,6 +67,9 @@ static bool check_one(struct arena *a, const struct config_device *d, const char
 	*key = arena_printf(a, "%s.denormals", at);
 	if (d->denormals && strcmp(d->denormals, "keep") != 0 && strcmp(d->denormals, "flush") != 0)
 		return err_set(e, ERR_USAGE, "'%s' must be 'keep' or 'flush', not '%s'", *key, d->denormals);
+	*key = arena_printf(a, "%s.precision", at);
+	if (d->precision && strcmp(d->precision, "f32") != 0 && strcmp(d->precision, "f16") != 0 && strcmp(d->precision, "bf16") != 0)
+		return err_set(e, ERR_USAGE, "'%s' must be 'f32', 'f16' or 'bf16', not '%s'", *key, d->precision);
 	*key = arena_printf(a, "%s.blob-cache", at);
 	if (d->blob_cache_text && !cache_size(d->blob_cache_text, &(uint64_t){0}, e))
 		return false;

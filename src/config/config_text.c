@@ -61,6 +61,8 @@ static void device_line(struct str *s, const struct config_device *d)
 		str_add(s, ", builder ");
 		list(s, d->builder, d->nbuilder);
 	}
+	if (d->precision && strcmp(d->precision, "f32") != 0)
+		str_addf(s, ", precision %s", d->precision);
 	if (d->denormals && !strcmp(d->denormals, "flush"))
 		str_add(s, ", denormals flush");
 	str_add(s, ", cc ");
@@ -77,6 +79,7 @@ static void device_line(struct str *s, const struct config_device *d)
 
 char *config_text(struct arena *a, const struct config_campaign *c)
 {
+	static const char *const schedules[] = {"auto", "portable", "native"};
 	static const char *const scores[] = {"auto", "logits", "probabilities"};
 	struct str s = {0};
 	char *text;
@@ -87,7 +90,7 @@ char *config_text(struct arena *a, const struct config_campaign *c)
 	list_line(&s, "devices", c->devices, c->ndevices);
 	for (size_t i = 0; i < c->ndefinitions; i++)
 		device_line(&s, &c->definitions[i]);
-	str_addf(&s, "opt-level: %d\n", c->opt_level);
+	str_addf(&s, "opt-level: %d\nschedule: %s\n", c->opt_level, schedules[c->schedule]);
 	list_line(&s, "disable-pass", c->disable_pass, c->ndisable_pass);
 	for (size_t i = 0; i < c->nmutations; i++) {
 		const struct config_mutation *m = &c->mutations[i];

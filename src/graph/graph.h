@@ -157,6 +157,7 @@ bool gir_plan_decide(struct gir_plan *p, const char *what, const char *a, const 
 /* ---- gir_pass_*.c ---- */
 struct gir_pass_options {
 	int lanes;              /* vector width of the target class: channel block of the layout pass */
+	enum dtype precision;   /* F16, BF16: what f32 tensors become; any other: they stay */
 	struct gir_plan *plan;
 };
 struct gir_pass {

@@ -578,12 +578,16 @@ enum end { SKIPPED, FINE, FAILED };
 static enum end one_device(const struct options *o, const struct config_campaign *c, const char *name)
 {
 	struct run r = {.o = o, .a = arena_new(NULL), .device = name, .time_limit = 120};
+	struct config_campaign alone = *c;
 	struct pool_device d;
 	struct err e = {0};
 	const char *why = NULL;
 	double begin = now();
 	enum end out = SKIPPED;
 
+	alone.ndevices = 1;
+	alone.devices = (char *[]){(char *)name};
+	alone.schedule = SCHEDULE_NATIVE;
 	if (!camp_device(r.a, name, c, &d, &e) || !pool_open(&d, 1, &r.pool, &e) || (why = pool_device_error(r.pool, 0))) {
 		printf("skipped %s: %s\n", name, why ? why : err_text(&e));
 		out = e.code == ERR_USAGE ? FAILED : SKIPPED;
@@ -593,7 +597,7 @@ static enum end one_device(const struct options *o, const struct config_campaign
 		r.sample = o->sample ? o->sample : emulated(&d) ? EMULATED_SAMPLE : 1;
 		r.time_limit *= emulated(&d) ? 10 : 1;
 		r.t.reasons = map_new(r.a);
-		camp_targets(r.pool, 1, true, &r.target);
+		camp_targets(r.pool, &alone, &r.target, NULL);
 		printf("%s: %s; opt-level %d, %s, one in %d of the suite\n", name, r.caps->describe, o->level, r.target.dialect,
 		       r.sample);
 		if (o->data)

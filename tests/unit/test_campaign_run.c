@@ -71,7 +71,7 @@ const char *pool_device_error(const struct pool *p, size_t d)
 
 const struct device_caps *pool_caps(const struct pool *p, size_t d)
 {
-	static const struct device_caps caps = {.backend = "fake", .dialect = "c", .describe = "a fake", .identity = "1", .lanes = 8, .threads = 1, .isolates = true};
+	static const struct device_caps caps = {.backend = "fake", .dialect = "c", .describe = "a fake", .identity = "1", .lanes = 8, .threads = 1, .isolates = true, .types = DEVICE_ALL_TYPES};
 
 	(void)p;
 	(void)d;
