@@ -211,6 +211,27 @@ def dropped_connections(tmp):
 
 
 @test
+def frozen_connections(tmp):
+    """connections that fall silent without an end: ssh's ServerAliveInterval ends them, and the table is the same"""
+    config = SERVER.client("config-alive", f"IdentityFile {SERVER.dir}/user\nBatchMode yes\nServerAliveInterval 1\nServerAliveCountMax 2\n")
+    worker = remote(tmp)
+    worker[2] = str(config)
+    path, store = campaign(tmp, worker)
+    p, frozen = start(path), set()
+    try:
+        wait_for(p, lambda: results(store) >= 3)
+        frozen = SERVER.sessions()
+        for session in frozen:
+            os.kill(session, signal.SIGSTOP)
+        err = p.communicate(timeout=300)[1]
+    finally:
+        for session in frozen:
+            os.kill(session, signal.SIGKILL)
+    assert p.returncode == 0 and "connection was lost" in err and "not responding" in err, err
+    same(table(store), local(tmp))
+
+
+@test
 def lost_for_good(tmp):
     """a server that stays away: exit status 1 names the device, the other device went on, and the same command completes the campaign"""
     path, store = campaign(tmp, remote(tmp), devices=("board", "host-gcc"), reconnect=2)
