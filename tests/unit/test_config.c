@@ -303,3 +303,27 @@ TEST(config, missing_files_are_named)
 	err_free(&e);
 	arena_free(b);
 }
+
+TEST(config, reads_where_a_device_builds_and_what_it_does_with_denormals)
+{
+	static const char text[] =
+	    "device-definitions:\n  - {name: a, builder: [mutatenn-worker], cc: x-gcc, denormals: flush}\n  - {name: b}\n";
+	static const char bad[] = "device-definitions:\n  - name: a\n    denormals: sometimes\n";
+	struct config_device *d;
+	struct err e = {0};
+	size_t n;
+
+	write_yaml(text, strlen(text));
+	cr_assert(config_devices_read(a, path, &d, &n, &e), "%s", err_text(&e));
+	cr_expect(n == 2 && d[0].nbuilder == 1 && !strcmp(d[0].builder[0], "mutatenn-worker") && !strcmp(d[0].denormals, "flush"));
+	cr_expect(!d[1].builder && !d[1].denormals);
+	arena_free(a);
+	unlink(path);
+	write_yaml(bad, strlen(bad));
+	cr_expect_not(config_devices_read(a, path, &d, &n, &e));
+	cr_expect(strstr(err_text(&e), ":3: 'device-definitions[1].denormals' must be 'keep' or 'flush', not 'sometimes'"), "%s",
+		  err_text(&e));
+	err_free(&e);
+	arena_free(a);
+	unlink(path);
+}

@@ -44,6 +44,20 @@ TEST(pool, what_a_worker_command_prints_instead_of_working_is_shown)
 	expect_error((const char *const[]){"true"}, 1, "status 0");
 }
 
+TEST(pool, what_is_known_not_to_work_is_not_tried)
+{
+	struct pool_device d = {
+	    .name = "test", .why_not = "there is no emulator", .worker = (const char *const[]){"false"}, .nworker = 1};
+	struct err e = {0};
+	struct pool *p;
+
+	cr_assert(pool_open(&d, 1, &p, &e));
+	cr_assert_not_null(pool_device_error(p, 0));
+	cr_expect_str_eq(pool_device_error(p, 0), "there is no emulator");
+	cr_expect_eq(pool_stats(p).workers_started, 0u);
+	pool_close(p);
+}
+
 TEST(pool, a_worker_that_is_not_installed_there_is_named)
 {
 	expect_error(
