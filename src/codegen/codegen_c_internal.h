@@ -37,6 +37,7 @@ void c_element_end(struct cg *g);
 
 /* codegen_glsl.c: where GLSL differs more. */
 const char *c_glsl_scalar(struct cg *g, enum dtype t);
+const char *c_glsl_function(struct cg *g, enum lir_call c, enum dtype t); /* codegen_glsl_math.c; NULL: GLSL's own will do */
 const char *c_glsl_zero(struct cg *g, enum dtype t); /* a 0 that no compiler sees */
 const char *c_glsl_bits(enum dtype from, enum dtype to);      /* function that reinterprets */
 struct c_shape c_glsl_call(struct cg *g, enum lir_call c, enum dtype t);

@@ -45,53 +45,6 @@ const char *c_glsl_zero(struct cg *g, enum dtype t)
 
 /* ---- functions ----------------------------------------------------------------------------------------------------- */
 
-struct function {
-	enum lir_call call;
-	const char *text; /* T: its type */
-};
-
-/* GLSL has none of these, or not for every argument. erf: coefficients of ops/ops_math.c (Cephes below 1, Abramowitz and Stegun
- * 7.1.26 above). */
-static const struct function made[] = {
-    {LIR_CALL_POW, "T pow_T(T x, T y)\n{\n"
-		   "\tif (y == 0.0 || x == 1.0)\n\t\treturn T(1);\n"
-		   "\tif (x > 0.0)\n\t\treturn pow(x, y);\n"
-		   "\tif (x == 0.0)\n\t\treturn y > 0.0 ? T(0) : T(1) / T(0);\n"
-		   "\tif (x < 0.0 && y == floor(y)) {\n\t\tT p = pow(-x, y);\n\t\treturn floor(y * 0.5) * 2.0 == y ? p : -p;\n\t}\n"
-		   "\treturn (x - x) / (x - x);\n}\n"},
-    {LIR_CALL_FMOD, "T fmod_T(T x, T y) { precise T q = trunc(x / y); precise T r = x - q * y; return r; }\n"},
-    {LIR_CALL_ERF,
-     "T erf_T(T x)\n{\n"
-     "\tT a = abs(x), s = x * x;\n"
-     "\tif (a < 1.0)\n"
-     "\t\treturn x * ((((((7.853861353153693e-5 * s - 8.010193625184903e-4) * s + 5.188327685732524e-3) * s - "
-     "2.685381193529856e-2) * s +\n"
-     "\t\t\t1.128358514861418e-1) * s - 3.761262582423300e-1) * s + 1.128379165726710);\n"
-     "\tT t = 1.0 / (1.0 + 0.3275911 * a);\n"
-     "\tT y = 1.0 - t * ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * exp(-s);\n"
-     "\treturn x < 0.0 ? -y : y;\n}\n"},
-};
-
-static const char *function_of(struct cg *g, enum lir_call c, enum dtype t)
-{
-	const char *type = c_scalar(g, t), *name = arena_printf(g->a, "%s_%s", lir_call_name(c), type);
-
-	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-		if (made[i].call != c)
-			continue;
-		if (!c_first_time(g, name))
-			return name;
-		for (const char *p = made[i].text; *p; p++) {
-			if (*p == 'T')
-				str_add(&g->pre, type);
-			else
-				str_addc(&g->pre, *p);
-		}
-		return name;
-	}
-	return NULL;
-}
-
 /* A compiler may think that there are no NaNs: the bits say it. */
 static const char *predicate(struct cg *g, enum lir_call c, enum dtype t)
 {
@@ -118,7 +71,7 @@ struct c_shape c_glsl_call(struct cg *g, enum lir_call c, enum dtype t)
 {
 	bool half = t == DT_F16 || t == DT_BF16, asks = c == LIR_CALL_ISNAN || c == LIR_CALL_ISINF;
 	enum dtype wide = half ? DT_F32 : t;
-	const char *name = asks ? predicate(g, c, wide) : function_of(g, c, wide);
+	const char *name = asks ? predicate(g, c, wide) : c_glsl_function(g, c, wide);
 	struct c_shape s = {"", ", ", ")", P_PRIMARY, P_ANY, P_ANY}, up, down;
 
 	if (wide == DT_F64 && !has_doubles(c))

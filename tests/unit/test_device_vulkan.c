@@ -3,6 +3,8 @@
  * Skipped where there is no such device. MUTATENN_FUZZ_ROUNDS and MUTATENN_FUZZ_SEED as in test_codegen_fuzz.c;
  * MUTATENN_VULKAN selects another device by a part of its name.
  */
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,4 +139,139 @@ TEST(device_vulkan, a_convolution_with_padding_and_an_accumulator)
 			    "    }\n"
 			    "  }\n"
 			    "}\n");
+}
+
+/* ---- accuracy ---------------------------------------------------------------------------------------------------------- */
+
+#define POINTS 32768
+
+struct accuracy {
+	enum lir_call call;
+	double (*one)(double);
+	double (*two)(double, double);
+	float low, high; /* where half of the points are; the others are of any size */
+	double ulp;      /* most; 0.5: rounded correctly */
+	float largest;   /* for which that holds; 0: all */
+};
+
+/* All pairs of special numbers first: x counts through them slowly, y fast. */
+static void points(float *p, float low, float high, bool fast, uint32_t seed)
+{
+	static const float special[] = {0,        -0.0f,   1,       -1,      INFINITY, -INFINITY, NAN,   0x1p-149f,  -0x1p-149f,
+					1e-40f,   FLT_MAX, FLT_MIN, 0.5f,    2,        -2,        3,     -3,         88.72283f,
+					88.7229f, -87.4f,  -103.9f, -104.1f, 0.625f,   0.001f,    1e-7f, 16777217.0f};
+	const uint32_t n = sizeof special / sizeof *special;
+
+	for (uint32_t i = 0; i < POINTS; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		if (i < n * n)
+			p[i] = special[fast ? i % n : i / n];
+		else if (i % 2)
+			p[i] = low + (high - low) * (float)(seed >> 8) / 16777216.0f;
+		else
+			memcpy(&p[i], &seed, sizeof seed);
+	}
+}
+
+/* In units in the last place of the right answer; a NaN or Inf on one side only is infinitely wrong. */
+static double ulps(float have, double want)
+{
+	float w = (float)want, a = fabsf(w);
+
+	if (isnan(want) || isnan(have))
+		return isnan(want) && isnan(have) ? 0 : INFINITY;
+	if (isinf(w) || isinf(have)) /* the largest number for Inf, when it is as near */
+		return w == have || (fabs(want) < 1.0000002 * FLT_MAX && fabsf(have) >= FLT_MAX) ? 0 : INFINITY;
+	return fabs(have - want) / (nextafterf(a < FLT_MIN ? FLT_MIN : a, INFINITY) - (a < FLT_MIN ? FLT_MIN : a));
+}
+
+static struct lir_func *call_of(struct arena *a, enum lir_call c, int args)
+{
+	struct lir_builder b;
+	int64_t n = POINTS;
+	struct lir_expr *i, *arg[3];
+	struct lir_buffer *in[3], *out;
+
+	lir_begin(&b, a, "call");
+	for (int k = 0; k < args; k++)
+		in[k] = lir_param(&b, "x", DT_F32, 1, &n, false);
+	out = lir_param(&b, "y", DT_F32, 1, &n, true);
+	i = lir_for(&b, "i", n, LIR_PARALLEL);
+	for (int k = 0; k < args; k++)
+		arg[k] = lir_load(&b, in[k], &i);
+	lir_store(&b, out, &i, lir_call_n(&b, c, args, arg));
+	lir_end(&b);
+	return lir_finish(&b);
+}
+
+static void check_accuracy(struct device *d, const struct accuracy *f)
+{
+	struct arena *a = arena_new(NULL);
+	int args = f->two ? 2 : 1;
+	float *x = ARENA_ARRAY(a, float, POINTS), *y = ARENA_ARRAY(a, float, POINTS), *r = ARENA_ARRAY(a, float, POINTS);
+	void *buffer[3] = {x, args == 1 ? r : y, r};
+	double worst = 0;
+	int at = 0;
+	struct err e = {0};
+
+	points(x, f->low, f->high, false, 1);
+	points(y, -20, 20, true, 2);
+	cr_assert(group_run(ops, d, a, call_of(a, f->call, args), buffer, 1, NULL, &e), "%s", err_text(&e));
+	for (int i = 0; i < POINTS; i++) {
+		double u = ulps(r[i], f->two ? f->two(x[i], y[i]) : f->one(x[i]));
+
+		if (u > worst && (!f->largest || fabsf(x[i]) <= f->largest)) {
+			worst = u;
+			at = i;
+		}
+	}
+	if (getenv("MUTATENN_FUZZ_SHOW"))
+		fprintf(stderr, "%s: %.2f\n", lir_call_name(f->call), worst);
+	cr_expect(worst <= f->ulp, "%s is off by %g at %.9g, %.9g: %.9g", lir_call_name(f->call), worst, x[at], y[at], r[at]);
+	arena_free(a);
+}
+
+TEST(device_vulkan, functions_are_as_accurate_as_they_say)
+{
+	static const struct accuracy all[] = {
+	    {LIR_CALL_EXP, exp, NULL, -104, 89, 1, 0},  {LIR_CALL_LOG, log, NULL, 0, 3, 1, 0},
+	    {LIR_CALL_TANH, tanh, NULL, -3, 3, 2, 0},     {LIR_CALL_ERF, erf, NULL, -3, 3, 4, 0},
+	    {LIR_CALL_SIN, sin, NULL, -20, 20, 2, 8192},  {LIR_CALL_COS, cos, NULL, -20, 20, 2, 8192},
+	    {LIR_CALL_TAN, tan, NULL, -20, 20, 4, 8192},  {LIR_CALL_SQRT, sqrt, NULL, 0, 100, 0.5, 0},
+	    {LIR_CALL_ASIN, asin, NULL, -1, 1, 1, 0},     {LIR_CALL_ACOS, acos, NULL, -1, 1, 1, 0},
+	    {LIR_CALL_ATAN, atan, NULL, -4, 4, 1, 0},     {LIR_CALL_SINH, sinh, NULL, -5, 5, 1, 0},
+	    {LIR_CALL_COSH, cosh, NULL, -5, 5, 1, 0},     {LIR_CALL_ASINH, asinh, NULL, -5, 5, 1, 0},
+	    {LIR_CALL_ACOSH, acosh, NULL, 1, 5, 1, 0},    {LIR_CALL_ATANH, atanh, NULL, -1, 1, 1, 0},
+	    {LIR_CALL_FLOOR, floor, NULL, -9, 9, 0, 0},   {LIR_CALL_CEIL, ceil, NULL, -9, 9, 0, 0},
+	    {LIR_CALL_TRUNC, trunc, NULL, -9, 9, 0, 0},   {LIR_CALL_RINT, rint, NULL, -9, 9, 0, 0},
+	    {LIR_CALL_ABS, fabs, NULL, -9, 9, 0, 0},      {LIR_CALL_POW, NULL, pow, 0, 10, 0.51, 0},
+	    {LIR_CALL_FMOD, NULL, fmod, -100, 100, 0, 0},
+	};
+	struct device *d = open_device();
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		check_accuracy(d, &all[i]);
+	ops->close(d);
+}
+
+TEST(device_vulkan, fused_multiply_add_rounds_once)
+{
+	struct device *d = open_device();
+	struct arena *a = arena_new(NULL);
+	float *x = ARENA_ARRAY(a, float, POINTS), *y = ARENA_ARRAY(a, float, POINTS), *z = ARENA_ARRAY(a, float, POINTS),
+	      *r = ARENA_ARRAY(a, float, POINTS);
+	void *buffer[] = {x, y, z, r};
+	struct err e = {0};
+
+	points(x, -4, 4, false, 1);
+	points(y, -4, 4, true, 2);
+	points(z, -4, 4, false, 3);
+	for (int i = POINTS / 2; i < POINTS; i++) /* what a rounded product leaves */
+		z[i] = -(x[i] * y[i]) * (i % 3 ? 1 : 1.0000001f);
+	cr_assert(group_run(ops, d, a, call_of(a, LIR_CALL_FMA, 3), buffer, 1, NULL, &e), "%s", err_text(&e));
+	for (int i = 0; i < POINTS; i++)
+		cr_assert(r[i] == fmaf(x[i], y[i], z[i]) || (isnan(r[i]) && isnan(fmaf(x[i], y[i], z[i]))), "fma(%a, %a, %a) is %a",
+			  x[i], y[i], z[i], r[i]);
+	arena_free(a);
+	ops->close(d);
 }
