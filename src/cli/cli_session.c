@@ -76,6 +76,7 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 		return false;
 	}
 	*t = all[0];
+	t->dialect = arena_strdup(args->a, t->dialect); /* may outlive the pool */
 	return true;
 }
 
