@@ -133,9 +133,11 @@ static struct device_memory *reside(struct worker *w, struct hash key, const uin
 				    struct err *e)
 {
 	struct gpu *g = w->gpu;
-	struct resident *r = map_get_hash(g->resident, key);
 	size_t pad = pad_bytes(b->dtype);
+	struct resident *r;
 
+	key.lo += pad; /* the same bytes may be a tensor of another type, whose pads are of another width */
+	r = map_get_hash(g->resident, key);
 	if (r) {
 		r->used = g->clock;
 		return r->memory;
