@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
 
@@ -21,23 +22,28 @@ static void from_config(const struct config_device *d, struct pool_device *out)
 	        .blob_cache = d->blob_cache};
 }
 
-/* The worker for another machine: mutatenn-worker-MACHINE beside this program, else ../build-MACHINE/mutatenn-worker from there. */
+static const char *worker_in(struct arena *a, const char *dir, const char *machine)
+{
+	const char *file = arena_printf(a, "%s/mutatenn-worker-%s", dir, machine);
+
+	if (access(file, X_OK))
+		file = arena_printf(a, "%s/../build-%s/mutatenn-worker", dir, machine);
+	return access(file, X_OK) ? NULL : file;
+}
+
+/* The worker for another machine: mutatenn-worker-MACHINE beside this program or beside $MUTATENN_WORKER, else
+ * ../build-MACHINE/mutatenn-worker from there. */
 static const char *worker_for(struct arena *a, const char *machine)
 {
+	const char *own = getenv("MUTATENN_WORKER"), *file = NULL;
 	char path[4096];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-	const char *file = NULL;
-	char *slash;
 
-	if (n <= 0)
-		return NULL;
-	path[n] = 0;
-	slash = strrchr(path, '/');
-	*(slash ? slash : path) = 0;
-	file = arena_printf(a, "%s/mutatenn-worker-%s", path, machine);
-	if (access(file, X_OK))
-		file = arena_printf(a, "%s/../build-%s/mutatenn-worker", path, machine);
-	return access(file, X_OK) ? NULL : file;
+	if (n > 0) {
+		path[n] = 0;
+		file = worker_in(a, file_dir(a, path), machine);
+	}
+	return file || !own ? file : worker_in(a, file_dir(a, own), machine);
 }
 
 static bool on_path(struct arena *a, const char *program)
