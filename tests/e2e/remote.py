@@ -149,7 +149,7 @@ def remote(tmp, *before, worker=WORKER):
     return ["ssh", "-F", str(SERVER.config), "board", *before, f"XDG_CACHE_HOME={tmp}/there", str(worker)]
 
 
-def campaign(tmp, worker, name="campaign", devices=("board",), **keys):
+def campaign(tmp, worker, name="campaign", devices=("board",), few={}, **keys):
     """Each device but host-gcc is defined with that worker command; None is this machine's own."""
     definition = {"name": "board", **({"worker": worker} if worker else {}), **keys}
     images = tmp / "images"
@@ -161,7 +161,7 @@ def campaign(tmp, worker, name="campaign", devices=("board",), **keys):
     path = tmp / f"{name}.yaml"
     path.write_text(json.dumps({"model": str(MODEL), "images": str(images), "devices": list(devices), "device-definitions": [definition],
                                 "mutations": [{"preset": "mutatenn-paper"}, {"operator": "loop.cond.*", "sites": "sample 12"}, {"operator": "input.*"}],
-                                "store": f"{name}.db"}))
+                                "store": f"{name}.db", **few}))
     return path, tmp / f"{name}.db"
 
 
@@ -229,6 +229,26 @@ def frozen_connections(tmp):
             os.kill(session, signal.SIGKILL)
     assert p.returncode == 0 and "connection was lost" in err and "not responding" in err, err
     same(table(store), local(tmp))
+
+
+@test
+def dropped_in_a_driver(tmp):
+    """a device whose runner is its own child is not blamed for its connection, nor the mutant: PoCL through ssh, dropped twice"""
+    if not [d for d in json.loads(run("devices", "--json").stdout)["devices"] if d["name"] == "pocl" and d["available"]]:
+        print("      skipped here: PoCL is absent (Debian: pocl-opencl-icd)")
+        return
+    keys = {"backend": "opencl", "select": "Portable Computing Language"}
+    few = {"mutations": [{"operator": "loop.cond.*", "sites": "sample 12"}]}
+    path, want = campaign(tmp, None, "local", few=few, **keys)
+    run("run", path)
+    path, store = campaign(tmp, remote(tmp), few=few, **keys)
+    p = start(path)
+    for n in 2, 6:
+        wait_for(p, lambda: results(store) >= n)
+        SERVER.drop()
+    err = p.communicate(timeout=300)[1]
+    assert p.returncode == 0 and "connection was lost" in err, err
+    same(table(store), table(want))
 
 
 @test
