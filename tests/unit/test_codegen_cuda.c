@@ -1,0 +1,64 @@
+/* test_codegen_cuda.c: CUDA C against the loop IR's interpreter, on a GPU where there is one, or on one made of this processor
+ *
+ * MUTATENN_FUZZ_ROUNDS and MUTATENN_FUZZ_SEED as in test_codegen_fuzz.c.
+ */
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "codegen/codegen.h"
+#include "device/device.h"
+#include "fuzz_func.h"
+#include "group_run.h"
+#include "test_support.h"
+
+static struct device *open_device(void)
+{
+	struct device_options o = {.cache_dir = ""};
+	struct device *d = NULL;
+	struct err e = {0};
+
+	if (!device_cuda.open(&o, &d, &e))
+		cr_skip_test("%s", err_text(&e));
+	return d;
+}
+
+static void expect_same(struct device *d, const struct lir_func *f, uint64_t divide, long seed)
+{
+	struct arena *a = arena_new(NULL);
+	void **want = fuzz_buffers(a, f), **have = fuzz_buffers(a, f);
+	struct lir_interp_options io = {.outputs_initialised = true};
+	struct lir_interp_result r = {0};
+	struct str source = {0};
+	struct codegen_shape shape;
+	struct err e = {0};
+	int64_t where = 0;
+
+	cr_assert(lir_interp(f, want, &io, &r, &e), "%s", err_text(&e));
+	cr_assert_eq(r.fault, LIR_OK, "%s", r.text);
+	cr_assert(codegen_emit("cuda-c", f, &source, &shape, &e), "%s", err_text(&e));
+	cr_assert(group_run(&device_cuda, d, a, f, have, divide, NULL, &e), "seed %ld: %s\n%s", seed, err_text(&e),
+		  str_text(&source));
+	for (uint32_t i = f->nparams - f->nout; i < f->nparams; i++)
+		cr_expect(fuzz_equal(f->param[i], want[i], have[i], &where), "seed %ld: '%s'[%lld]\n%s", seed, f->param[i]->name,
+			  (long long)where, str_text(&source));
+	str_free(&source);
+	arena_free(a);
+}
+
+TEST(codegen_cuda, random_functions_compute_what_the_interpreter_computes)
+{
+	struct device *d = open_device();
+	struct fuzz_options o = {.types = device_cuda.caps(d)->types, .scalars = true, .exact = true};
+	long first = fuzz_setting("MUTATENN_FUZZ_SEED", 1), rounds = fuzz_setting("MUTATENN_FUZZ_ROUNDS", 8);
+
+	for (long seed = first; seed < first + rounds; seed++) {
+		struct arena *a = arena_new(NULL);
+		struct lir_func *f = fuzz_func(a, (uint64_t)seed, &o);
+
+		expect_same(d, f, 1 + (uint64_t)seed % 2 * 2, seed); /* fewer groups take more turns */
+		arena_free(a);
+	}
+	device_cuda.close(d);
+}
