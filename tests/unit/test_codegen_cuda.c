@@ -51,7 +51,7 @@ TEST(codegen_cuda, random_functions_compute_what_the_interpreter_computes)
 {
 	struct device *d = open_device();
 	struct fuzz_options o = {.types = device_cuda.caps(d)->types, .scalars = true, .exact = true};
-	long first = fuzz_setting("MUTATENN_FUZZ_SEED", 1), rounds = fuzz_setting("MUTATENN_FUZZ_ROUNDS", 8);
+	long first = fuzz_setting("MUTATENN_FUZZ_SEED", 1), rounds = fuzz_setting("MUTATENN_FUZZ_ROUNDS", 5);
 
 	for (long seed = first; seed < first + rounds; seed++) {
 		struct arena *a = arena_new(NULL);
