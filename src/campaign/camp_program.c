@@ -78,7 +78,7 @@ bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_lev
 	for (size_t i = 0; i < ndisabled; i++)
 		if (!is_pass(disabled[i]))
 			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", disabled[i]);
-	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .lanes = t->lanes, .precision = t->precision}, .dialect = t->dialect};
+	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .cls = t->cls, .lanes = t->lanes, .precision = t->precision}, .dialect = t->dialect};
 	out->options.plan = gir_plan_new(a);
 	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
 		return err_in(e, "compiling '%s'", m->file);

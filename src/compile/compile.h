@@ -22,6 +22,7 @@ struct comp_options {
 	int opt_level;                    /* 0..3 */
 	const char *const *disabled;      /* passes left out, by name */
 	size_t ndisabled;
+	enum device_class cls;            /* whose schedules are used at level 3 */
 	int lanes;                        /* f32 vector width of the target class at level 3; ignored below */
 	enum dtype precision;             /* F16, BF16: what f32 tensors between inputs and outputs become; any other: they stay */
 	struct gir_plan *plan;            /* records, or replays for mutants; may be NULL */

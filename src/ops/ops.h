@@ -37,7 +37,8 @@ bool op_infer_broadcast_all(struct op_infer *c, enum dtype t, struct err *e); /*
 
 /* ---- lowering ------------------------------------------------------------------------------------------- */
 
-enum lower_class { LOWER_CPU };
+/* LOWER_GPU: one work-item per iteration of the parallel loops, tiles in registers; scalars. */
+enum lower_class { LOWER_CPU, LOWER_GPU };
 
 /* What lowering may know of the devices: the class and the limits common to all of them, never one device. */
 struct lower_target {

@@ -22,3 +22,6 @@ void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer 
 /* The whole lowering where output 0 is blocked (op_conv_blocked.c): float, two spatial dims; one group, whole blocks for each
  * group, or one channel each; the input blocked or plain. */
 bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct err *e);
+/* Register tiles for the accelerators' class (op_conv_tiled.c): f32, two spatial dims, plain images. */
+bool op_conv_fits_tiles(const struct op_lower *c, const struct op_conv *v);
+bool op_conv_lower_tiles(struct op_lower *c, const struct op_conv *v, struct err *e);

@@ -228,7 +228,7 @@ static bool any_blocked(const struct comp_program *p)
 	return false;
 }
 
-TEST(compile_layout, blocked_networks_give_the_numbers_of_plain_ones)
+TEST(compile_layout, blocked_and_tiled_networks_give_the_numbers_of_plain_ones)
 {
 	static const int lanes[] = {4, 8, 16};
 	int used = 0;
@@ -236,16 +236,21 @@ TEST(compile_layout, blocked_networks_give_the_numbers_of_plain_ones)
 	for (uint64_t seed = 1; seed <= 90; seed++) {
 		struct arena *a = arena_new(NULL);
 		struct net n = make(a, seed);
-		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **blocked;
+		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **blocked, **tiled;
 		struct comp_program *p;
 
 		fill(&n, in, -1, 1);
 		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
 		blocked = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[seed % 3]}, in, &p);
 		used += any_blocked(p);
-		for (int i = 0; i < 2; i++)
+		tiled = outputs(&n, &(struct comp_options){.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1}, in, &p);
+		cr_expect_not(any_blocked(p));
+		for (int i = 0; i < 2; i++) {
 			cr_expect_lt(worst(blocked[i], plain[i]), 1e-4, "seed %d, output %d: %g", (int)seed, i,
 				     worst(blocked[i], plain[i]));
+			cr_expect_lt(worst(tiled[i], plain[i]), 1e-4, "seed %d, output %d, accelerators: %g", (int)seed, i,
+				     worst(tiled[i], plain[i]));
+		}
 		arena_free(a);
 	}
 	cr_expect_geq(used, 85);
