@@ -58,6 +58,7 @@ struct job {
 	struct kern **kern; /* of the bundle, then of the baseline */
 	uint32_t nkern, nwait;
 	int lost, killed;
+	uint64_t signs; /* of life of the worker that runs it */
 	bool announced;     /* by a worker that runs mutants in its own process: this is what it was at last */
 	enum pool_stage at;
 	uint32_t at_launch; /* index + 1; 0: none */

@@ -405,6 +405,7 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 	if (!peer_send(p, WIRE_RUN, &m, e))
 		return false;
 	j->written = p->queued;
+	j->signs = 0;
 	return true;
 }
 

@@ -9,6 +9,9 @@
 #include "base/log.h"
 #include "base/map.h"
 
+#define MIN_SIGNS 1000
+#define SIGNS_PER_STEP 16 /* a runner announces a step once or twice */
+
 static const char *or_none(struct arena *a, const char *s)
 {
 	return arena_strdup(a, s ? s : "");
@@ -220,6 +223,21 @@ static bool on_stage(struct peer *p, const Wire__Stage *m, struct err *e)
 	return true;
 }
 
+/* A worker that only ever says that it is still at it would never be given up. */
+static bool on_sign_of_life(struct peer *p, struct err *e)
+{
+	struct job *j = p->njobs ? p->job[0] : NULL;
+	uint64_t steps;
+
+	if (!j)
+		return err_set(e, ERR_PARSE, "a sign of life without a job");
+	steps = (uint64_t)j->prog->nlaunches + j->prog->nkernels;
+	if (j->j.baseline)
+		steps += (uint64_t)j->j.baseline->nlaunches + j->j.baseline->nkernels;
+	return ++j->signs <= MIN_SIGNS + SIGNS_PER_STEP * steps * (j->r.nimages + 1) ||
+	       err_set(e, ERR_PARSE, "%llu signs of life during one job", (unsigned long long)j->signs);
+}
+
 static bool on_image(struct peer *p, const Wire__Image *m, struct err *e)
 {
 	struct job *j = running(p, m->id);
@@ -285,9 +303,9 @@ static bool begin(struct peer *p, enum wire_type type, const void *m, struct err
 	case WIRE_BUILT: return on_built(p, m, e);
 	case WIRE_IMAGE: return on_image(p, m, e);
 	case WIRE_DONE: return on_done(p, m, e);
-	case WIRE_STAGE: return on_stage(p, m, e);
+	case WIRE_STAGE: return on_sign_of_life(p, e) && on_stage(p, m, e);
 	case WIRE_HELD: return peer_held(p, m, e);
-	case WIRE_PULSE: return true;
+	case WIRE_PULSE: return on_sign_of_life(p, e);
 	default: return err_set(e, ERR_PARSE, "a message that only pools send");
 	}
 }
