@@ -49,15 +49,21 @@ static bool take_first(struct camp *c, const struct pool_result *r, void *user, 
 	const struct first_run *run = user;
 	struct camp_device_state *d = &c->device[r->device];
 
-	if (r->status == POOL_LOST && pool_device_error(c->pool, r->device)) { /* the others go on */
+	if (r->status != POOL_DONE) { /* the others go on */
+		bool lost = r->status == POOL_LOST && pool_device_error(c->pool, r->device);
+
 		d->dead = true;
-		for (size_t i = 0; i < c->ndevices; i++)
-			if (!c->device[i].dead)
-				return true;
-		return err_set(e, ERR_DEVICE, "device '%s' was lost: %s", d->name, pool_device_error(c->pool, r->device));
-	}
-	if (r->status != POOL_DONE)
+		for (size_t i = 0; i < c->ndevices; i++) {
+			if (c->device[i].dead)
+				continue;
+			if (!lost)
+				log_warn("device '%s' is set aside: the original fails on it: %s", d->name, r->text);
+			return true;
+		}
+		if (lost)
+			return err_set(e, ERR_DEVICE, "device '%s' was lost: %s", d->name, pool_device_error(c->pool, r->device));
 		return err_set(e, ERR_DEVICE, "the original fails on device '%s': %s%s%s", d->name, r->text, r->log ? "\n" : "", r->log ? r->log : "");
+	}
 	for (size_t i = 0; i < r->nimages; i++) {
 		const float *scores = camp_scores(c->a, c->model, r->image[i].output);
 		size_t at = run->first + i;

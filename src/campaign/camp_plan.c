@@ -65,7 +65,7 @@ static bool open_devices(struct camp *c, struct err *e)
 	for (size_t d = 0; d < c->ndevices; d++) {
 		const char *why = pool_device_error(c->pool, d);
 
-		c->device[d].dead = c->device[d].unusable = why;
+		c->device[d].dead = why;
 		any = any || !why;
 		if (why)
 			log_warn("device '%s' cannot be used: %s", c->device[d].name, why);

@@ -286,6 +286,7 @@ static bool run_controlled(struct camp *c, struct group *g, struct err *e)
 				return false;
 			if (tries + 1 < CONTROL_TRIES) {
 				log_warn("device '%s': the original no longer gives what it gave; %zu mutants are run again", c->device[d].name, g->n);
+				pool_restart(c->pool, d);
 				again = true;
 			} else {
 				log_warn("device '%s' is set aside: its control run failed %d times", c->device[d].name, CONTROL_TRIES);
@@ -343,11 +344,11 @@ static bool summarise(struct camp *c, struct camp_summary *out, struct err *e)
 	return true;
 }
 
-/* Devices that worked in the beginning and were lost. */
+/* Devices whose results are missing: not there from the start, lost, or set aside. */
 static void count_lost(struct camp *c, struct camp_summary *out)
 {
 	for (size_t d = 0; c->pool && d < c->ndevices; d++) {
-		if (c->device[d].unusable || !pool_device_error(c->pool, d))
+		if (!c->device[d].dead && !pool_device_error(c->pool, d))
 			continue;
 		if (!out->nlost++)
 			snprintf(out->lost, sizeof out->lost, "%s", c->device[d].name);

@@ -131,7 +131,7 @@ struct camp_summary {
 	bool stopped;
 	double killed_percent;            /* by fail_under_criterion, over all devices; of counted outcomes */
 	bool below;                       /* under fail-under */
-	char lost[80];                    /* the first device that was lost on the way; "": none */
+	char lost[80];                    /* the first device that was not there, was lost or was set aside; "": none */
 	size_t nlost;
 };
 struct camp_run_options {

@@ -8,7 +8,6 @@
 struct camp_device_state {
 	const char *name;
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
-	bool unusable;                    /* from the start */
 	double time_limit_s;              /* per image, from the original's time */
 	const float **logits;             /* per input: the original's scores on this device */
 	double *noise;                    /* per input: largest difference between runs of the original */

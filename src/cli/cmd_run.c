@@ -178,7 +178,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		         (unsigned long long)sum.pool.blobs_sent, (double)sum.pool.blob_bytes_sent / 1e6,
 		         (unsigned long long)sum.pool.blobs_held, (double)sum.pool.blob_bytes_held / 1e6);
 	if (sum.nlost)
-		return err_set(e, ERR_DEVICE, "device '%s'%s was lost: what it did not do is a tool error, which the same command tries again ('%s')",
+		return err_set(e, ERR_DEVICE, "device '%s'%s was lost, set aside or not there at all: its results are not complete; the same command tries what is missing again ('%s')",
 		               sum.lost, sum.nlost > 1 ? arena_printf(args->a, " (and %zu more)", sum.nlost - 1) : "", store);
 	if (sum.below) {
 		log_warn("%.1f %% killed, under the threshold of %.1f %%", sum.killed_percent, c.fail_under);

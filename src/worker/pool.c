@@ -634,6 +634,15 @@ void pool_forget(struct pool *p)
 				peer_send(&p->dev[i].peer[k], WIRE_FORGET, &m, NULL);
 }
 
+void pool_restart(struct pool *p, size_t d)
+{
+	struct dev *dev = &p->dev[d];
+
+	for (int i = 0; i < dev->nrunners; i++)
+		if (dev->peer[i].state == PEER_READY && !dev->peer[i].njobs)
+			peer_stop(&dev->peer[i]);
+}
+
 struct pool_stats pool_stats(const struct pool *p)
 {
 	return p->stats;

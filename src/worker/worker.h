@@ -148,6 +148,9 @@ size_t pool_pending(const struct pool *p); /* submitted and not yet returned */
 /* Forgets the baselines' tensors on all runners (a new batch of images begins). */
 void pool_forget(struct pool *p);
 
+/* Ends the runners of device d, which has nothing under way: the next job finds a fresh one. */
+void pool_restart(struct pool *p, size_t d);
+
 /* What the pool has done so far: shown in reports. */
 struct pool_stats {
 	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, workers_started, workers_lost;

@@ -62,6 +62,10 @@ void pool_close(struct pool *p)
 	free(p);
 }
 
+void pool_restart(struct pool *p, size_t d)
+{
+}
+
 const char *pool_device_error(const struct pool *p, size_t d)
 {
 	(void)p;
