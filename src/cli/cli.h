@@ -76,6 +76,7 @@ void cli_man(const struct cli_command *c);       /* roff; NULL: mutatenn(1) itse
 #define CLI_OPT_PREPROCESS                                                                                             \
 	{"preprocess", CLI_TEXT, "SPEC", "a preset, or resize=256,crop=224,mean=R:G:B,std=R:G:B,... (default: the model's side-car)"}
 #define CLI_OPT_OUTPUT {"output", CLI_TEXT, "NAME", "the model's output that holds the scores"}
+#define CLI_OPT_DIALECT {"dialect", CLI_TEXT, "NAME", "source in c, opencl-c, opencl-c-cpu, cuda-c or glsl, whatever devices there are"}
 #define CLI_OPT_DEFINITIONS {"devices-file", CLI_TEXT, "FILE", "YAML file with device-definitions"}
 #define CLI_OPT_END {NULL, CLI_FLAG, NULL, NULL}
 
@@ -93,6 +94,9 @@ bool cli_model(const struct cli_args *args, const char *file, struct camp_model 
 bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, struct camp_target *t, struct err *e);
 /* Compiles the model at --opt-level with --disable-pass for the target. */
 bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e);
+/* Whether devices must be opened to know what to print: their class and dialect count when one is named, their vectors at level 3;
+ * --dialect, checked here, needs none and sets t. */
+bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *ask, struct err *e);
 /* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. */
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e);
 

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
 
@@ -90,13 +91,42 @@ bool cli_program(const struct cli_args *args, const struct camp_model *m, const 
 	return camp_program_build(args->a, m, (int)level, off->list, off->n, t, out, e);
 }
 
+bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *ask, struct err *e)
+{
+	const char *name = cli_text(args, "dialect", NULL);
+	struct str known = {0};
+
+	*ask = !name && (cli_int(args, "opt-level", 2) >= 3 || cli_get(args, "device")->n);
+	if (!name)
+		return true;
+	for (size_t i = 0; codegen_dialects[i]; i++) {
+		str_addf(&known, "%s'%s'", i ? ", " : "", codegen_dialects[i]);
+		if (!strcmp(codegen_dialects[i], name))
+			t->dialect = codegen_dialects[i];
+	}
+	if (strcmp(t->dialect, name)) {
+		err_set(e, ERR_USAGE, "'%s' is not a dialect; there are %s", name, str_text(&known));
+		str_free(&known);
+		return false;
+	}
+	str_free(&known);
+	if (strcmp(name, "c") && strcmp(name, "opencl-c-cpu")) { /* the others have no vectors */
+		t->cls = DEVICE_GPU;
+		t->lanes = 1;
+	}
+	return true;
+}
+
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e)
 {
 	struct config_campaign c;
 	struct pool *pool;
 	struct camp_target target = CAMP_TARGET_HOST;
+	bool ask;
 
-	if (cli_int(args, "opt-level", 2) >= 3) {
+	if (has_option(args, "dialect") ? !cli_asks_devices(args, &target, &ask, e) : (ask = cli_int(args, "opt-level", 2) >= 3, false))
+		return false;
+	if (ask) {
 		if (!cli_devices(args, &c, e) || !cli_pool(args, &c, &pool, &target, e))
 			return false;
 		pool_close(pool);

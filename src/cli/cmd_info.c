@@ -9,10 +9,10 @@
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
-        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_OUTPUT, CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS,
+        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_OUTPUT, CLI_OPT_DEVICE, CLI_OPT_DIALECT, CLI_OPT_DEFINITIONS,
         {"graph", CLI_FLAG, NULL, "print the graph after the passes"},
         {"loops", CLI_FLAG, NULL, "print the loop IR of every kernel"},
-        {"source", CLI_FLAG, NULL, "print the C source of every kernel"},
+        {"source", CLI_FLAG, NULL, "print the source of every kernel"},
         CLI_OPT_JSON, CLI_OPT_END};
 
 static json_t *json_value(struct arena *a, const struct gir_value *v)
@@ -83,7 +83,7 @@ static void print_text(json_t *j)
 	       json_integer_value(json_object_get(j, "distinct_kernels")));
 }
 
-static bool print_code(const struct cli_args *args, struct comp_program *p, struct err *e)
+static bool print_code(const struct cli_args *args, struct comp_program *p, const char *dialect, struct err *e)
 {
 	struct str s = {0};
 
@@ -96,7 +96,7 @@ static bool print_code(const struct cli_args *args, struct comp_program *p, stru
 			lir_print(&s, p->kernel[k].func);
 		if (!cli_flag(args, "source"))
 			continue;
-		if (!comp_source(p, k, "c", &text, e))
+		if (!comp_source(p, k, dialect, &text, e))
 			return false;
 		str_addf(&s, "/* %s */\n%s\n", p->kernel[k].func->name, text->source);
 	}
@@ -119,7 +119,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		return cli_print_json(j, e);
 	print_text(j);
 	json_decref(j);
-	return print_code(args, p.program, e);
+	return print_code(args, p.program, p.dialect, e);
 }
 
 const struct cli_command cmd_info = {

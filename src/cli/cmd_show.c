@@ -11,7 +11,7 @@
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
-        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH,
+        CLI_OPT_DEVICE, CLI_OPT_DIALECT, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH,
         {"ir", CLI_FLAG, NULL, "only the graph or loop IR"},
         {"source", CLI_FLAG, NULL, "only the device's source"},
         {"whole", CLI_FLAG, NULL, "whole kernels instead of diffs"},
@@ -131,7 +131,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	struct camp_model *model;
 	struct camp_program p;
 	struct camp_target target = CAMP_TARGET_HOST;
-	bool ok;
+	bool ask, ok;
 
 	(void)status;
 	if (!cli_model(args, args->positional[0], &model, e) || !cli_devices(args, &c, e))
@@ -139,7 +139,11 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	for (size_t d = 0; d < c.ndevices; d++)
 		if (!camp_device(args->a, c.devices[d], &c, &unused, e))
 			return false;
-	if ((cli_flag(args, "build") || cli_int(args, "opt-level", 2) >= 3) && !cli_pool(args, &c, &pool, &target, e))
+	if (!cli_asks_devices(args, &target, &ask, e))
+		return false;
+	if (cli_flag(args, "build") && cli_text(args, "dialect", NULL))
+		return err_set(e, ERR_USAGE, "--build is for a device's own dialect: leave out --dialect");
+	if ((ask || cli_flag(args, "build")) && !cli_pool(args, &c, &pool, &target, e))
 		return false;
 	ok = cli_program(args, model, &target, &p, e) && show(args, model, &p, cli_flag(args, "build") ? pool : NULL, e);
 	if (pool)
@@ -156,7 +160,8 @@ const struct cli_command cmd_show = {
                        "same `code` that a campaign stores with the outcome of this mutant at this --opt-level.",
         .options = options,
         .examples = "  mutatenn show demo/model.onnx 'graph.replace.relu/*/all/to-sigmoid'\n"
-                    "  mutatenn show net.onnx \"$(mutatenn mutants net.onnx | tail -1)\" --source\n",
+                    "  mutatenn show net.onnx \"$(mutatenn mutants net.onnx | tail -1)\" --source\n"
+                    "  mutatenn show demo/model.onnx 'loop.store.narrow/*/all/f16' --dialect glsl\n",
         .min_positional = 2,
         .max_positional = 2,
         .run = run,
