@@ -1,9 +1,9 @@
 /* codegen_glsl_math.c: functions that GLSL lacks or whose accuracy it leaves open, by arithmetic that every device rounds alike
  *
  * Errors on f32, measured on lavapipe against double, in units in the last place: exp 1, log 1, tanh 2, erf 4, sin and cos 2 up to
- * 10^5 (GLSL's own beyond), tan 4; pow and those that go through double 1; fma and fmod exact. Polynomials: Cephes, and for erf
- * from 1 Abramowitz and Stegun 7.1.26. Lavapipe's own log and tanh are wrong from the third digit on in places, and its fma rounds
- * twice.
+ * 8192 (GLSL's own beyond), tan 4; pow and those that go through double 1; fmod exact. Polynomials: Cephes, and for erf from 1
+ * Abramowitz and Stegun 7.1.26. Lavapipe's own log and tanh are wrong from the third digit on in places. fma is the device's own
+ * and rounds once or twice (lavapipe: twice); kernels are made of it, so that it must be fast.
  */
 #include <string.h>
 
@@ -168,21 +168,6 @@ static const struct function functions[] = {
      "\tdouble a = double(abs(x));\n"
      "\tfloat y = float(0.5LF * log_of_((1.0LF + a) / (1.0LF - a)));\n"
      "\treturn x < 0.0 ? -y : y;\n}\n"},
-    {"fma_f32", "", /* in double, where what is lost makes the last bit odd, so that the second rounding sees it */
-     "float fma_f32(float x, float y, float z)\n{\n"
-     "\tdouble p = double(x) * double(y), c = double(z), s = p + c, t = s - p, lost = (p - (s - t)) + (c - t);\n"
-     "\tuvec2 b = unpackDouble2x32(s);\n"
-     "\tif (abs(lost) > 0.0LF && (b.x & 1u) == 0u) {\n"
-     "\t\tif ((lost > 0.0LF) == (s > 0.0LF)) {\n\t\t\tb.x++;\n\t\t} else {\n\t\t\tb.y -= b.x == 0u ? 1u : "
-     "0u;\n\t\t\tb.x--;\n\t\t}\n"
-     "\t\ts = packDouble2x32(b);\n\t}\n"
-     "\treturn float(s);\n}\n"},
-    {"fma_f64", "", /* of normal numbers; within a unit in the last place */
-     "double fma_f64(double x, double y, double z)\n{\n"
-     "\tdouble p = x * y, s = p + z;\n"
-     "\tdouble a = x * 134217729.0LF, b = y * 134217729.0LF, xh = a - (a - x), yh = b - (b - y), xl = x - xh, yl = y - yh;\n"
-     "\tdouble low = ((xh * yh - p) + xh * yl + xl * yh) + xl * yl, t = s - p, lost = ((p - (s - t)) + (z - t)) + low;\n"
-     "\treturn abs(lost) < abs(s) ? s + lost : s;\n}\n"},
     {"fmod_f32", "special", /* long division, eight bits at a time */
      "float fmod_f32(float x, float y)\n{\n"
      "\tuint a = BITS_(x), b = BITS_(y);\n"
