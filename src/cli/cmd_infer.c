@@ -16,6 +16,7 @@ static const struct cli_option options[] = {
         {"npy", CLI_TEXT, "DIR", "write the scores of each input as DIR/NAME.npy, float32"},
         {"repeat", CLI_INT, "N", "time N whole runs per input and report the median (default: 1)"},
         {"warmup", CLI_INT, "N", "runs before those that are timed (default: 0)"},
+        {"launches", CLI_FLAG, NULL, "with --repeat: the mean time of each launch, by the device's clock, and of transfers"},
         CLI_OPT_JSON, CLI_OPT_QUIET, CLI_OPT_END};
 
 /* taken: names given to earlier inputs; cat.png and cat.jpg become cat.npy and cat_2.npy. */
@@ -46,8 +47,26 @@ static void print_one(const struct camp_input *in, const struct pool_image *im, 
 	}
 }
 
+static void print_launches(const struct pool_image *im, const struct bundle *b)
+{
+	if (!im->launch_s)
+		return;
+	for (uint32_t i = 0; i < b->nlaunches; i++)
+		printf("  %9.4f ms  %s\n", im->launch_s[i] * 1e3, b->launch[i].name);
+	printf("  %9.4f ms  (transfers, not in the times)\n", im->transfer_s * 1e3);
+}
+
+static json_t *json_launches(const struct pool_image *im, const struct bundle *b)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; im->launch_s && i < b->nlaunches; i++)
+		json_array_append_new(list, json_pack("{s:s,s:f}", "name", b->launch[i].name, "time_ms", im->launch_s[i] * 1e3));
+	return list;
+}
+
 static json_t *json_one(const struct camp_input *in, const struct pool_image *im, const struct store_answer *x, const float *scores,
-                        const struct camp_model *m, int repeat)
+                        const struct camp_model *m, int repeat, const struct bundle *launches)
 {
 	json_t *top = json_array(), *times = json_array();
 
@@ -57,12 +76,13 @@ static json_t *json_one(const struct camp_input *in, const struct pool_image *im
 		                                     cli_json_number(scores[x->label[i]])));
 	for (int i = 0; im->times_s && i < repeat; i++)
 		json_array_append_new(times, json_real(im->times_s[i] * 1e3));
-	return json_pack("{s:o,s:f,s:o,s:o,s:i}", "input", cli_json_text(in->name), "time_ms", im->time_s * 1e3, "times_ms", times, "top", top, "class",
+	return json_pack("{s:o,s:f,s:o,s:f,s:o*,s:o,s:i}", "input", cli_json_text(in->name), "time_ms", im->time_s * 1e3, "times_ms", times,
+	                 "transfer_ms", im->transfer_s * 1e3, "launches", launches ? json_launches(im, launches) : NULL, "top", top, "class",
 	                 (int)in->label);
 }
 
 static bool show_results(const struct cli_args *args, const struct camp_model *m, const struct camp_input *in, size_t n, const struct pool_result *r,
-                         int repeat, const char *device, struct err *e)
+                         int repeat, const char *device, const struct bundle *b, struct err *e)
 {
 	json_t *list = json_array();
 	int64_t k = cli_int(args, "top", 5);
@@ -78,9 +98,11 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 		if (!write_npy(args, &in[i], m, r->image[i].output, taken, e))
 			return json_decref(list), false;
 		if (cli_flag(args, "json"))
-			json_array_append_new(list, json_one(&in[i], &r->image[i], &x, scores, m, repeat));
+			json_array_append_new(list, json_one(&in[i], &r->image[i], &x, scores, m, repeat, cli_flag(args, "launches") ? b : NULL));
 		else
 			print_one(&in[i], &r->image[i], &x, scores, m);
+		if (cli_flag(args, "launches") && !cli_flag(args, "json"))
+			print_launches(&r->image[i], b);
 	}
 	if (cli_flag(args, "json"))
 		return cli_print_json(json_pack("{s:s,s:o,s:f,s:i,s:i}", "device", device, "inputs", list, "build_s", r->build_s, "kernels_built", (int)r->kernels_built,
@@ -145,7 +167,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (!cli_pool(args, &c, &pool, &target, e))
 		return false;
 	ok = cli_program(args, m, &target, &p, e) && infer(args, pool, p.bundle, in, n, &r, e) &&
-	     show_results(args, m, in, n, &r, (int)cli_int(args, "repeat", 0), c.devices[0], e);
+	     show_results(args, m, in, n, &r, (int)cli_int(args, "repeat", 0), c.devices[0], p.bundle, e);
 	pool_close(pool);
 	return ok;
 }

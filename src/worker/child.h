@@ -110,6 +110,7 @@ struct proc {
 	size_t ctl_size;
 	uint32_t *sel; /* launches to run next */
 	double *times;
+	double *spent; /* per launch: seconds, over all repetitions */
 	void **arg; /* prog->nargs */
 	pid_t pid;
 	int sock;
@@ -222,6 +223,8 @@ struct exec {
 	uint32_t run, saved;
 	double seconds, limit_s;
 	double *times; /* of exec_timed */
+	double *spent; /* per launch: seconds, over its repetitions */
+	double transfer_s;
 	bool overrun;
 	struct run_end end;
 };
@@ -270,7 +273,7 @@ void gpu_image(struct exec *x); /* a new image: only what is made of constants i
 uint32_t *gpu_selection(struct exec *x); /* launches to run next: room for all */
 /* Runs the first n of the selection and reads what they wrote into the worker's views. */
 enum step gpu_run(struct exec *x, uint32_t n, double limit_s);
-enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat, double *times);
+enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat);
 bool gpu_mend(struct exec *x, uint32_t buffer); /* its pads were overwritten: writes them again */
 void gpu_close(struct exec *x);
 void gpu_forget(struct worker *w); /* gives back all memory but that of running programs */

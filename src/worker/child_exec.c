@@ -85,6 +85,7 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 	if (!w->ops->launch)
 		return proc_start(&x->proc, &s, e);
 	x->times = ARENA_ARRAY(x->arena, double, repeat);
+	x->spent = ARENA_ARRAY(x->arena, double, p->nlaunches);
 	gpu_open(x, s.kernel, s.trusted);
 	return true;
 }
@@ -165,7 +166,7 @@ void exec_image(struct exec *x, const struct blob *const *input)
 	memset(x->cut, 0, p->nbuffers * sizeof *x->cut);
 	memset(x->reused, 0, p->nbuffers * sizeof *x->reused);
 	x->run = x->saved = 0;
-	x->seconds = 0;
+	x->seconds = x->transfer_s = 0;
 	x->overrun = false;
 	if (x->gpu)
 		gpu_image(x);
@@ -362,10 +363,11 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 		}
 	x->saved = x->prog->nlaunches - x->run - n;
 	x->run += n;
-	s = x->gpu ? gpu_timed(x, n, warmup, repeat, x->times)
+	memset(x->gpu ? x->spent : x->proc.spent, 0, x->prog->nlaunches * sizeof *x->spent);
+	s = x->gpu ? gpu_timed(x, n, warmup, repeat)
 		   : ended(x, proc_run(&x->proc, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
 	if (!x->gpu)
-		x->times = x->proc.times;
+		x->times = x->proc.times, x->spent = x->proc.spent;
 	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
 		check_pads(x, selected(x, i));
 	return s;

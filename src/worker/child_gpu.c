@@ -52,7 +52,6 @@ struct gpu_exec {
 	uint32_t *sel;
 	double *seconds; /* of the selected launches */
 	struct device_memory **arg;
-	double transfer_s;
 };
 
 /* ---- the alarm ----------------------------------------------------------------------------------------------------------- */
@@ -217,7 +216,8 @@ static bool prepare_slot(struct exec *x, uint32_t b, struct err *e)
 	}
 	if (!ops->memory_fill(x->w->device, *m, 0, (bytes + 3) / 4 * 4, UINT32_MAX, e))
 		return false;
-	return !(bytes % 4) || ops->memory_write(x->w->device, *m, (int64_t)bytes, back, 4 - bytes % 4, e); /* the fill reached into the pad */
+	return !(bytes % 4) ||
+	       ops->memory_write(x->w->device, *m, (int64_t)bytes, back, 4 - bytes % 4, e); /* the fill reached into the pad */
 }
 
 /* Data and pads into the worker's view. */
@@ -306,18 +306,14 @@ enum step gpu_start(struct exec *x)
 	return STEP_OK;
 }
 
-static bool queue_launch(struct exec *x, uint32_t k, bool checked, struct err *e)
+/* Brings a launch's arguments to the device. */
+static bool gather(struct exec *x, uint32_t k, bool checked, struct err *e)
 {
 	struct gpu_exec *g = x->gpu;
 	const struct prog *p = x->prog;
 	const struct prog_launch *l = &p->launch[k];
-	const struct prog_kernel *kernel = &p->kernel[l->kernel];
 	struct device_memory **arg = g->arg + l->first_arg;
-	struct device_launch launch = {
-	    .kernel = g->kernel[l->kernel], .arg = arg, .nargs = l->nargs, .groups = kernel->groups, .group = kernel->group};
 
-	if (!kernel->group)
-		return err_set(e, ERR_DEVICE, "kernel '%s' was made for another kind of device", l->name);
 	for (uint32_t i = 0; i < l->nargs; i++) {
 		uint32_t b = l->arg[i];
 
@@ -332,6 +328,22 @@ static bool queue_launch(struct exec *x, uint32_t k, bool checked, struct err *e
 			return false;
 		}
 	}
+	return true;
+}
+
+static bool queue_launch(struct exec *x, uint32_t k, struct err *e)
+{
+	struct gpu_exec *g = x->gpu;
+	const struct prog_launch *l = &x->prog->launch[k];
+	const struct prog_kernel *kernel = &x->prog->kernel[l->kernel];
+	struct device_launch launch = {.kernel = g->kernel[l->kernel],
+				       .arg = g->arg + l->first_arg,
+				       .nargs = l->nargs,
+				       .groups = kernel->groups,
+				       .group = kernel->group};
+
+	if (!kernel->group)
+		return err_set(e, ERR_DEVICE, "kernel '%s' was made for another kind of device", l->name);
 	/* A changed kernel of a processor runs its iterations one after the other: they may store over each other's results, and in
 	 * which order must not depend on the moment. */
 	if (!l->parallel && kernel->group == 1)
@@ -359,7 +371,7 @@ enum step gpu_run(struct exec *x, uint32_t n, double limit_s)
 
 		if ((!i || !g->trusted[x->prog->launch[k].kernel]) && !announce(x, x->original ? POOL_START : POOL_RUN, k))
 			return STEP_GONE;
-		if (!queue_launch(x, k, true, &e))
+		if (!gather(x, k, true, &e) || !queue_launch(x, k, &e))
 			return refused(x, POOL_RUN, k, &e);
 	}
 	if (!x->w->ops->finish(x->w->device, g->seconds, n, &e))
@@ -372,7 +384,7 @@ enum step gpu_run(struct exec *x, uint32_t n, double limit_s)
 		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
 			if (!read_slot(x, l->arg[o], &e))
 				return refused(x, POOL_RUN, g->sel[i], &e);
-		g->transfer_s += worker_now() - t;
+		x->transfer_s += worker_now() - t;
 	}
 	alarm_in(0);
 	x->seconds += device;
@@ -381,12 +393,18 @@ enum step gpu_run(struct exec *x, uint32_t n, double limit_s)
 }
 
 /* Whole program, warmup + repeat times; wall time, the transfer of inputs and outputs left out. */
-enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat, double *times)
+enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat)
 {
 	struct gpu_exec *g = x->gpu;
 	struct err e = {0};
+	double transfer = worker_now();
 
 	x->w->gpu->clock++;
+	alarm_in(x->limit_s + FIRST_LAUNCH_S);
+	for (uint32_t i = 0; i < n; i++)
+		if (!gather(x, g->sel[i], false, &e))
+			return refused(x, POOL_RUN, g->sel[i], &e);
+	x->transfer_s += worker_now() - transfer;
 	for (uint32_t r = 0; r < warmup + repeat; r++) {
 		double t = worker_now();
 
@@ -394,18 +412,22 @@ enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat
 		if (!announce(x, POOL_RUN, -1))
 			return STEP_GONE;
 		for (uint32_t i = 0; i < n; i++)
-			if (!queue_launch(x, g->sel[i], false, &e))
+			if (!queue_launch(x, g->sel[i], &e))
 				return refused(x, POOL_RUN, g->sel[i], &e);
 		if (!x->w->ops->finish(x->w->device, g->seconds, n, &e))
 			return refused(x, POOL_RUN, -1, &e);
 		if (r >= warmup)
-			times[r - warmup] = worker_now() - t;
+			x->times[r - warmup] = worker_now() - t;
+		for (uint32_t i = 0; r >= warmup && i < n; i++)
+			x->spent[g->sel[i]] += g->seconds[i];
 	}
+	transfer = worker_now();
 	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t o = x->prog->launch[g->sel[i]].nargs - x->prog->launch[g->sel[i]].nout;
 		     o < x->prog->launch[g->sel[i]].nargs; o++)
 			if (!read_slot(x, x->prog->launch[g->sel[i]].arg[o], &e))
 				return refused(x, POOL_RUN, g->sel[i], &e);
+	x->transfer_s += worker_now() - transfer;
 	alarm_in(0);
 	return STEP_OK;
 }

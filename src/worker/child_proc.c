@@ -42,11 +42,11 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 {
 	const struct prog *g = spec->prog;
 	size_t head = align16(sizeof *p->ctl), sel = align16(g->nlaunches * sizeof *p->sel),
-	       times = align16(spec->repeat * sizeof *p->times);
+	       times = align16(spec->repeat * sizeof *p->times), spent = align16(g->nlaunches * sizeof *p->spent);
 	pid_t self = getpid();
 	int sv[2];
 
-	*p = (struct proc){.spec = *spec, .pid = -1, .sock = -1, .ctl_size = head + sel + times + g->nargs * sizeof *p->arg};
+	*p = (struct proc){.spec = *spec, .pid = -1, .sock = -1, .ctl_size = head + sel + times + spent + g->nargs * sizeof *p->arg};
 	p->ctl = mmap(NULL, p->ctl_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (p->ctl == MAP_FAILED) {
 		p->ctl = NULL;
@@ -54,7 +54,8 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 	}
 	p->sel = (uint32_t *)((uint8_t *)p->ctl + head);
 	p->times = (double *)((uint8_t *)p->sel + sel);
-	p->arg = (void **)((uint8_t *)p->times + times);
+	p->spent = (double *)((uint8_t *)p->times + times);
+	p->arg = (void **)((uint8_t *)p->spent + spent);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
 		return err_set(e, ERR_IO, "no socket to talk to a child: %s", strerror(errno));
 	p->pid = fork();
@@ -274,8 +275,12 @@ static void run_timed(struct proc *p)
 	for (uint32_t r = 0; r < c->warmup + c->repeat; r++) {
 		double t = worker_now();
 
-		for (uint32_t i = 0; i < c->nsel; i++)
+		for (uint32_t i = 0; i < c->nsel; i++) {
+			double before = c->seconds;
+
 			run_one(p, p->sel[i], false);
+			p->spent[p->sel[i]] += r >= c->warmup ? c->seconds - before : 0;
+		}
 		if (r >= c->warmup && r - c->warmup < p->spec.repeat)
 			p->times[r - c->warmup] = worker_now() - t;
 		atomic_fetch_add(&c->rep, 1);

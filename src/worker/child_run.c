@@ -121,6 +121,7 @@ static void add_times(struct run *r, const struct exec *x, Wire__Image *im)
 	double *sorted;
 
 	im->time = x->seconds;
+	im->transfer = x->transfer_s;
 	if (!r->m->repeat)
 		return;
 	im->n_times = r->m->repeat;
@@ -130,6 +131,13 @@ static void add_times(struct run *r, const struct exec *x, Wire__Image *im)
 		sorted[i] = im->times[i] = x->times[i] >= 0 && x->times[i] < 1e9 ? x->times[i] : 0;
 	qsort(sorted, im->n_times, sizeof *sorted, by_value);
 	im->time = sorted[im->n_times / 2];
+	im->n_launch = x->prog->nlaunches;
+	im->launch = ARENA_ARRAY(r->arena, double, im->n_launch);
+	for (size_t i = 0; i < im->n_launch; i++) {
+		double t = x->spent[i] / r->m->repeat;
+
+		im->launch[i] = t >= 0 && t < 1e9 ? t : 0;
+	}
 }
 
 /* Outputs in order; then, for a dump, everything that launches write. */

@@ -462,6 +462,8 @@ static void copy_image(struct arena *a, struct pool_image *im, const struct job 
 
 	if (im->times_s)
 		im->times_s = arena_memdup(a, im->times_s, (size_t)j->j.repeat * sizeof *im->times_s);
+	if (im->launch_s)
+		im->launch_s = arena_memdup(a, im->launch_s, j->prog->nlaunches * sizeof *im->launch_s);
 	if (im->output) {
 		im->output = out = arena_memdup(a, im->output, j->prog->noutputs * sizeof *out);
 		for (uint32_t i = 0; i < j->prog->noutputs; i++)

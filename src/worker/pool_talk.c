@@ -257,6 +257,11 @@ static bool on_image(struct peer *p, const Wire__Image *m, struct err *e)
 		return err_set(e, ERR_PARSE, "another number of times than asked for");
 	if (m->n_times)
 		im->times_s = arena_memdup(j->arena, m->times, m->n_times * sizeof *m->times);
+	if (m->n_launch && (!m->n_times || m->n_launch != j->prog->nlaunches))
+		return err_set(e, ERR_PARSE, "times of other launches than the program's");
+	if (m->n_launch)
+		im->launch_s = arena_memdup(j->arena, m->launch, m->n_launch * sizeof *m->launch);
+	im->transfer_s = m->transfer;
 	expect(p, 0);
 	if (m->status == POOL_DONE || m->status == POOL_OVERRUN)
 		return take_tensors(p, j, im, m, e);

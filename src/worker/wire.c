@@ -92,6 +92,11 @@ static bool check_image(const Wire__Image *m)
 	for (size_t i = 0; i < m->n_times; i++)
 		if (!seconds_ok(m->times[i]))
 			return false;
+	for (size_t i = 0; i < m->n_launch; i++)
+		if (!seconds_ok(m->launch[i]))
+			return false;
+	if (!seconds_ok(m->transfer))
+		return false;
 	for (size_t i = 0; i < m->n_tensor; i++)
 		if (!hash_ok(m->tensor[i]->hash) || !hash_ok(m->tensor[i]->key))
 			return false;

@@ -116,6 +116,8 @@ struct pool_image {
 	uint32_t launches_run, launches_saved;
 	double time_s;                    /* of all launches run; with repeat: median */
 	const double *times_s;            /* repeat values, or NULL */
+	const double *launch_s;           /* with repeat: mean of each of the bundle's launches, by the device's clock; 0: ran once, before */
+	double transfer_s;                /* devices with a memory of their own: tensors there and back, not in the other times */
 	const struct pool_tensor *dump;   /* with pool_job.dump */
 	size_t ndump;
 };
