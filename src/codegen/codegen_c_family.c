@@ -177,6 +177,8 @@ static void open_groups(struct cg *g, struct str *out, uint32_t nin)
 		str_addf(out, "%s\n\t%s%s%s *%s %s", i ? "," : "", c_space(g, g->f->param[i]), i < nin ? "const " : "",
 			 c_scalar(g, g->f->param[i]->dtype), cl ? "restrict" : "__restrict__", g->buffer_name[i]);
 	str_add(out, ")\n{\n");
+	for (uint32_t i = 0; !cl && i < nin; i++) /* tensors begin at 256 bytes: neighbours are loaded four at a time */
+		str_addf(out, "\t__builtin_assume(((unsigned long long)%s & 15) == 0);\n", g->buffer_name[i]);
 	if (!g->has_parallel) { /* one work-item does it all */
 		g->shape.groups = 1;
 		str_addf(out, "\tif (%s)\n\t\treturn;\n", cl ? "get_global_id(0)" : "blockIdx.x || threadIdx.x");

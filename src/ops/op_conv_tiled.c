@@ -1,23 +1,31 @@
 /* op_conv_tiled.c: Conv for accelerators - a work-item computes a tile of output channels by pixels in registers
  *
- * Pixels are numbered through the map. Those of a tile lie a whole row of tiles apart, so that neighbouring work-items read
- * neighbouring elements. Every weight that is loaded serves all pixels of the tile, every input element all its channels. Channels
- * and pixels behind the last are computed from the last and not stored.
+ * Pixels are numbered through the maps of all images. Neighbouring work-items are a row of `lanes` pixels: those of a tile lie a
+ * row apart, so that what is read at a time lies together. The next row of work-items computes the same pixels of the next
+ * channels, so that a group reads its input once. Every weight that is loaded serves all pixels of the tile, every input element
+ * all its channels; `pack` brings the weights into the order in which they are read, once where they are constant. Channels and
+ * pixels behind the last are computed from the last and not stored.
  */
 #include "ops/ops_conv.h"
 
 #define B (&c->b)
 #define CHANNELS 8 /* of a tile, where a group has as many */
-#define PIXELS 4
+#define PIXELS 8   /* at most */
+#define LANES 32
+#define MANY ((int64_t)1 << 16) /* work-items that keep the largest device busy */
 
 struct tile {
 	const struct op_conv *v;
-	int64_t channels, pixels, blocks, places; /* in a tile; tiles of channels in a group, of pixels in a map */
+	int64_t channels, blocks;      /* in a tile; tiles in a group */
+	int64_t images, total;         /* pixels of all images */
+	int64_t pixels, lanes, chunks; /* in a tile; work-items in a row; rows */
+	struct lower_temp *packed;
 	struct lir_buffer *x, *w, *acc;
-	struct lir_expr *n, *first_in, *first_out;  /* image; first channels of the group */
-	struct lir_expr *oc;                        /* first channel of the tile, in its group */
-	struct lir_expr *row[PIXELS], *col[PIXELS]; /* of the output */
-	struct lir_expr *number[PIXELS];
+	struct lir_expr *first_in, *first_out; /* first channels of the group */
+	struct lir_expr *block;                /* number of the tile's channels, among all groups' */
+	struct lir_expr *oc;                   /* first channel of the tile, in its group */
+	struct lir_expr *number[PIXELS], *n[PIXELS], *row[PIXELS], *col[PIXELS]; /* of the output */
+	struct lir_expr *in[PIXELS][2], *inside[PIXELS];                         /* under the tap at hand; NULL: always */
 };
 
 static struct lir_expr *constant(struct op_lower *c, int64_t v)
@@ -35,27 +43,84 @@ bool op_conv_fits_tiles(const struct op_lower *c, const struct op_conv *v)
 	return c->target->cls == LOWER_GPU && c->node->in[0]->nd == 4 && op_all_f32(c->node) && v->w.nd == 2;
 }
 
-static void find_pixels(struct op_lower *c, struct tile *t, struct lir_expr *place)
+static void measure(struct op_lower *c, struct tile *t)
 {
-	int64_t total = t->v->w.out[0] * t->v->w.out[1];
+	const struct op_conv *v = t->v;
+	int64_t row;
+
+	t->channels = v->out_channels < CHANNELS ? v->out_channels : CHANNELS;
+	t->blocks = (v->out_channels + t->channels - 1) / t->channels;
+	t->images = c->node->in[0]->dim[0];
+	t->total = t->images * v->w.out[0] * v->w.out[1];
+	t->pixels = t->total / PIXELS * t->blocks * v->groups >= MANY ? PIXELS : PIXELS / 2;
+	t->pixels = t->total < t->pixels ? t->total : t->pixels;
+	row = LANES * t->pixels;
+	t->chunks = (t->total + row - 1) / row;
+	t->lanes = t->chunks ? (t->total + t->chunks * t->pixels - 1) / (t->chunks * t->pixels) : 1;
+}
+
+/* Whether pixel p of the last tiles may lie behind the last. */
+static bool has_tail(const struct tile *t, int64_t p)
+{
+	return ((t->chunks - 1) * t->pixels + p + 1) * t->lanes > t->total;
+}
+
+static void find_pixels(struct op_lower *c, struct tile *t, struct lir_expr *chunk, struct lir_expr *lane)
+{
+	int64_t map = t->v->w.out[0] * t->v->w.out[1];
 
 	for (int64_t p = 0; p < t->pixels; p++) {
-		struct lir_expr *at = lir_add(B, place, constant(c, p * t->places));
+		struct lir_expr *at = lir_add(B, lir_mul(B, chunk, constant(c, t->pixels * t->lanes)), constant(c, p * t->lanes));
 
-		t->number[p] = op_let(c, "pixel", at);
-		if ((p + 1) * t->places > total)
-			at = lir_min(B, t->number[p], constant(c, total - 1));
+		t->number[p] = op_let(c, "pixel", lir_add(B, at, lane));
+		at = has_tail(t, p) ? lir_min(B, t->number[p], constant(c, t->total - 1)) : t->number[p];
+		t->n[p] = t->images > 1 ? op_let(c, "n", lir_div(B, at, constant(c, map))) : constant(c, 0);
+		if (t->images > 1)
+			at = op_let(c, "place", lir_mod(B, at, constant(c, map)));
 		t->row[p] = op_let(c, "row", lir_div(B, at, constant(c, t->v->w.out[1])));
 		t->col[p] = op_let(c, "col", lir_mod(B, at, constant(c, t->v->w.out[1])));
 	}
 }
 
 /* Channel j of the tile, within its group; one that exists. */
-static struct lir_expr *channel(struct op_lower *c, const struct tile *t, struct lir_expr *j)
+static struct lir_expr *channel(struct op_lower *c, const struct tile *t, struct lir_expr *oc, struct lir_expr *j)
 {
-	struct lir_expr *oc = lir_add(B, t->oc, j);
-
+	oc = lir_add(B, oc, j);
 	return t->v->out_channels % t->channels ? lir_min(B, oc, constant(c, t->v->out_channels - 1)) : oc;
+}
+
+/* The group of a block of channels, and the block within it. */
+static struct lir_expr *group_of(struct op_lower *c, const struct tile *t, struct lir_expr **block)
+{
+	struct lir_expr *group;
+
+	if (t->v->groups == 1)
+		return constant(c, 0);
+	group = op_let(c, "group", lir_div(B, *block, constant(c, t->blocks)));
+	*block = lir_mod(B, *block, constant(c, t->blocks));
+	return group;
+}
+
+static void pack(struct op_lower *c, struct tile *t)
+{
+	const struct op_conv *v = t->v;
+	int64_t dim[] = {v->groups * t->blocks, v->w.kernel[0], v->w.kernel[1], v->in_channels, t->channels};
+	struct lir_expr *block, *group, *oc;
+	struct lir_buffer *w;
+	struct lir_nest nest;
+
+	t->packed = op_temp(c, "weights", DT_F32, 5, dim);
+	op_begin(c, "pack");
+	w = op_in(c, 1);
+	nest = lir_nest_over(B, 5, dim);
+	block = nest.index[0];
+	group = group_of(c, t, &block);
+	oc = channel(c, t, lir_mul(B, block, constant(c, t->channels)), nest.index[4]);
+	oc = lir_add(B, lir_mul(B, group, constant(c, v->out_channels)), oc);
+	lir_store(B, op_temp_out(c, t->packed), nest.index,
+		  lir_load(B, w, (struct lir_expr *[]){oc, nest.index[3], nest.index[1], nest.index[2]}));
+	lir_nest_end(B, &nest);
+	op_end(c);
 }
 
 static void start(struct op_lower *c, struct tile *t)
@@ -65,33 +130,41 @@ static void start(struct op_lower *c, struct tile *t)
 
 	t->acc = lir_alloc(B, "acc", DT_F32, 2, (const int64_t[]){t->pixels, t->channels});
 	j = lir_for(B, "j", t->channels, LIR_UNROLLED);
-	at = lir_add(B, t->first_out, channel(c, t, j));
+	at = lir_add(B, t->first_out, channel(c, t, t->oc, j));
 	from = op_let(c, "start", bias ? lir_load(B, bias, &at) : lir_imm(B, DT_F32, 0));
 	for (int64_t p = 0; p < t->pixels; p++)
 		lir_store(B, t->acc, (struct lir_expr *[]){constant(c, p), j}, from);
 	lir_end(B);
 }
 
-/* The input element under tap (ky, kx) of pixel p; zero in the padding. */
-static struct lir_expr *input(struct op_lower *c, const struct tile *t, int64_t p, struct lir_expr *ci, struct lir_expr *const *k)
+/* Where pixel p's input lies under tap k, and whether that is in the image: the same for all channels. */
+static void find_input(struct op_lower *c, struct tile *t, int64_t p, struct lir_expr *const *k)
 {
 	const struct op_window *w = &t->v->w;
-	struct lir_expr *at[4] = {t->n, lir_add(B, t->first_in, ci)}, *inside = NULL, *out[2] = {t->row[p], t->col[p]}, *x;
+	struct lir_expr *out[2] = {t->row[p], t->col[p]};
 
+	t->inside[p] = NULL;
 	for (int d = 0; d < 2; d++) {
-		struct lir_expr *low, *high;
+		struct lir_expr *at =
+		    lir_add(B, lir_sub(B, lir_mul(B, out[d], constant(c, w->stride[d])), constant(c, w->begin[d])),
+			    lir_mul(B, k[d], constant(c, w->dilation[d])));
+		struct lir_expr *inside;
 
-		at[2 + d] = lir_add(B, lir_sub(B, lir_mul(B, out[d], constant(c, w->stride[d])), constant(c, w->begin[d])),
-				    lir_mul(B, k[d], constant(c, w->dilation[d])));
+		t->in[p][d] = at->kind == LIR_VAR ? at : op_let(c, d ? "x" : "y", at);
 		if (!padded(w, d))
 			continue;
-		at[2 + d] = op_let(c, d ? "x" : "y", at[2 + d]);
-		low = lir_ge(B, at[2 + d], constant(c, 0));
-		high = lir_lt(B, at[2 + d], constant(c, w->in[d]));
-		inside = inside ? lir_and(B, inside, lir_and(B, low, high)) : lir_and(B, low, high);
+		inside = lir_and(B, lir_ge(B, t->in[p][d], constant(c, 0)), lir_lt(B, t->in[p][d], constant(c, w->in[d])));
+		t->inside[p] = t->inside[p] ? lir_and(B, t->inside[p], inside) : inside;
 	}
-	x = lir_load(B, t->x, at);
-	return op_let(c, "value", inside ? lir_select(B, inside, x, lir_imm(B, DT_F32, 0)) : x);
+	if (t->inside[p])
+		t->inside[p] = op_let(c, "inside", t->inside[p]);
+}
+
+static struct lir_expr *input(struct op_lower *c, const struct tile *t, int64_t p, struct lir_expr *ci)
+{
+	struct lir_expr *at[4] = {t->n[p], lir_add(B, t->first_in, ci), t->in[p][0], t->in[p][1]}, *x = lir_load(B, t->x, at);
+
+	return op_let(c, "value", t->inside[p] ? lir_select(B, t->inside[p], x, lir_imm(B, DT_F32, 0)) : x);
 }
 
 static struct lir_expr *loop(struct op_lower *c, const char *name, int64_t n, enum lir_loop_kind kind)
@@ -108,24 +181,26 @@ static void end(struct op_lower *c, int64_t n)
 static void sum(struct op_lower *c, struct tile *t)
 {
 	const struct op_conv *v = t->v;
-	struct lir_expr *ci = loop(c, "ci", v->in_channels, LIR_SERIAL), *k[2], *value[PIXELS], *j, *weight;
+	struct lir_expr *ci, *k[2], *value[PIXELS], *j, *weight;
 
 	k[0] = loop(c, "ky", v->w.kernel[0], LIR_SERIAL);
 	k[1] = loop(c, "kx", v->w.kernel[1], LIR_SERIAL);
 	for (int64_t p = 0; p < t->pixels; p++)
-		value[p] = input(c, t, p, ci, k);
+		find_input(c, t, p, k);
+	ci = loop(c, "ci", v->in_channels, LIR_SERIAL);
+	for (int64_t p = 0; p < t->pixels; p++)
+		value[p] = input(c, t, p, ci);
 	j = lir_for(B, "j", t->channels, LIR_UNROLLED);
-	weight = op_let(c, "weight",
-			lir_load(B, t->w, (struct lir_expr *[]){lir_add(B, t->first_out, channel(c, t, j)), ci, k[0], k[1]}));
+	weight = op_let(c, "weight", lir_load(B, t->w, (struct lir_expr *[]){t->block, k[0], k[1], ci, j}));
 	for (int64_t p = 0; p < t->pixels; p++) {
 		struct lir_expr *at[2] = {constant(c, p), j};
 
 		lir_store(B, t->acc, at, lir_fma(B, value[p], weight, lir_load(B, t->acc, at)));
 	}
 	lir_end(B);
+	end(c, v->in_channels);
 	end(c, v->w.kernel[1]);
 	end(c, v->w.kernel[0]);
-	end(c, v->in_channels);
 }
 
 static void finish(struct op_lower *c, struct tile *t)
@@ -137,11 +212,10 @@ static void finish(struct op_lower *c, struct tile *t)
 	if (tail)
 		lir_if(B, lir_lt(B, oc, constant(c, v->out_channels)));
 	for (int64_t p = 0; p < t->pixels; p++) {
-		bool last = (p + 1) * t->places > v->w.out[0] * v->w.out[1];
-		struct lir_expr *at[4] = {t->n, lir_add(B, t->first_out, oc), t->row[p], t->col[p]};
+		struct lir_expr *at[4] = {t->n[p], lir_add(B, t->first_out, oc), t->row[p], t->col[p]};
 
-		if (last)
-			lir_if(B, lir_lt(B, t->number[p], constant(c, v->w.out[0] * v->w.out[1])));
+		if (has_tail(t, p))
+			lir_if(B, lir_lt(B, t->number[p], constant(c, t->total)));
 		else
 			lir_scope(B);
 		op_store(c, at, lir_load(B, t->acc, (struct lir_expr *[]){constant(c, p), j}));
@@ -154,34 +228,26 @@ static void finish(struct op_lower *c, struct tile *t)
 
 bool op_conv_lower_tiles(struct op_lower *c, const struct op_conv *v, struct err *e)
 {
-	int64_t total = v->w.out[0] * v->w.out[1];
-	struct tile t = {
-	    .v = v, .channels = v->out_channels < CHANNELS ? v->out_channels : CHANNELS, .pixels = total < PIXELS ? total : PIXELS};
-	struct lir_expr *block;
+	struct tile t = {.v = v};
+	struct lir_expr *block, *group;
 	struct lir_nest nest;
 
 	(void)e;
-	t.blocks = (v->out_channels + t.channels - 1) / t.channels;
-	t.places = (total + t.pixels - 1) / t.pixels;
+	measure(c, &t);
+	pack(c, &t);
 	op_begin(c, "");
 	t.x = op_in(c, 0);
-	t.w = op_in(c, 1);
+	t.w = op_temp_in(c, t.packed);
 	if (op_arg(c->node, 2))
 		op_in(c, 2);
 	op_out(c, 0);
-	nest = lir_nest_over(B, 3, (const int64_t[]){c->node->in[0]->dim[0], v->groups * t.blocks, t.places});
-	t.n = nest.index[0];
-	block = nest.index[1];
-	t.first_in = t.first_out = constant(c, 0);
-	if (v->groups > 1) {
-		struct lir_expr *group = op_let(c, "group", lir_div(B, block, constant(c, t.blocks)));
-
-		t.first_in = lir_mul(B, group, constant(c, v->in_channels));
-		t.first_out = lir_mul(B, group, constant(c, v->out_channels));
-		block = lir_mod(B, block, constant(c, t.blocks));
-	}
+	nest = lir_nest_over(B, 3, (const int64_t[]){t.chunks, v->groups * t.blocks, t.lanes});
+	t.block = block = nest.index[1];
+	group = group_of(c, &t, &block);
+	t.first_in = lir_mul(B, group, constant(c, v->in_channels));
+	t.first_out = lir_mul(B, group, constant(c, v->out_channels));
 	t.oc = op_let(c, "oc", lir_mul(B, block, constant(c, t.channels)));
-	find_pixels(c, &t, nest.index[2]);
+	find_pixels(c, &t, nest.index[0], nest.index[2]);
 	start(c, &t);
 	sum(c, &t);
 	finish(c, &t);

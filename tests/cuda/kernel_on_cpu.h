@@ -17,6 +17,7 @@ using std::isnan;
 #define __shared__ static
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __builtin_assume(x) ((void)0)
 
 struct dim {
 	unsigned x, y, z;
