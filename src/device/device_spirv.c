@@ -11,27 +11,30 @@
 
 #define HEADER 5 /* words */
 
-enum {
-	OP_SOURCE = 3,
-	OP_SOURCE_EXTENSION = 4,
-	OP_NAME = 5,
-	OP_MEMBER_NAME = 6,
-	OP_STRING = 7,
+enum opcode {
+	OP_SOURCE = 3, /* .. OP_LINE: names */
 	OP_LINE = 8,
-	OP_DECORATE = 71,
-	OP_TYPE_VOID = 19
-};
-enum {
 	OP_EXT_INST = 12,
+	OP_ENTRY_POINT = 15,
+	OP_CAPABILITY = 17,
+	OP_TYPE_VOID = 19,
+	OP_DECORATE = 71,
 	OP_FNEGATE = 127,
 	OP_FADD = 129,
 	OP_FSUB = 131,
 	OP_FMUL = 133,
 	OP_FDIV = 136,
 	OP_FREM = 140,
-	OP_FMOD = 141
+	OP_FMOD = 141,
+	OP_LOGICAL_EQUAL = 164, /* .. OP_LOGICAL_NOT */
+	OP_LOGICAL_NOT = 168,
+	OP_FORD_EQUAL = 180, /* .. OP_FUNORD_GREATER_EQUAL */
+	OP_FUNORD_GREATER_EQUAL = 191,
+	OP_EXECUTION_MODE = 16,
 };
-enum { OP_LOGICAL_EQUAL = 164, OP_LOGICAL_NOT = 168, OP_FORD_EQUAL = 180, OP_FUNORD_GREATER_EQUAL = 191 };
+
+enum { CAPABILITY_FLOAT64 = 10, CAPABILITY_INT64 = 11, CAPABILITY_INT16 = 22, CAPABILITY_INT8 = 39 };
+enum { CAPABILITY_STORAGE16 = 4433, CAPABILITY_STORAGE8 = 4448, DENORM_PRESERVE = 4464, SIGNED_ZERO_INF_NAN_PRESERVE = 4466 };
 
 #define NO_CONTRACTION 42
 
@@ -84,11 +87,57 @@ static size_t decorate_rest(const uint32_t *w, size_t n, const uint8_t *marked, 
 	return m;
 }
 
-bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, uint8_t **out, size_t *out_size)
+/* The modes' numbers lie five below those of their capabilities. */
+static size_t add_mode(uint32_t *out, uint32_t capability, const uint32_t *entry)
+{
+	if (!entry) {
+		out[0] = 2u << 16 | OP_CAPABILITY;
+		out[1] = capability;
+		return 2;
+	}
+	out[0] = 4u << 16 | OP_EXECUTION_MODE;
+	out[1] = entry[2];
+	out[2] = capability - 5;
+	out[3] = 32;
+	return 4;
+}
+
+static size_t add_modes(uint32_t *out, unsigned modes, const uint32_t *entry)
+{
+	size_t m = 0;
+
+	if (modes & SPIRV_KEEPS_SPECIAL)
+		m += add_mode(out + m, SIGNED_ZERO_INF_NAN_PRESERVE, entry);
+	if (modes & SPIRV_KEEPS_DENORMALS)
+		m += add_mode(out + m, DENORM_PRESERVE, entry);
+	return m;
+}
+
+const char *spirv_lacks(const uint8_t *data, size_t size, uint32_t types)
+{
+	static const struct {
+		uint32_t capability;
+		enum dtype type;
+	} needs[] = {{CAPABILITY_FLOAT64, DT_F64}, {CAPABILITY_INT64, DT_I64},     {CAPABILITY_INT16, DT_I16},
+		     {CAPABILITY_INT8, DT_I8},     {CAPABILITY_STORAGE16, DT_I16}, {CAPABILITY_STORAGE8, DT_I8}};
+	uint32_t w[2];
+
+	for (size_t i = HEADER * 4; i + 8 <= size; i += 8) {
+		memcpy(w, data + i, sizeof w);
+		if ((w[0] & 0xffff) != OP_CAPABILITY) /* they come first */
+			break;
+		for (size_t k = 0; k < sizeof needs / sizeof *needs; k++)
+			if (needs[k].capability == w[1] && !(types & 1u << needs[k].type))
+				return dtype_name(needs[k].type);
+	}
+	return NULL;
+}
+
+bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, unsigned modes, uint8_t **out, size_t *out_size)
 {
 	size_t n = size / 4, k, m = 0;
 	const uint32_t *w = arena_memdup(a, data, size);
-	uint32_t *o = arena_alloc(a, n * 2 * sizeof *o + sizeof *o);
+	uint32_t *o = arena_alloc(a, (n * 2 + 16) * sizeof *o);
 	bool done = false;
 	uint8_t *marked;
 
@@ -109,6 +158,10 @@ bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, uint8_t **ou
 		}
 		memcpy(o + m, w + i, k * sizeof *w);
 		m += k;
+		if (i == HEADER) /* behind the first capability, and behind the one entry point */
+			m += add_modes(o + m, modes, NULL);
+		else if ((w[i] & 0xffff) == OP_ENTRY_POINT && k > 2)
+			m += add_modes(o + m, modes, w + i);
 	}
 	*out = (uint8_t *)o;
 	*out_size = m * sizeof *o;

@@ -109,7 +109,8 @@ static bool find_queue(struct device *d, struct err *e)
 static void choose_memory(struct device *d)
 {
 	VkMemoryPropertyFlags own = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
-			      both = own | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+			      both = own | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT |
+				     VK_MEMORY_PROPERTY_HOST_CACHED_BIT; /* others are read too slowly */
 	VkDeviceSize largest = 0;
 	bool found = false;
 
@@ -124,7 +125,6 @@ static void choose_memory(struct device *d)
 			found = (has & both) == both;
 		}
 	}
-	d->host_visible = found;
 	d->caps.memory = largest;
 }
 
@@ -172,13 +172,16 @@ static uint32_t types_of(const struct features *f)
 
 static void describe(struct device *d, const struct features *f)
 {
-	VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
+	VkPhysicalDeviceFloatControlsProperties floats = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES};
+	VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &floats};
 	VkPhysicalDeviceProperties2 p = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver};
 	uint32_t v;
 
 	d->GetPhysicalDeviceProperties2(d->physical, &p);
 	v = p.properties.apiVersion;
 	d->limits = p.properties.limits;
+	d->modes = (floats.shaderSignedZeroInfNanPreserveFloat32 ? SPIRV_KEEPS_SPECIAL : 0) |
+		   (floats.shaderDenormPreserveFloat32 ? SPIRV_KEEPS_DENORMALS : 0);
 	d->caps.backend = "vulkan";
 	d->caps.dialect = "glsl";
 	d->caps.describe =
@@ -299,7 +302,7 @@ static bool compile(struct device *d, struct arena *a, const char *source, struc
 	out->log = arena_strndup(a, log, strlen(log) < MAX_LOG ? strlen(log) : MAX_LOG);
 	if (!r || shaderc_result_get_compilation_status(r) != shaderc_compilation_status_success) {
 		ok = err_set(e, ERR_DEVICE, "the compiler refused the shader: %.200s", *out->log ? out->log : "no reason given");
-	} else if (!spirv_exact(a, (const uint8_t *)shaderc_result_get_bytes(r), shaderc_result_get_length(r), &out->data,
+	} else if (!spirv_exact(a, (const uint8_t *)shaderc_result_get_bytes(r), shaderc_result_get_length(r), d->modes, &out->data,
 				&out->size)) {
 		ok = err_set(e, ERR_DEVICE, "the compiler's shader is not what it should be");
 	}
@@ -315,7 +318,7 @@ static bool vk_compile(struct device *d, struct arena *a, const char *source, bo
 	struct hash key;
 
 	(void)contract; /* the text says fma where it means it */
-	hash_put_text(h, "spirv 2");
+	hash_put_text(h, "spirv 3");
 	hash_put_text(h, d->caps.identity);
 	hash_put_text(h, source);
 	key = hasher_end(h);
@@ -336,15 +339,30 @@ static bool vk_compile(struct device *d, struct arena *a, const char *source, bo
 static bool vk_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)
 {
 	VkShaderModuleCreateInfo info = {VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = art->size};
-	struct kernel k = {.next = d->kernels};
+	struct kernel *k;
+	const char *lacks;
 	VkResult r;
 
 	if (art->size < 20 || art->size % 4 || memcmp(art->data, "\x03\x02\x23\x07", 4))
 		return err_set(e, ERR_DEVICE, "a kernel that is no SPIR-V");
-	info.pCode = arena_memdup(d->arena, art->data, art->size); /* aligned */
-	if ((r = d->CreateShaderModule(d->device, &info, NULL, &k.module)))
+	if ((lacks = spirv_lacks(art->data, art->size, d->caps.types)))
+		return err_set(e, ERR_DEVICE, "the kernel computes with '%s', which the device does not have", lacks);
+	k = calloc(1, sizeof *k);
+	info.pCode = malloc(art->size); /* aligned */
+	if (!k || !info.pCode) {
+		free(k);
+		free((void *)info.pCode);
+		return err_set(e, ERR_IO, "out of memory");
+	}
+	memcpy((void *)info.pCode, art->data, art->size);
+	r = d->CreateShaderModule(d->device, &info, NULL, &k->module);
+	free((void *)info.pCode);
+	if (r) {
+		free(k);
 		return vulkan_fail(e, "vkCreateShaderModule", r);
-	*out = d->kernels = arena_memdup(d->arena, &k, sizeof k);
+	}
+	k->next = d->kernels;
+	*out = d->kernels = k;
 	return true;
 }
 
@@ -360,6 +378,7 @@ static void vk_unload(struct device *d, struct kernel *k)
 	*at = k->next;
 	d->DestroyPipeline(d->device, k->pipeline, NULL);
 	d->DestroyShaderModule(d->device, k->module, NULL);
+	free(k);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------------

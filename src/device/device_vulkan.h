@@ -100,7 +100,8 @@ struct device {
 	VkPhysicalDeviceLimits limits;
 	VkPhysicalDeviceMemoryProperties memory;
 	uint32_t family, memory_type;
-	bool timestamps, host_visible;
+	bool timestamps;
+	unsigned modes; /* SPIRV_ */
 	VkDevice device;
 	VkQueue queue;
 	VkCommandPool pool;
@@ -133,5 +134,9 @@ bool vulkan_memory_write(struct device *d, struct device_memory *m, int64_t at, 
 bool vulkan_memory_read(struct device *d, struct device_memory *m, int64_t at, void *to, size_t n, struct err *e);
 
 /* device_spirv.c: the same shader (shaders are from the compiler, not from outside) without names, in which no operation on floats
- * may be combined with others. False when it is no shader. */
-bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, uint8_t **out, size_t *out_size);
+ * may be combined with others. False when it is no shader. modes: what the device can be asked for. */
+#define SPIRV_KEEPS_SPECIAL 1u /* zeros' signs, Inf and NaN */
+#define SPIRV_KEEPS_DENORMALS 2u
+bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, unsigned modes, uint8_t **out, size_t *out_size);
+/* An element type that the shader computes with and that is not among those, 1u << DT_x each; NULL: none. */
+const char *spirv_lacks(const uint8_t *data, size_t size, uint32_t types);
