@@ -2,8 +2,9 @@
 
 BUILD ?= build
 NINJA ?= ninja
+ONNX_TESTDATA ?= /usr/share/libonnx-testdata/data
 
-.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-all sanitize bench docs install clean
+.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-all sanitize bench bench-devices docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -30,8 +31,10 @@ demo: all
 check: all
 	meson test -C $(BUILD) --print-errorlogs
 
-# The same with clang, and with gcc under AddressSanitizer and UBSan: what CI runs.
+# The same with clang, and with gcc under AddressSanitizer and UBSan: what CI runs. And the differential test of all devices in full: every model of
+# ONNX's suite (emulated devices: every 10th), and the models under $MUTATENN_MODELS.
 check-all: check
+	MUTATENN_WORKER=$(abspath $(BUILD))/mutatenn-worker $(BUILD)/tests/diff/devices $(ONNX_TESTDATA) demo/model.onnx $(MUTATENN_MODELS) || [ $$? = 77 ]
 	CC=clang meson setup $(BUILD)-clang >/dev/null || true
 	meson test -C $(BUILD)-clang --print-errorlogs --suite unit --suite style --suite fuzz
 	$(MAKE) sanitize
@@ -47,6 +50,10 @@ docs: all
 # Against onnxruntime: the demo's model and those under $MUTATENN_MODELS. More: bench/infer --help
 bench: all
 	bench/infer --build $(BUILD)
+
+# Devices against the native one, on models under $MUTATENN_MODELS. More: bench/devices --help
+bench-devices: all
+	bench/devices --build $(BUILD)
 
 install: all
 	meson install -C $(BUILD)
