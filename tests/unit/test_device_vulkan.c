@@ -27,11 +27,15 @@ static struct device *open_device(void)
 	struct device_options o = {.name = "lavapipe", .select = select ? select : "llvmpipe", .threads = 2, .cache_dir = ""};
 	struct device *d = NULL;
 	struct err e = {0};
+	bool ok;
 
 	ops = device_find("vulkan");
 	if (!ops)
 		cr_skip_test("built without Vulkan");
-	if (!ops->open(&o, &d, &e))
+	test_leaks_of_others(true);
+	ok = ops->open(&o, &d, &e);
+	test_leaks_of_others(false);
+	if (!ok)
 		cr_skip_test("%s", err_text(&e));
 	return d;
 }

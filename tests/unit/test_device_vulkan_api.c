@@ -18,10 +18,15 @@ static bool open_as(const char *select, struct device **d, struct err *e)
 {
 	struct device_options o = {.name = "lavapipe", .select = select, .threads = 2, .cache_dir = ""};
 
+	bool ok;
+
 	ops = device_find("vulkan");
 	if (!ops)
 		cr_skip_test("built without Vulkan");
-	return ops->open(&o, d, e);
+	test_leaks_of_others(true);
+	ok = ops->open(&o, d, e);
+	test_leaks_of_others(false);
+	return ok;
 }
 
 static struct device *open_device(void)
@@ -128,9 +133,10 @@ TEST(vulkan_api, more_groups_than_a_row_holds)
 	ops->close(d);
 }
 
-static void expect_refused(const struct err *e, const char *part)
+static void expect_refused(struct err *e, const char *part)
 {
 	cr_expect(strstr(err_text(e), part), "%s", err_text(e));
+	err_free(e);
 }
 
 TEST(vulkan_api, refusals_say_why_and_the_device_goes_on)
@@ -146,6 +152,7 @@ TEST(vulkan_api, refusals_say_why_and_the_device_goes_on)
 
 	cr_expect(!ops->compile(d, a, "#version 450\nvoid main() { x = 1; }\n", false, &art, &e));
 	cr_expect(strstr(art.log, "'x' : undeclared identifier"), "%s", art.log);
+	expect_refused(&e, "the compiler refused the shader: ");
 	cr_expect(!ops->load(d, &bad, &none, &e));
 	expect_refused(&e, "no SPIR-V");
 	cr_assert(ops->memory_new(d, 4, 4, &m, &e));
@@ -203,7 +210,7 @@ TEST(vulkan_api, a_broken_driver_is_an_error_in_words)
 		fputs(text[i], f);
 		fclose(f);
 		cr_expect(!open_as(NULL, &d, &e), "driver %d", i);
-		expect_refused(&e, "device 'lavapipe': ");
+		cr_expect(!strncmp(err_text(&e), "device 'lavapipe': ", 19), "%s", err_text(&e));
 		expect_refused(&e, "Vulkan");
 	}
 	unlink(path);

@@ -8,7 +8,20 @@ void test_leak_check(void)
 {
 	cr_assert(!__lsan_do_recoverable_leak_check(), "memory leaked");
 }
+
+void test_leaks_of_others(bool from_here)
+{
+	if (from_here)
+		__lsan_disable();
+	else
+		__lsan_enable();
+}
 #else
+void test_leaks_of_others(bool from_here)
+{
+	(void)from_here;
+}
+
 void test_leak_check(void)
 {
 }
