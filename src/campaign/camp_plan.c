@@ -171,6 +171,16 @@ static bool same_number_of_images(struct camp *c, struct err *e)
 	               c->ninputs, c->config->images);
 }
 
+/* What a device is and which functions it runs: results under another schedule are others. */
+static const char *identity(const struct camp *c, size_t d)
+{
+	const struct camp_target *t = &c->variant[c->device[d].variant].target;
+	bool native = c->config->opt_level >= 3;
+
+	return arena_printf(c->a, "%s | schedule %s, %d lanes, %s", pool_caps(c->pool, d)->identity, native && t->cls == DEVICE_GPU ? "gpu" : "cpu",
+	                    native ? t->lanes : 1, dtype_name(t->precision));
+}
+
 static bool record_facts(struct camp *c, struct err *e)
 {
 	struct store_model m = {.name = c->model->name, .file = c->model->file, .hash = c->model->hash};
@@ -186,7 +196,7 @@ static bool record_facts(struct camp *c, struct err *e)
 	}
 	for (size_t d = 0; d < c->ndevices; d++) {
 		const struct device_caps *caps = c->device[d].dead ? NULL : pool_caps(c->pool, d);
-		struct store_device dev = {.name = c->device[d].name, .backend = caps ? caps->backend : "", .identity = caps ? caps->identity : "",
+		struct store_device dev = {.name = c->device[d].name, .backend = caps ? caps->backend : "", .identity = caps ? identity(c, d) : "",
 		                           .describe = caps ? caps->describe : "", .error = pool_device_error(c->pool, d)};
 
 		if (!store_put_device(c->store, &dev, e))

@@ -27,6 +27,17 @@ static enum dtype precision_of(const struct config_campaign *c, size_t d)
 	return t;
 }
 
+/* A device that is not there counts for its class too, as far as its backend tells: a campaign must not change its schedule when
+ * the device is back. */
+static enum device_class class_of(const struct pool *p, size_t d)
+{
+	const char *backend = pool_backend(p, d);
+
+	if (!pool_device_error(p, d))
+		return pool_caps(p, d)->cls;
+	return !strcmp(backend, "vulkan") || !strcmp(backend, "cuda") ? DEVICE_GPU : DEVICE_CPU;
+}
+
 bool camp_targets(const struct pool *p, const struct config_campaign *c, struct camp_target *out, struct err *e)
 {
 	int lanes[2] = {16, 16};
@@ -35,9 +46,9 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 	for (size_t d = 0; d < c->ndevices; d++) {
 		const struct device_caps *caps = pool_caps(p, d);
 
+		seen[class_of(p, d)] = true;
 		if (pool_device_error(p, d))
 			continue;
-		seen[caps->cls] = true;
 		if (caps->lanes < lanes[caps->cls])
 			lanes[caps->cls] = caps->lanes;
 	}

@@ -619,6 +619,11 @@ bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, str
 	return true;
 }
 
+const char *pool_backend(const struct pool *p, size_t d)
+{
+	return p->dev[d].d.backend;
+}
+
 size_t pool_pending(const struct pool *p)
 {
 	return p->pending;

@@ -61,6 +61,7 @@ void pool_close(struct pool *p);
  * delivered as POOL_LOST. */
 const char *pool_device_error(const struct pool *p, size_t d);
 const struct device_caps *pool_caps(const struct pool *p, size_t d); /* of a working device */
+const char *pool_backend(const struct pool *p, size_t d);            /* of any */
 
 /* One image, preprocessed: ninputs tensors in the order of bundle.input. Not copied; must outlive the job. */
 struct pool_input {

@@ -62,6 +62,11 @@ void pool_close(struct pool *p)
 	free(p);
 }
 
+const char *pool_backend(const struct pool *p, size_t d)
+{
+	return "cpu";
+}
+
 void pool_restart(struct pool *p, size_t d)
 {
 }
