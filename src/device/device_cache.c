@@ -45,6 +45,18 @@ static char *path_of(struct arena *a, const char *dir, struct hash key)
 	return arena_printf(a, "%s/%s.so", dir, hash_hex(key, hex));
 }
 
+bool cache_open(struct arena *a, const char *wanted, const char **dir, struct err *e)
+{
+	char *cache = NULL;
+
+	if (!wanted && !file_cache_dir(a, "kernels", &cache, e))
+		return false;
+	if (wanted && *wanted && !file_mkdirs(cache = arena_strdup(a, wanted), e))
+		return false;
+	*dir = cache;
+	return true;
+}
+
 bool cache_get(struct arena *a, const char *dir, struct hash key, uint8_t **data, size_t *size)
 {
 	struct arena *scratch = arena_new(NULL);

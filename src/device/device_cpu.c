@@ -229,18 +229,6 @@ static bool open_compiler(struct device *d, const struct device_options *o, stru
 	return ok;
 }
 
-static bool open_cache(struct device *d, const char *dir, struct err *e)
-{
-	char *cache = NULL;
-
-	if (!dir && !file_cache_dir(d->arena, "kernels", &cache, e))
-		return false;
-	if (dir && *dir && !file_mkdirs(cache = arena_strdup(d->arena, dir), e))
-		return false;
-	d->cache_dir = cache;
-	return true;
-}
-
 static bool cpu_open(const struct device_options *o, struct device **out, struct err *e)
 {
 	struct arena *a = arena_new(NULL);
@@ -260,7 +248,7 @@ static bool cpu_open(const struct device_options *o, struct device **out, struct
 	if (ok && d->role == DEVICE_RUNNER)
 		describe_runner(d, o->threads > 0 ? o->threads : threads_usable());
 	else
-		ok = ok && open_compiler(d, o, e) && open_cache(d, o->cache_dir, e);
+		ok = ok && open_compiler(d, o, e) && cache_open(d->arena, o->cache_dir, &d->cache_dir, e);
 	if (ok) {
 		temp_sweep();
 		*out = d;

@@ -9,7 +9,6 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "device/device_cuda_api.h"
@@ -174,7 +173,6 @@ static bool cuda_open(const struct device_options *o, struct device **out, struc
 	struct arena *a = arena_new(NULL);
 	struct device *d = ARENA_NEW(a, struct device);
 	const char *name = NULL;
-	char *cache = NULL;
 	struct err none = {0};
 	bool ok;
 
@@ -192,11 +190,7 @@ static bool cuda_open(const struct device_options *o, struct device **out, struc
 	err_free(&none);
 	if (ok && o->role != DEVICE_RUNNER)
 		ok = d->compiles = cuda_compiler_open(a, o, d->capability, d->driver, &d->compiler, e);
-	if (ok && !o->cache_dir)
-		ok = file_cache_dir(a, "kernels", &cache, e);
-	else if (ok && *o->cache_dir)
-		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
-	d->cache_dir = cache;
+	ok = ok && cache_open(a, o->cache_dir, &d->cache_dir, e);
 	if (!ok) {
 		err_in(e, "device '%s'", o->name ? o->name : "cuda");
 		cuda_close(d);

@@ -38,6 +38,8 @@ void target_flush_denormals(void);                    /* for this thread and tho
 
 /* ---- device_cache.c: artefacts on disk; any trouble is a miss ------------------------------------------------------ */
 
+/* The folder wanted, or the user's for NULL, made where it is missing; NULL for "": no cache. */
+bool cache_open(struct arena *a, const char *wanted, const char **dir, struct err *e);
 bool cache_get(struct arena *a, const char *dir, struct hash key, uint8_t **data, size_t *size);
 void cache_put(const char *dir, struct hash key, const uint8_t *data, size_t size);
 

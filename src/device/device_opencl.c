@@ -13,7 +13,6 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "device/device_internal.h"
@@ -240,7 +239,7 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 {
 	struct arena *a = arena_new(NULL);
 	struct device *d = ARENA_NEW(a, struct device);
-	char number[16], *cache = NULL;
+	char number[16];
 	cl_int code = 0;
 	bool ok;
 
@@ -262,11 +261,7 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 		d->queue = d->clCreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
 		ok = !code || fail(e, "clCreateCommandQueue", code);
 	}
-	if (ok && !o->cache_dir)
-		ok = file_cache_dir(a, "kernels", &cache, e);
-	else if (ok && *o->cache_dir)
-		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
-	d->cache_dir = cache;
+	ok = ok && cache_open(a, o->cache_dir, &d->cache_dir, e);
 	if (!ok) {
 		err_in(e, "device '%s'", o->name ? o->name : "opencl");
 		cl_close(d);

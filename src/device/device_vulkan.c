@@ -9,7 +9,6 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/str.h"
 #include "device/device_vulkan.h"
 
@@ -253,7 +252,7 @@ static bool vk_open(const struct device_options *o, struct device **out, struct 
 {
 	struct arena *a = arena_new(NULL);
 	struct device *d = ARENA_NEW(a, struct device);
-	char number[16], *cache = NULL;
+	char number[16];
 	bool ok;
 
 	d->arena = a;
@@ -267,11 +266,7 @@ static bool vk_open(const struct device_options *o, struct device **out, struct 
 		choose_memory(d);
 		ok = make_device(d, e) && make_queue(d, e);
 	}
-	if (ok && !o->cache_dir)
-		ok = file_cache_dir(a, "kernels", &cache, e);
-	else if (ok && *o->cache_dir)
-		ok = file_mkdirs(cache = arena_strdup(a, o->cache_dir), e);
-	d->cache_dir = cache;
+	ok = ok && cache_open(a, o->cache_dir, &d->cache_dir, e);
 	if (!ok) {
 		err_in(e, "device '%s'", o->name ? o->name : "vulkan");
 		vk_close(d);
