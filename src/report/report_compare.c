@@ -13,7 +13,7 @@
 
 const char *cmp_verdict_name(enum cmp_verdict v)
 {
-	static const char *const names[] = {"not-compared", "agree", "as-original", "mutant", "outcome"};
+	static const char *const names[] = {"not-compared", "agree", "as-original", "mutant", "judged", "outcome"};
 
 	return names[v];
 }
@@ -242,13 +242,19 @@ bool cmp_next(struct cmp *c, struct cmp_walk *w, struct arena *a, struct store_m
 	return ok;
 }
 
-/* Of a side with answers only the labels count, of one without the outcome. */
 static bool answers(const struct cmp_side *s)
 {
 	return s->outcome == OUTCOME_NO_EFFECT || s->outcome == OUTCOME_EQUIVALENT ||
 	       (s->outcome >= OUTCOME_IDENTICAL && s->outcome <= OUTCOME_NAN);
 }
 
+/* Outcomes under which a device answers just as its original does are one. */
+static enum outcome kind(const struct cmp_side *s)
+{
+	return s->outcome <= OUTCOME_TOLERATED && answers(s) ? OUTCOME_IDENTICAL : s->outcome;
+}
+
+/* Of sides with answers the labels count first, then what they were judged to be; of one without only that. */
 static enum cmp_verdict judge(const struct cmp_side *x, const struct cmp_side *y, const struct cmp_pair *p)
 {
 	bool unknown = x->outcome == OUTCOME_NOT_RUN || y->outcome == OUTCOME_NOT_RUN || x->outcome == OUTCOME_TOOL_ERROR ||
@@ -261,7 +267,7 @@ static enum cmp_verdict judge(const struct cmp_side *x, const struct cmp_side *y
 	if (!p->images)
 		return CMP_NOT_COMPARED;
 	if (!p->labels_differ)
-		return CMP_AGREE;
+		return !unknown && kind(x) != kind(y) ? CMP_JUDGED : CMP_AGREE;
 	return p->new_differ ? CMP_MUTANT : CMP_AS_ORIGINAL;
 }
 

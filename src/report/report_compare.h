@@ -41,9 +41,10 @@ struct cmp_pair {
 /* Is the difference between two devices the mutant's doing? */
 enum cmp_verdict {
 	CMP_NOT_COMPARED, /* no image answered on both, outcomes alike */
-	CMP_AGREE,        /* the same first label everywhere */
+	CMP_AGREE,        /* the same first label everywhere, and the same outcome but for what the original's own answer is called */
 	CMP_AS_ORIGINAL,  /* labels differ, but only where those of the originals do */
 	CMP_MUTANT,       /* labels differ where the originals agree */
+	CMP_JUDGED,       /* the same labels, but another outcome: NaN on one side, numbers on the other, say */
 	CMP_OUTCOME,      /* one side answers, the other crashes, hangs, does not build ... */
 	CMP_VERDICTS
 };

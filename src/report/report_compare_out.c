@@ -168,6 +168,7 @@ static void verdict_line(const struct cmp *c, const struct cmp_pair *p, enum cmp
 	switch (v) {
 	case CMP_MUTANT: str_addf(&line, "=> the mutant's: on %lld of them the originals agree", (long long)p->new_differ); break;
 	case CMP_AS_ORIGINAL: str_add(&line, "=> the devices': the originals differ on the same images"); break;
+	case CMP_JUDGED: str_addf(&line, "=> the same labels, but %s and %s", x, y); break;
 	case CMP_OUTCOME: str_addf(&line, "=> outcomes differ: %s and %s", x, y); break;
 	default: break;
 	}
@@ -209,7 +210,8 @@ static void mutant_table(const struct cmp *c, const struct store_mutant *m, bool
 static void summary_table(const struct cmp *c, const int64_t *tally, int64_t mutants, struct str *t)
 {
 	static const char *const text[] = {"not compared", "agree", "differ only where the originals do",
-					   "differ where the originals agree", "end differently (answer, crash, hang ...)"};
+					   "differ where the originals agree", "have the same labels, but another outcome (nan, drifted ...)",
+					   "end differently (answer, crash, hang ...)"};
 
 	str_addf(t, "%lld mutant%s, %zu device%s, %zu image%s\n", (long long)mutants, mutants == 1 ? "" : "s", c->nsides,
 		 c->nsides == 1 ? "" : "s", c->nimages, c->nimages == 1 ? "" : "s");

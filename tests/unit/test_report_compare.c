@@ -114,6 +114,34 @@ TEST(compare, does_not_blame_a_mutant_for_what_the_original_does_too)
 	sample_remove();
 }
 
+/* Where a NaN becomes a number on its way, labels alone would call two devices alike. */
+TEST(compare, the_same_labels_under_another_outcome_are_no_agreement)
+{
+	struct store *s = sample_store("one", 0);
+	struct str t = {0};
+	struct err e = {0};
+	json_t *j;
+
+	for (int d = 0; d < 2; d++) {
+		struct store_image_result im[SAMPLE_IMAGES];
+
+		for (int i = 0; i < SAMPLE_IMAGES; i++)
+			im[i] = (struct store_image_result){
+			    .image = i, .outcome = d ? OUTCOME_NAN : OUTCOME_MISCLASSIFIED, .answer = sample_answer((i + 1) % 4, 0)};
+		cr_assert(store_put_result(
+		    s,
+		    &(struct store_result){
+			.mutant = "op0/conv1/6/x", .device = d ? "host-clang" : "host-gcc", .image = im, .nimages = SAMPLE_IMAGES},
+		    &e));
+	}
+	cr_assert(report_compare(&s, 1, REPORT_JSON, &t, &e), "%s", err_text(&e));
+	j = parse(&t);
+	cr_expect_str_eq(text(pair_of(j, "op0/conv1/6/x"), "verdict"), "judged");
+	json_decref(j);
+	store_close(s);
+	sample_remove();
+}
+
 TEST(compare, pairs_several_stores_by_mutant_and_image)
 {
 	struct store *s[2];
