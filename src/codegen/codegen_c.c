@@ -107,9 +107,9 @@ static void let(struct cg *g, const struct lir_stmt *s)
 	}
 	if (g->d->family == CG_GLSL && s->var->type.dtype == DT_BOOL)
 		type = "bool";
-	str_addf(&g->body, "%s %s %s = ",
-		 g->d->family != CG_GLSL              ? "const"
-		 : dtype_is_float(s->var->type.dtype) ? "precise"
+	str_addf(&g->body, "%s%s %s = ",
+		 g->d->family != CG_GLSL              ? "const "
+		 : dtype_is_float(s->var->type.dtype) ? "precise "
 						      : "",
 		 type, g->var_name[s->var->id]);
 	c_expr(g, s->value, P_TERNARY);
@@ -179,8 +179,7 @@ static void alloc(struct cg *g, const struct lir_buffer *b, const struct cg_loca
 		str_addf(&g->body, "%s %s_mem_[%lld]%s, *const %s = %s_mem_ + %d;\n", type, l->name, total,
 			 g->d->family == CG_CUDA ? "" : " __attribute__((aligned(64)))", l->name, l->name, C_SLACK);
 	cg_line(g);
-	str_addf(&g->body, "for (%s i_ = 0; i_ < %lld; i_++)\n", g->d->family == CG_GLSL ? "int" : c_scalar(g, DT_I64),
-		 total);
+	str_addf(&g->body, "for (%s i_ = 0; i_ < %lld; i_++)\n", g->d->family == CG_GLSL ? "int" : c_scalar(g, DT_I64), total);
 	cg_line(g);
 	if (g->d->family == CG_GLSL)
 		str_addf(&g->body, "\t%s_mem_[i_] = %s(%s);\n", l->name, type, fill_value(g, b->dtype));

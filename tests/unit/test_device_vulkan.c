@@ -145,6 +145,49 @@ TEST(device_vulkan, a_convolution_with_padding_and_an_accumulator)
 			    "}\n");
 }
 
+TEST(device_vulkan, narrow_stores_and_reads_of_what_they_left)
+{
+	expect_text("narrow", "func narrow(x: f32[96], out y: f32[96], out z: i32[96]) {\n"
+			      "  for i in 0..96 parallel {\n"
+			      "    y[i] as i8 = cast(i8, min(max(x[i], -50.0), 50.0))\n"
+			      "    z[i] as u16 = cast(u16, i * 7)\n"
+			      "  }\n"
+			      "}\n");
+}
+
+TEST(device_vulkan, local_arrays_with_places_found_on_the_device)
+{
+	expect_text("local", "func local(x: i32[96], out y: i32[96], out s: f32[96]) {\n"
+			     "  for i in 0..96 parallel {\n"
+			     "    alloc t: i32[16]\n"
+			     "    for k in 0..16 serial {\n"
+			     "      t[15 - k] = x[(i + k) % 96] + cast(i32, k)\n"
+			     "    }\n"
+			     "    y[i] = t[i % 16] - t[cast(i64, x[i] & 15:i32)]\n"
+			     "    alloc sum: f32[]\n"
+			     "    sum[] = 0.0\n"
+			     "    for k_2 in 0..i serial {\n"
+			     "      sum[] = sum[] + 1.0 / cast(f32, k_2 + 1)\n"
+			     "    }\n"
+			     "    s[i] = sum[]\n"
+			     "  }\n"
+			     "}\n");
+}
+
+TEST(device_vulkan, one_work_item_does_what_is_not_parallel)
+{
+	expect_text("serial",
+		    "func serial(x: f64[200], out y: f64[200], out n: i64[]) {\n"
+		    "  n[] = 0\n"
+		    "  for i in 0..200 serial {\n"
+		    "    y[i] = select(i > 0, y[max(i - 1, 0)], 0.0:f64) + select(isnan(x[i]), 1.0:f64, min(x[i], 9.5:f64))\n"
+		    "    if isinf(x[i]) {\n"
+		    "      n[] = n[] + 1\n"
+		    "    }\n"
+		    "  }\n"
+		    "}\n");
+}
+
 /* ---- accuracy ---------------------------------------------------------------------------------------------------------- */
 
 #define POINTS 32768
