@@ -97,7 +97,7 @@ TEST(device_vulkan, random_functions_compute_what_the_interpreter_computes)
 {
 	struct device *d = open_device();
 	struct fuzz_options o = {.types = ops->caps(d)->types, .scalars = true, .exact = true};
-	long first = fuzz_setting("MUTATENN_FUZZ_SEED", 1), rounds = fuzz_setting("MUTATENN_FUZZ_ROUNDS", 6);
+	long first = fuzz_setting("MUTATENN_FUZZ_SEED", 1), rounds = fuzz_setting("MUTATENN_FUZZ_ROUNDS", 4);
 	char what[32];
 
 	for (long seed = first; seed < first + rounds; seed++) {
