@@ -137,12 +137,12 @@ struct features {
 
 static void ask_features(struct device *d, struct features *has, struct features *want)
 {
-	*has = (struct features){.base = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &has->v11},
-				 .v11 = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &has->v12},
-				 .v12 = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES}};
-	*want = (struct features){.base = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &want->v11},
-				  .v11 = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &want->v12},
-				  .v12 = {VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES}};
+	*has = (struct features){.base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &has->v11},
+				 .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &has->v12},
+				 .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES}};
+	*want = (struct features){.base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &want->v11},
+				  .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &want->v12},
+				  .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES}};
 	d->GetPhysicalDeviceFeatures2(d->physical, &has->base);
 	want->base.features.shaderFloat64 = has->base.features.shaderFloat64;
 	want->base.features.shaderInt64 = has->base.features.shaderInt64;
