@@ -51,6 +51,14 @@ static struct range product(struct range a, struct range b)
 	return r;
 }
 
+/* Of integers, towards zero. */
+static struct range quotient(struct range a, struct range b)
+{
+	if (b.low < 1)
+		return opaque(fmin(a.low, -a.high), fmax(a.high, -a.low));
+	return opaque(trunc(a.low / (a.low < 0 ? b.low : b.high)), trunc(a.high / (a.high < 0 ? b.high : b.low)));
+}
+
 static struct range modulo(struct range a, struct range b)
 {
 	double most = fmax(fabs(b.low), fabs(b.high)) - 1;
@@ -66,7 +74,7 @@ static struct range binary(struct ranges *r, const struct lir_expr *x)
 	case LIR_ADD: return (struct range){a.low + b.low, a.high + b.high, a.sum + b.sum};
 	case LIR_SUB: return (struct range){a.low - b.high, a.high - b.low, a.sum + b.sum};
 	case LIR_MUL: return product(a, b);
-	case LIR_DIV: return opaque(fmin(a.low, -a.high), fmax(a.high, -a.low));
+	case LIR_DIV: return quotient(a, b);
 	case LIR_MOD: return modulo(a, b);
 	case LIR_MIN: return opaque(fmin(a.low, b.low), fmin(a.high, b.high));
 	case LIR_MAX: return opaque(fmax(a.low, b.low), fmax(a.high, b.high));

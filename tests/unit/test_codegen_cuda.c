@@ -3,6 +3,7 @@
  * MUTATENN_FUZZ_ROUNDS and MUTATENN_FUZZ_SEED as in test_codegen_fuzz.c.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -61,4 +62,35 @@ TEST(codegen_cuda, random_functions_compute_what_the_interpreter_computes)
 		arena_free(a);
 	}
 	device_cuda.close(d);
+}
+
+/* y[i / 1000, i % 1000] of `rows` rows: whether the text counts in 64 bits. */
+static bool counts_in_64_bits(int64_t rows)
+{
+	struct arena *a = arena_new(NULL);
+	const char *text = arena_printf(a,
+					"func f(x: f32[%lld, 1000], out y: f32[%lld, 1000]) {\n"
+					"  for i in 0..%lld parallel {\n"
+					"    y[i / 1000, i %% 1000] = x[i / 1000, i %% 1000]\n"
+					"  }\n"
+					"}\n",
+					(long long)rows, (long long)rows, (long long)rows * 1000);
+	struct lir_func *f = NULL;
+	struct codegen_shape shape;
+	struct str source = {0};
+	struct err e = {0};
+	bool wide;
+
+	cr_assert(lir_parse(a, "t.lir", text, strlen(text), &f, &e), "%s", err_text(&e));
+	cr_assert(codegen_emit("cuda-c", f, &source, &shape, &e), "%s", err_text(&e));
+	wide = strstr(str_text(&source), "i64") != NULL;
+	str_free(&source);
+	arena_free(a);
+	return wide;
+}
+
+TEST(codegen_cuda, a_position_taken_apart_by_division_is_counted_in_32_bits_where_it_fits)
+{
+	cr_expect(!counts_in_64_bits(100000));
+	cr_expect(counts_in_64_bits(3000000));
 }
