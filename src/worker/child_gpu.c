@@ -20,7 +20,8 @@
 #include "device/device.h"
 #include "worker/child.h"
 
-#define FIRST_LAUNCH_S 5 /* drivers finish compiling a kernel when it is first launched */
+/* Drivers finish compiling a kernel when it is first launched: on a busy machine that may take long, and is no hang. */
+#define FIRST_LAUNCH_S 20
 
 struct resident { /* a tensor on the device */
 	struct hash key;
