@@ -121,6 +121,9 @@ static void describe(struct device *d, const char *name)
 		d->api.cuDeviceTotalMem(&memory, d->id);
 		str_addf(&s, ", compute capability %d.%d, driver for CUDA %d.%d", d->capability / 10, d->capability % 10,
 			 d->driver / 1000, d->driver % 1000 / 10);
+		if (attribute(d, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) > 0) /* its peak: times the clock, 128 lanes, 2 */
+			str_addf(&s, ", %d multiprocessors, %d MHz", attribute(d, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+				 attribute(d, CU_DEVICE_ATTRIBUTE_CLOCK_RATE) / 1000);
 	}
 	if (d->compiles)
 		str_addf(&s, ", NVRTC %s", c->version);
