@@ -164,9 +164,9 @@ EXPORT CUresult cuMemFree_v2(CUdeviceptr at)
 {
 	size_t *p = (void *)(uintptr_t)(at - 256);
 
-	CHECK;
 	gpu.used -= *p;
 	free(p);
+	CHECK;
 	return 0;
 }
 
