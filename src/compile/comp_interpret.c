@@ -13,12 +13,16 @@ static size_t buffer_bytes(const struct comp_buffer *b)
 	return tensor_bytes(&t);
 }
 
+static bool interpret(const struct comp_program *p, uint32_t kernel, const struct lir_interp_options *o, void *const *arg,
+		      struct lir_interp_result *r, struct err *e)
+{
+	*r = (struct lir_interp_result){0};
+	return lir_interp(p->kernel[kernel].func, arg, o, r, e) || err_in(e, "kernel '%s'", p->kernel[kernel].func->name);
+}
+
 bool comp_interpret_kernel(const struct comp_program *p, uint32_t kernel, void *const *arg, struct lir_interp_result *r, struct err *e)
 {
-	struct lir_interp_options o = {0};
-
-	*r = (struct lir_interp_result){0};
-	return lir_interp(p->kernel[kernel].func, arg, &o, r, e) || err_in(e, "kernel '%s'", p->kernel[kernel].func->name);
+	return interpret(p, kernel, &(struct lir_interp_options){0}, arg, r, e);
 }
 
 static bool run_kernels(struct arena *a, const struct comp_program *p, void *const *content, struct err *e)
@@ -30,7 +34,7 @@ static bool run_kernels(struct arena *a, const struct comp_program *p, void *con
 
 		for (uint32_t i = 0; i < f->nparams; i++)
 			arg[i] = content[p->kernel[k].arg[i]];
-		if (!comp_interpret_kernel(p, k, arg, &r, e))
+		if (!interpret(p, k, &(struct lir_interp_options){.races = true}, arg, &r, e))
 			return false;
 		if (r.fault)
 			return err_set(e, ERR_BAD_IR, "kernel '%s': %s", f->name, r.text);

@@ -46,6 +46,11 @@ static void describe(struct lir_interp_result *r)
 	case LIR_FAULT_DIVIDE:
 		snprintf(r->text, sizeof r->text, "an integer division of %" PRId64 " by zero or without a result", r->index);
 		break;
+	case LIR_FAULT_RACE:
+		snprintf(r->text, sizeof r->text,
+			 "a race: two iterations of the parallel loops touch element %" PRId64 " of '%.80s', and one writes it",
+			 r->index, name);
+		break;
 	case LIR_FAULT_STEPS: snprintf(r->text, sizeof r->text, "more than %" PRId64 " loop iterations", r->index); break;
 	}
 }
@@ -82,6 +87,24 @@ static void run_for(const struct step *s, struct vm *vm)
 	}
 }
 
+/* While races are looked for: every iteration has a number of its own. */
+static void run_parallel(const struct step *s, struct vm *vm)
+{
+	uint64_t first = (uint64_t)s->min->run(s->min, vm).i;
+	int64_t n = s->extent->run(s->extent, vm).i;
+	uint64_t outer = vm->iteration;
+
+	for (int64_t k = 0; k < n; k++) {
+		if (vm->steps == vm->max_steps)
+			lir_fault(vm, LIR_FAULT_STEPS, NULL, 0, (int64_t)vm->max_steps);
+		vm->steps++;
+		vm->iteration = ++vm->iterations;
+		vm->slot[s->slot].i = (int64_t)(first + (uint64_t)k);
+		s->body[0]->run(s->body[0], vm);
+	}
+	vm->iteration = outer;
+}
+
 static void run_if(const struct step *s, struct vm *vm)
 {
 	if (s->value->run(s->value, vm).i)
@@ -102,37 +125,45 @@ static void run_let(const struct step *s, struct vm *vm)
 static void run_alloc(const struct step *s, struct vm *vm)
 {
 	const struct lir_buffer *buf = s->mem->buffer;
+	size_t bytes = (size_t)buf->elements * dtype_size(buf->dtype);
 
-	memset(s->mem->written, 0, (size_t)buf->elements * dtype_size(buf->dtype));
+	memset(s->mem->written, 0, bytes);
+	if (s->mem->touched)
+		memset(s->mem->touched, 0, bytes * sizeof *s->mem->touched);
 	s->body[0]->run(s->body[0], vm);
 }
 
 /* The value is computed before the indices: a fault in it comes first, as in "value; then where". */
-static void store_at(const struct step *s, int64_t at, union val v)
+static void store_at(const struct step *s, struct vm *vm, int64_t at, union val v)
 {
 	size_t size = dtype_size(s->type), byte = (size_t)at * size;
 
 	lir_pack(s->type, v, s->access->mem->data + byte);
 	if (s->access->mem->written)
 		memset(s->access->mem->written + byte, 0xff, size);
+	if (s->access->mem->touched)
+		lir_race_write(s->access->mem, vm, at, size);
 }
 
 static void run_store(const struct step *s, struct vm *vm)
 {
 	union val v = s->value->run(s->value, vm);
 
-	store_at(s, lir_address(s->access, vm), v);
+	store_at(s, vm, lir_address(s->access, vm), v);
 }
 
 static void run_store_f32(const struct step *s, struct vm *vm)
 {
 	const struct memory *m = s->access->mem;
 	union val v = s->value->run(s->value, vm);
-	size_t byte = (size_t)lir_address(s->access, vm) * 4;
+	int64_t at = lir_address(s->access, vm);
+	size_t byte = (size_t)at * 4;
 
 	memcpy(m->data + byte, &v.f, 4);
 	if (m->written)
 		memset(m->written + byte, 0xff, 4);
+	if (m->touched)
+		lir_race_write(m, vm, at, 4);
 }
 
 static void run_store_lanes(const struct step *s, struct vm *vm)
@@ -143,7 +174,7 @@ static void run_store_lanes(const struct step *s, struct vm *vm)
 	s->value->runv(s->value, vm, v);
 	lir_addresses(s->access, vm, at);
 	for (int l = 0; l < s->lanes; l++)
-		store_at(s, at[l], v[l]);
+		store_at(s, vm, at[l], v[l]);
 }
 
 /* ---- compiling ---- */
@@ -162,6 +193,7 @@ static bool add_memory(struct compiler *k, const struct lir_buffer *buf, uint8_t
 	}
 	m->data = data ? data : arena_zalloc(k->a, bytes);
 	m->written = track ? arena_zalloc(k->a, bytes) : NULL;
+	m->touched = track && k->races && !k->in_parallel ? arena_zalloc(k->a, bytes * sizeof *m->touched) : NULL;
 	return true;
 }
 
@@ -189,8 +221,9 @@ static const struct step *compile(struct compiler *k, const struct lir_stmt *s, 
 	    [LIR_ALLOC] = run_alloc, [LIR_SEQ] = run_seq, [LIR_STORE] = run_store,
 	};
 	struct step *t = ARENA_NEW(k->a, struct step);
+	bool opens = s->kind == LIR_FOR && s->loop == LIR_PARALLEL && !k->in_parallel;
 
-	t->run = run[s->kind];
+	t->run = s->kind == LIR_FOR && s->loop == LIR_PARALLEL && k->races ? run_parallel : run[s->kind];
 	t->min = s->min ? lir_compile_expr(k, s->min) : NULL;
 	t->extent = s->extent ? lir_compile_expr(k, s->extent) : NULL;
 	t->value = s->value ? lir_compile_expr(k, s->value) : NULL;
@@ -206,11 +239,13 @@ static const struct step *compile(struct compiler *k, const struct lir_stmt *s, 
 	}
 	t->nbody = s->nbody;
 	t->body = ARENA_ARRAY(k->a, const struct step *, s->nbody);
+	k->in_parallel |= opens;
 	for (uint32_t i = 0; i < s->nbody; i++) {
 		t->body[i] = compile(k, s->body[i], e);
 		if (!t->body[i])
 			return NULL;
 	}
+	k->in_parallel &= !opens;
 	return t;
 }
 
@@ -238,15 +273,22 @@ static uint64_t count_unwritten(const struct compiler *k)
 
 static bool interpret(struct compiler *k, const struct lir_interp_options *o, struct lir_interp_result *r, struct err *e)
 {
-	struct vm vm = {.max_steps = o && o->max_steps ? o->max_steps : UINT64_MAX, .result = r};
+	struct vm vm = {
+	    .max_steps = o && o->max_steps ? o->max_steps : UINT64_MAX, .result = r, .iteration = OUTSIDE, .iterations = OUTSIDE};
 	const struct lir_func *f = k->f;
 	const struct step *program;
 
 	k->mem = ARENA_ARRAY(k->a, struct memory, f->nbuffers);
 	k->slot = ARENA_ARRAY(k->a, uint32_t, f->nvars);
-	for (uint32_t i = 0; i < f->nparams; i++)
-		if (!add_memory(k, f->param[i], k->param[i], i + f->nout >= f->nparams && !(o && o->outputs_initialised), e))
+	k->races = o && o->races && lir_has_parallel(f);
+	for (uint32_t i = 0; i < f->nparams; i++) {
+		bool output = i + f->nout >= f->nparams, holds = o && o->outputs_initialised;
+
+		if (!add_memory(k, f->param[i], k->param[i], output && (!holds || k->races), e))
 			return false;
+		if (output && holds && k->races)
+			memset(k->mem[i].written, 0xff, (size_t)f->param[i]->elements * dtype_size(f->param[i]->dtype));
+	}
 	program = compile(k, f->body, e);
 	if (!program)
 		return false;

@@ -126,6 +126,8 @@ static void check_written(const struct access *x, struct vm *vm, int64_t at, siz
 	for (size_t i = 0; i < size; i++)
 		if (!w[i])
 			lir_fault(vm, LIR_FAULT_UNINITIALISED, x->mem->buffer, 0, at);
+	if (x->mem->touched)
+		lir_race_read(x->mem, vm, at, size);
 }
 
 #define LOAD(ID, T, M, GET)                                                                                                        \

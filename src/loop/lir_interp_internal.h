@@ -19,6 +19,7 @@ struct vm {
 	union val *slot;
 	uint64_t steps, max_steps;
 	uint64_t device_defined;
+	uint64_t iteration, iterations; /* of the parallel loops: the number of the one that runs, and the last number given out */
 	struct lir_interp_result *result;
 	jmp_buf escape; /* taken by the first fault */
 };
@@ -44,7 +45,8 @@ struct index {
 struct memory {
 	const struct lir_buffer *buffer;
 	uint8_t *data;
-	uint8_t *written; /* one byte per byte of data, 0xff once stored; NULL when all of it holds values */
+	uint8_t *written; /* one byte per byte of data, 0xff once stored; NULL when all of it holds values and nothing is written */
+	uint64_t *touched; /* of each byte, for races: iteration << 1 | whether it wrote, 0 when untouched; NULL: not looked for. With `written` only */
 };
 
 struct access {
@@ -79,6 +81,8 @@ struct compiler {
 	uint32_t nslots;
 	void *const *param;
 	uint64_t scratch; /* bytes of local memory so far */
+	bool races;       /* are looked for */
+	bool in_parallel;
 };
 
 /* ---- lir_interp_ops.c, lir_interp_convert.c ---- */
@@ -97,6 +101,12 @@ static inline float round_bf16(float x)
 {
 	return bf16_to_f32(bf16_from_f32(x));
 }
+
+/* ---- lir_interp_race.c ---- */
+#define OUTSIDE 1 /* the iteration's number for what is in no parallel loop */
+/* Element `at`, `size` bytes each, of a memory with `touched`. */
+void lir_race_read(const struct memory *m, struct vm *vm, int64_t at, size_t size);
+void lir_race_write(const struct memory *m, struct vm *vm, int64_t at, size_t size);
 
 /* ---- lir_interp_expr.c ---- */
 const struct code *lir_compile_expr(struct compiler *k, const struct lir_expr *x);

@@ -268,12 +268,12 @@ bool lir_run_pass(struct lir_func *f, const struct lir_pass *p, struct err *e);
  * The reference: exact bounds per dimension, uninitialised reads found byte by byte in local and output buffers. Floating
  * point as written (f32 rounds after every operation, fma once). Compiles the tree once, then runs; about 10^8 simple
  * operations a second at least. */
-enum lir_fault { LIR_OK, LIR_FAULT_BOUNDS_READ, LIR_FAULT_BOUNDS_WRITE, LIR_FAULT_UNINITIALISED, LIR_FAULT_DIVIDE, LIR_FAULT_STEPS };
+enum lir_fault { LIR_OK, LIR_FAULT_BOUNDS_READ, LIR_FAULT_BOUNDS_WRITE, LIR_FAULT_UNINITIALISED, LIR_FAULT_DIVIDE, LIR_FAULT_STEPS, LIR_FAULT_RACE };
 struct lir_interp_result {
 	enum lir_fault fault;         /* the first; the run stops there */
 	const struct lir_buffer *buffer;
 	int dim;                      /* which index was out of range; -1: the element that a view's strides lead to */
-	int64_t index;                /* its value; of an uninitialised read the element number */
+	int64_t index;                /* its value; of an uninitialised read and of a race the element number */
 	uint64_t device_defined;      /* how many device-defined operations were met (they get x86's answer) */
 	uint64_t steps;
 	uint64_t unwritten;           /* bytes of the outputs that were never stored (0 with outputs_initialised) */
@@ -282,6 +282,8 @@ struct lir_interp_result {
 struct lir_interp_options {
 	uint64_t max_steps;           /* loop iterations; 0: no limit */
 	bool outputs_initialised;     /* outputs hold values already (in-place reads are fine) */
+	bool races;                   /* finds two iterations of the parallel loops that touch the same byte of an output, one of them writing it,
+	                                 and one that reads what another left in a local buffer. Needs 9 bytes more for each byte of the outputs */
 };
 /* param[i] points to the memory behind parameter i (`elements` of it). False only for IR that does not verify or needs more than
  * 1 GiB of local memory; a fault is a result. r->buffer points into f. */

@@ -1,10 +1,11 @@
 /* conformance.c: ONNX's own backend tests through import, lowering, and the interpreter or generated C
  *
- * usage: conformance DATA_DIR [--c DEVICE] [--level N] [--filter TEXT] [--verbose]      suite.h says what DATA_DIR holds
+ * usage: conformance DATA_DIR [--c DEVICE] [--level N] [--class gpu] [--filter TEXT] [--verbose]      suite.h says what DATA_DIR holds
  * Every model is one of: passed, unsupported (an operator or type that is not ours), wrong. Exit status 0 when none is wrong and at
  * least 700 passed, 77 when the data are absent.
  *
- * In interpreter mode each model runs in a child of its own, so that a crash is a wrong result and not the end of the test.
+ * In interpreter mode no kernel may have a race between iterations of its parallel loops, and each model runs in a child of its own,
+ * so that a crash is a wrong result and not the end of the test.
  */
 #include <math.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@ struct options {
 	bool verbose;
 	struct pool *pool;
 	int lanes;
+	enum device_class cls;
 };
 
 /* ---- comparing ---- */
@@ -114,7 +116,7 @@ static bool run_pool(struct arena *a, const struct options *o, struct comp_progr
 
 static enum verdict check_set(struct arena *a, const struct options *o, const char *model, const char *dir, struct str *why)
 {
-	struct build b = {.options = {.opt_level = o->level, .lanes = o->lanes}};
+	struct build b = {.options = {.opt_level = o->level, .lanes = o->lanes, .cls = o->cls}};
 	struct tensor *out[SUITE_MAX_TENSORS];
 	const struct tensor **in;
 	struct err e = {0};
@@ -255,6 +257,8 @@ int main(int argc, char **argv)
 			o.device = argv[++i];
 		else if (!strcmp(argv[i], "--level") && i + 1 < argc)
 			o.level = atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--class") && i + 1 < argc)
+			o.cls = strcmp(argv[++i], "gpu") ? DEVICE_CPU : DEVICE_GPU;
 		else if (!strcmp(argv[i], "--filter") && i + 1 < argc)
 			o.filter = argv[++i];
 		else if (!strcmp(argv[i], "--verbose"))
@@ -262,6 +266,8 @@ int main(int argc, char **argv)
 		else
 			o.data = argv[i];
 	}
+	if (o.cls == DEVICE_GPU)
+		o.lanes = 1; /* its dialects have scalars only */
 	if (!o.data || !file_is_dir(o.data)) {
 		printf("skipped: '%s' is absent (Debian: libonnx-testdata)\n", o.data ? o.data : "");
 		return 77;

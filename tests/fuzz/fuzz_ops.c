@@ -248,7 +248,7 @@ static void run(struct node_case *c, const struct op_lower *l)
 	for (size_t k = 0; going && k < l->kernels.n; k++) {
 		const struct lir_func *f = l->kernels.v[k].func;
 		void **param = ARENA_ARRAY(c->a, void *, f->nparams + 1);
-		struct lir_interp_options o = {.max_steps = 200000};
+		struct lir_interp_options o = {.max_steps = 200000, .races = true};
 		struct lir_interp_result r = {0};
 
 		for (uint32_t p = 0; p < f->nparams; p++)

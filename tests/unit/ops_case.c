@@ -180,7 +180,7 @@ static void run_kernels(struct ops_case *c, struct op_lower *l, const struct gir
 	for (size_t k = 0; k < l->kernels.n && !c->wrong.n; k++) {
 		struct lir_func *f = l->kernels.v[k].func;
 		void **param = ARENA_ARRAY(c->a, void *, f->nparams + 1);
-		struct lir_interp_options o = {0};
+		struct lir_interp_options o = {.races = true};
 		struct lir_interp_result r = {0};
 
 		for (uint32_t p = 0; p < f->nparams; p++) {
