@@ -96,6 +96,14 @@ static struct range unite(struct range a, struct range b)
 	return opaque(fmin(a.low, b.low), fmax(a.high, b.high));
 }
 
+/* What leaves its type wraps, and may be anything of the type then. */
+static struct range within(struct range v, enum dtype t)
+{
+	struct range whole = of_type(t);
+
+	return v.low >= whole.low && v.high <= whole.high ? opaque(v.low, v.high) : whole;
+}
+
 static struct range range_of(struct ranges *r, const struct lir_expr *x)
 {
 	struct range v = of_type(x->type.dtype), from;
@@ -109,13 +117,13 @@ static struct range range_of(struct ranges *r, const struct lir_expr *x)
 		v = unite(range_of(r, x->arg[1]), range_of(r, x->arg[2]));
 		break;
 	case LIR_CAST:
-		from = range_of(r, x->arg[0]);
-		v = dtype_is_float(x->arg[0]->type.dtype) ? v
-							  : opaque(fmax(from.low, of_type(x->arg[0]->type.dtype).low),
-								   fmin(from.high, of_type(x->arg[0]->type.dtype).high));
+		from = within(range_of(r, x->arg[0]), x->arg[0]->type.dtype);
+		v = dtype_is_float(x->arg[0]->type.dtype) ? v : within(from, x->type.dtype);
 		break;
 	case LIR_RAMP:
 		v = range_of(r, x->arg[0]);
+		v.low += fmin(0, (double)x->i * (x->type.lanes - 1));
+		v.high += fmax(0, (double)x->i * (x->type.lanes - 1));
 		v.sum += fabs((double)x->i) * x->type.lanes;
 		break;
 	case LIR_LOAD: r->fits = r->fits && place(r, x->buffer, x->arg, x->nargs).sum <= INT32_MAX; break;

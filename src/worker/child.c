@@ -145,6 +145,20 @@ static bool other_version(uint32_t version, struct err *e)
 		       WIRE_VERSION, version);
 }
 
+/* What a device's definition wishes and this backend would not do. */
+static const char *unknown_wish(const struct device_ops *ops, const Wire__Hello *m)
+{
+	if (!ops->launch)
+		return *m->select ? "select" : NULL;
+	if (m->apart)
+		return "builder";
+	if (m->flush_denormals)
+		return "denormals: flush";
+	if (*m->cc)
+		return "cc";
+	return m->n_cflags && !strcmp(ops->dialect, "glsl") ? "cflags" : NULL;
+}
+
 static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 {
 	struct device_options o = {
@@ -161,6 +175,7 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 	    .flush_denormals = m->flush_denormals,
 	};
 	static const char *const none[] = {NULL};
+	const char *wish;
 
 	if (m->version != WIRE_VERSION)
 		return other_version(m->version, e);
@@ -170,8 +185,8 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 		o.cflags = none;
 	if (!(w->ops = device_find(m->backend)))
 		return err_set(e, ERR_DEVICE, "this worker has no backend '%s'", m->backend);
-	if (w->ops->launch && (m->apart || m->flush_denormals))
-		return err_set(e, ERR_DEVICE, "backend '%s' has no '%s'", m->backend, m->apart ? "builder" : "denormals: flush");
+	if ((wish = unknown_wish(w->ops, m)))
+		return err_set(e, ERR_DEVICE, "backend '%s' has no '%s'", m->backend, wish);
 	w->memory_limit = m->memory_limit ? m->memory_limit : (uint64_t)1 << 30;
 	w->budget = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE) / (m->runners ? m->runners : 1);
 	return w->ops->open(&o, &w->device, e);

@@ -42,6 +42,7 @@ struct gpu {
 	size_t held, budget;
 	uint64_t clock;
 	struct spare *spare;
+	size_t spared; /* bytes of them */
 };
 
 struct gpu_exec {
@@ -125,6 +126,25 @@ static void free_spares(struct worker *w)
 		w->ops->memory_free(w->device, s->memory);
 		free(s);
 	}
+	w->gpu->spared = 0;
+}
+
+/* A full device is no mutant's fault while there is memory on it that nothing uses now. */
+static bool memory_new(struct worker *w, size_t bytes, size_t pad, struct device_memory **out, struct err *e)
+{
+	struct gpu *g = w->gpu;
+	struct err first = {0};
+	bool ok = w->ops->memory_new(w->device, bytes, pad, out, &first);
+
+	if (!ok && (g->spare || g->held)) {
+		free_spares(w);
+		make_room(w, g->budget, g->clock);
+		ok = w->ops->memory_new(w->device, bytes, pad, out, e);
+	} else if (!ok) {
+		err_set(e, ERR_DEVICE, "%s", err_text(&first));
+	}
+	err_free(&first);
+	return ok;
 }
 
 /* Host tensors lie between pads at least as wide as the device's: they travel along, so that what a kernel finds beyond an edge
@@ -148,7 +168,7 @@ static struct device_memory *reside(struct worker *w, struct hash key, const uin
 		return NULL;
 	}
 	*r = (struct resident){.key = key, .size = b->bytes + 2 * pad, .used = g->clock, .constant = b->role == BUF_CONST};
-	if (!w->ops->memory_new(w->device, b->bytes, pad, &r->memory, e)) {
+	if (!memory_new(w, b->bytes, pad, &r->memory, e)) {
 		free(r);
 		return NULL;
 	}
@@ -183,6 +203,7 @@ static struct device_memory *take_spare(struct gpu *g, size_t bytes, size_t pad)
 			struct device_memory *m = s->memory;
 
 			*at = s->next;
+			g->spared -= bytes + 2 * pad;
 			free(s);
 			return m;
 		}
@@ -210,7 +231,7 @@ static bool prepare_slot(struct exec *x, uint32_t b, struct err *e)
 	struct device_memory **m = &x->gpu->slot[b];
 
 	if (!*m) {
-		if (!(*m = take_spare(x->w->gpu, bytes, pad)) && !ops->memory_new(x->w->device, bytes, pad, m, e))
+		if (!(*m = take_spare(x->w->gpu, bytes, pad)) && !memory_new(x->w, bytes, pad, m, e))
 			return false;
 		if (!write_pads(x, b, e))
 			return false;
@@ -461,19 +482,21 @@ void gpu_close(struct exec *x)
 
 	alarm_in(0);
 	for (uint32_t b = 0; b < x->prog->nbuffers; b++) {
+		size_t bytes = x->prog->buffer[b].bytes, pad = pad_bytes(x->prog->buffer[b].dtype);
 		struct spare *s;
 
 		if (!g->slot[b])
 			continue;
+		/* mutants of the graph leave sizes that none asks for again */
+		if (w->gpu->spared + bytes + 2 * pad > w->gpu->budget / 2)
+			free_spares(w);
 		if (x->overrun || x->end.status == POOL_OVERRUN || !(s = calloc(1, sizeof *s))) {
 			w->ops->memory_free(w->device, g->slot[b]);
 			continue;
 		}
-		*s = (struct spare){.next = w->gpu->spare,
-				    .memory = g->slot[b],
-				    .bytes = x->prog->buffer[b].bytes,
-				    .pad = pad_bytes(x->prog->buffer[b].dtype)};
+		*s = (struct spare){.next = w->gpu->spare, .memory = g->slot[b], .bytes = bytes, .pad = pad};
 		w->gpu->spare = s;
+		w->gpu->spared += bytes + 2 * pad;
 	}
 	for (uint32_t i = 0; i < x->prog->nkernels; i++)
 		if (g->own[i])
