@@ -34,7 +34,7 @@ static bool run_kernels(struct arena *a, const struct comp_program *p, void *con
 
 		for (uint32_t i = 0; i < f->nparams; i++)
 			arg[i] = content[p->kernel[k].arg[i]];
-		if (!interpret(p, k, &(struct lir_interp_options){.races = true}, arg, &r, e))
+		if (!interpret(p, k, &(struct lir_interp_options){.races = !p->kernel[k].alone}, arg, &r, e))
 			return false;
 		if (r.fault)
 			return err_set(e, ERR_BAD_IR, "kernel '%s': %s", f->name, r.text);

@@ -87,7 +87,7 @@ bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, s
 bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const struct comp_text **out, struct err *e);
 
 /* Runs the whole program in the reference interpreter. input: dense tensors for p->input. output: noutputs tensors in `a`.
- * A fault is an error that names the kernel; so is a race between iterations of its parallel loops. */
+ * A fault is an error that names the kernel; so is a race between iterations of its parallel loops, unless it runs `alone`. */
 bool comp_interpret(struct arena *a, const struct comp_program *p, const struct tensor *const *input, struct tensor **output, struct err *e);
 /* One kernel, with the contents of all its arguments given (those it writes are overwritten). */
 bool comp_interpret_kernel(const struct comp_program *p, uint32_t kernel, void *const *arg, struct lir_interp_result *r, struct err *e);

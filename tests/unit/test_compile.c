@@ -423,6 +423,30 @@ TEST(compile_program, a_replaced_kernel_changes_the_copy_only_and_its_faults_nam
 	arena_free(a);
 }
 
+TEST(compile_program, a_race_is_an_error_unless_the_kernel_runs_alone)
+{
+	static const char text[] =
+	    "graph \"g\" opset 13 {\n  input \"x\": f32[2]\n  \"neg\" = Neg(\"x\") -> \"y\": ?\n  output \"y\"\n}\n";
+	static const char race[] =
+	    "func neg(x: f32[2], out y: f32[2]) {\n  for i in 0..2 parallel {\n    y[0] = x[i]\n    y[1] = x[i]\n  }\n}\n";
+	struct arena *a = arena_new(NULL);
+	struct comp_program *q, *p = program(a, parse(a, text), &(struct comp_options){0});
+	const struct tensor *in = ramp(a, 1, (int64_t[]){2});
+	struct lir_func *f = NULL;
+	struct tensor *out;
+	struct err e = {0};
+
+	cr_assert(lir_parse(a, "t", race, strlen(race), &f, &e), "%s", err_text(&e));
+	q = comp_replace(a, p, &f);
+	cr_expect(comp_interpret(a, q, &in, &out, &e), "%s", err_text(&e));
+	p->kernel[0].func = f; /* as if it had been lowered so */
+	cr_expect_not(comp_interpret(a, p, &in, &out, &e));
+	cr_expect_str_eq(err_text(&e),
+			 "kernel 'neg': a race: two iterations of the parallel loops touch element 0 of 'y', and one writes it");
+	err_free(&e);
+	arena_free(a);
+}
+
 TEST(compile_program, equal_kernels_of_a_bundle_are_one_and_texts_do_not_change)
 {
 	struct arena *a = arena_new(NULL);
