@@ -3,6 +3,8 @@
 
 #define B (&c->b)
 #define BINARY(id, infer_fn, fn) const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn}
+#define STEPS(id, infer_fn, fn)                                                                                                    \
+	const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn, .steps = true}
 #define SCALAR(fn) static struct lir_expr *fn(struct op_lower *c, const struct gir_node *n, struct lir_expr *const *in)
 
 static bool check_same_type(struct op_infer *c, struct err *e)
@@ -113,7 +115,7 @@ SCALAR(mod)
 	    B, lir_and(B, lir_binary(B, LIR_NE, r, zero), lir_binary(B, LIR_NE, lir_lt(B, r, zero), lir_lt(B, in[1], zero))),
 	    lir_add(B, r, in[1]), r);
 }
-BINARY(MOD, arithmetic, mod);
+STEPS(MOD, arithmetic, mod);
 
 static bool pow_infer(struct op_infer *c, struct err *e)
 {
@@ -183,13 +185,13 @@ SCALAR(sum)
 {
 	return chain(c, n, in, LIR_ADD);
 }
-BINARY(SUM, arithmetic, sum);
+STEPS(SUM, arithmetic, sum);
 
 SCALAR(mean)
 {
 	return lir_div(B, chain(c, n, in, LIR_ADD), op_imm_like(B, in[0], n->nin));
 }
-BINARY(MEAN, arithmetic, mean);
+STEPS(MEAN, arithmetic, mean);
 
 static bool where_infer(struct op_infer *c, struct err *e)
 {

@@ -5,6 +5,8 @@
 
 #define B (&c->b)
 #define UNARY(id, infer_fn, fn) const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn}
+#define STEPS(id, infer_fn, fn)                                                                                                    \
+	const struct op_impl op_##id = {.infer = infer_fn, .lower = op_lower_elementwise, .scalar = fn, .steps = true}
 #define SCALAR(fn) static struct lir_expr *fn(struct op_lower *c, const struct gir_node *n, struct lir_expr *const *in)
 #define K(v) op_imm_like(B, x, (v))
 
@@ -141,7 +143,7 @@ SCALAR(leaky_relu)
 
 	return lir_select(B, lir_lt(B, x, K(0)), lir_mul(B, x, K(OP_FLOAT(n, "alpha", 0.01f))), x);
 }
-UNARY(LEAKYRELU, floats, leaky_relu);
+STEPS(LEAKYRELU, floats, leaky_relu);
 
 SCALAR(thresholded_relu)
 {
@@ -149,7 +151,7 @@ SCALAR(thresholded_relu)
 
 	return lir_select(B, lir_binary(B, LIR_GT, x, K(OP_FLOAT(n, "alpha", 1))), x, K(0));
 }
-UNARY(THRESHOLDEDRELU, floats, thresholded_relu);
+STEPS(THRESHOLDEDRELU, floats, thresholded_relu);
 
 static struct lir_expr *sigmoid_of(struct op_lower *c, struct lir_expr *x)
 {
@@ -161,7 +163,7 @@ SCALAR(sigmoid)
 	(void)n;
 	return sigmoid_of(c, in[0]);
 }
-UNARY(SIGMOID, floats, sigmoid);
+STEPS(SIGMOID, floats, sigmoid);
 
 SCALAR(hard_sigmoid)
 {
@@ -170,7 +172,7 @@ SCALAR(hard_sigmoid)
 
 	return lir_max(B, K(0), lir_min(B, K(1), line));
 }
-UNARY(HARDSIGMOID, floats, hard_sigmoid);
+STEPS(HARDSIGMOID, floats, hard_sigmoid);
 
 SCALAR(hard_swish)
 {
@@ -180,7 +182,7 @@ SCALAR(hard_swish)
 	(void)n;
 	return lir_mul(B, x, lir_max(B, K(0), lir_min(B, K(1), line)));
 }
-UNARY(HARDSWISH, floats, hard_swish);
+STEPS(HARDSWISH, floats, hard_swish);
 
 SCALAR(elu)
 {
@@ -189,7 +191,7 @@ SCALAR(elu)
 
 	return lir_select(B, lir_lt(B, x, K(0)), below, x);
 }
-UNARY(ELU, floats, elu);
+STEPS(ELU, floats, elu);
 
 SCALAR(celu)
 {
@@ -199,7 +201,7 @@ SCALAR(celu)
 
 	return lir_add(B, lir_max(B, K(0), x), lir_min(B, K(0), below));
 }
-UNARY(CELU, floats, celu);
+STEPS(CELU, floats, celu);
 
 SCALAR(selu)
 {
@@ -209,7 +211,7 @@ SCALAR(selu)
 
 	return lir_mul(B, K(gamma), lir_select(B, lir_binary(B, LIR_LE, x, K(0)), below, x));
 }
-UNARY(SELU, floats, selu);
+STEPS(SELU, floats, selu);
 
 SCALAR(shrink)
 {
@@ -219,7 +221,7 @@ SCALAR(shrink)
 
 	return lir_select(B, lir_lt(B, x, K(-lambd)), lir_add(B, x, K(bias)), inner);
 }
-UNARY(SHRINK, numbers, shrink);
+STEPS(SHRINK, numbers, shrink);
 
 SCALAR(sign)
 {
@@ -244,14 +246,14 @@ SCALAR(softplus)
 	(void)n;
 	return softplus_of(c, in[0]);
 }
-UNARY(SOFTPLUS, floats, softplus);
+STEPS(SOFTPLUS, floats, softplus);
 
 SCALAR(mish)
 {
 	(void)n;
 	return lir_mul(B, in[0], call(c, LIR_CALL_TANH, softplus_of(c, in[0])));
 }
-UNARY(MISH, floats, mish);
+STEPS(MISH, floats, mish);
 
 SCALAR(softsign)
 {
@@ -260,7 +262,7 @@ SCALAR(softsign)
 	(void)n;
 	return lir_div(B, x, lir_add(B, K(1), call(c, LIR_CALL_ABS, x)));
 }
-UNARY(SOFTSIGN, floats, softsign);
+STEPS(SOFTSIGN, floats, softsign);
 
 SCALAR(gelu)
 {
@@ -274,7 +276,7 @@ SCALAR(gelu)
 	}
 	return lir_mul(B, lir_mul(B, K(0.5), x), lir_add(B, K(1), inner));
 }
-UNARY(GELU, floats, gelu);
+STEPS(GELU, floats, gelu);
 
 SCALAR(isnan_)
 {

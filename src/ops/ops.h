@@ -115,6 +115,7 @@ struct op_impl {
 	/* E operators only: output element from one element of each input (NULL for a left-out input); any lanes, same for all.
 	 * n is the node (it may be a fused one: use n, not c->node, for attributes and input types). */
 	struct lir_expr *(*scalar)(struct op_lower *c, const struct gir_node *n, struct lir_expr *const *in);
+	bool steps; /* scalar rounds more than once: it is given f16 and bf16 elements as f32 */
 };
 
 const struct op_impl *op_impl(enum gir_op op);

@@ -180,6 +180,21 @@ struct lir_expr *op_load_broadcast(struct op_lower *c, struct gir_value *v, stru
 	return lir_load_lanes(&c->b, buf, at, lanes);
 }
 
+/* What an element-wise operator computes. One of several steps computes f16 and bf16 in f32 and rounds once: 1 + exp(-x) and what
+ * cancels would else lose most of their few bits. */
+static struct lir_expr *scalar(struct op_lower *c, const struct gir_node *n, struct lir_expr **in)
+{
+	const struct op_impl *impl = op_impl(n->op);
+	enum dtype t = n->in[0]->dtype;
+
+	if (!impl->steps || (t != DT_F16 && t != DT_BF16))
+		return impl->scalar(c, n, in);
+	for (uint32_t i = 0; i < n->nin; i++)
+		if (n->in[i])
+			in[i] = lir_let(&c->b, "w", lir_cast(&c->b, DT_F32, in[i]));
+	return lir_cast(&c->b, t, impl->scalar(c, n, in));
+}
+
 void op_store(struct op_lower *c, struct lir_expr *const *index, struct lir_expr *value)
 {
 	struct lir_buffer *out = op_out(c, 0);
@@ -194,7 +209,7 @@ void op_store(struct op_lower *c, struct lir_expr *const *index, struct lir_expr
 				in[i] = value;
 			else if (f->node->in[i])
 				in[i] = op_load_broadcast(c, f->node->in[i], index, out->nd, value->type.lanes);
-		value = op_impl(f->node->op)->scalar(c, f->node, in);
+		value = scalar(c, f->node, in);
 	}
 	lir_store(&c->b, out, index, value);
 }
@@ -206,7 +221,7 @@ static void store_element(struct op_lower *c, struct lir_expr *const *index, int
 	for (uint32_t i = 0; i < c->node->nin; i++)
 		if (c->node->in[i])
 			in[i] = lir_let(&c->b, "x", op_load_broadcast(c, c->node->in[i], index, nd, lanes));
-	op_store(c, index, op_impl(c->node->op)->scalar(c, c->node, in));
+	op_store(c, index, scalar(c, c->node, in));
 }
 
 bool op_all_f32(const struct gir_node *n)

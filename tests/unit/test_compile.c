@@ -313,6 +313,46 @@ TEST(compile_passes, a_network_of_halves_rounds_each_tensor_and_sums_in_f32)
 	}
 }
 
+/* What takes several steps is rounded once: numpy's float64 results as float16. In steps of f16, elu(-0.01) would be -0.0098. */
+TEST(compile_passes, an_activation_of_halves_is_rounded_once)
+{
+	static const struct {
+		const char *call;
+		float want[4];
+	} cases[] = {
+		{"Sigmoid(\"x\")", {0.0910644531f, 0.497558594f, 0.622558594f, 0.95703125f}},
+		{"Elu(\"x\")", {-0.899902344f, -0.00994873047f, 0.5f, 3.09960938f}},
+		{"Selu(\"x\")", {-1.58203125f, -0.0175018311f, 0.525390625f, 3.25585938f}},
+		{"HardSwish(\"x\")", {-0.268066406f, -0.00498580933f, 0.291748047f, 3.09960938f}},
+		{"HardSigmoid(\"x\")", {0.039855957f, 0.498046875f, 0.600097656f, 1}},
+		{"LeakyRelu(\"x\")", {-0.0230102539f, -0.000100016594f, 0.5f, 3.09960938f}},
+		{"Softplus(\"x\")", {0.0954589844f, 0.687988281f, 0.974121094f, 3.14453125f}},
+		{"Softsign(\"x\")", {-0.697265625f, -0.0099029541f, 0.333251953f, 0.755859375f}},
+		{"Sum(\"x\", \"up\", \"down\")", {-2.30078125f, -0.0100021362f, 0.5f, 3.09960938f}},
+	};
+	static const float x[] = {-2.3f, -0.01f, 0.5f, 3.1f};
+
+	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+		for (int level = 0; level <= 3; level++) {
+			struct arena *a = arena_new(NULL);
+			const char *text = arena_printf(a,
+							"graph \"net\" opset 14 {\n  input \"x\": f32[4]\n  const \"up\": f32[1] = {64}\n"
+							"  const \"down\": f32[1] = {-64}\n  \"n\" = %s -> \"y\": ?\n  output \"y\"\n}\n",
+							cases[k].call);
+			struct comp_program *p =
+				program(a, parse(a, text), &(struct comp_options){.opt_level = level, .lanes = 16, .precision = DT_F16});
+			struct tensor *in = tensor_new(a, DT_F32, 1, (const int64_t[]){4}), *out;
+			struct err e = {0};
+
+			memcpy(in->data, x, sizeof x);
+			cr_assert(comp_interpret(a, p, (const struct tensor *const[]){in}, &out, &e), "%s", err_text(&e));
+			for (int i = 0; i < 4; i++)
+				cr_expect_eq(tensor_get_f64(out, i), cases[k].want[i], "level %d, %s of %g: %.9g", level, cases[k].call, x[i],
+					     tensor_get_f64(out, i));
+			arena_free(a);
+		}
+}
+
 TEST(compile_passes, large_constants_are_left_to_kernels)
 {
 	static const int64_t sizes[] = {COMP_FOLD_ELEMENTS, COMP_FOLD_ELEMENTS + 1};
