@@ -1,4 +1,7 @@
-/* camp_baseline.c: the original - its answers, its noise, its time, and whether it still is what it was */
+/* camp_baseline.c: the original - its answers, its time, and whether it still is what it was
+ *
+ * A campaign that goes on judges by the answers and the noise that its store holds; the original must still give them.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -6,20 +9,20 @@
 
 #define CONTROL_INPUTS 8
 
-/* Inputs first..first+n as the pool wants them. */
-static struct pool_input *pool_inputs(struct camp *c, struct arena *a, size_t first, size_t n)
+struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tensor *const *edited, size_t first, size_t n)
 {
 	struct pool_input *in = ARENA_ARRAY(a, struct pool_input, n);
 
-	for (size_t i = 0; i < n; i++)
-		in[i] = (struct pool_input){.name = c->input[first + i].name, .tensor = (const struct tensor *const *)&c->input[first + i].tensor,
-		                            .ntensors = 1};
+	for (size_t i = 0; i < n; i++) {
+		in[i].name = c->input[first + i].name;
+		in[i].tensor = (const struct tensor *const *)(edited ? &edited[first + i] : &c->input[first + i].tensor);
+		in[i].ntensors = 1;
+	}
 	return in;
 }
 
-/* Waits until `jobs` results are in; calls take for each. */
-static bool wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(struct camp *, const struct pool_result *, void *, struct err *),
-                     void *user, struct err *e)
+bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs,
+		   bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e)
 {
 	while (jobs) {
 		struct pool_result r;
@@ -39,70 +42,124 @@ static bool wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(
 	return true;
 }
 
-struct first_run {
-	size_t first;
-	bool again; /* measuring noise, not answers */
-};
-
-static bool take_first(struct camp *c, const struct pool_result *r, void *user, struct err *e)
+bool camp_run_original(struct camp *c, size_t first, size_t n, const bool *left_out,
+		       bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e)
 {
-	const struct first_run *run = user;
-	struct camp_device_state *d = &c->device[r->device];
-
-	if (r->status != POOL_DONE) { /* the others go on */
-		bool lost = r->status == POOL_LOST && pool_device_error(c->pool, r->device);
-
-		d->dead = true;
-		for (size_t i = 0; i < c->ndevices; i++) {
-			if (c->device[i].dead)
-				continue;
-			if (!lost)
-				log_warn("device '%s' is set aside: the original fails on it: %s", d->name, r->text);
-			return true;
-		}
-		if (lost)
-			return err_set(e, ERR_DEVICE, "device '%s' was lost: %s", d->name, pool_device_error(c->pool, r->device));
-		return err_set(e, ERR_DEVICE, "the original fails on device '%s': %s%s%s", d->name, r->text, r->log ? "\n" : "", r->log ? r->log : "");
-	}
-	for (size_t i = 0; i < r->nimages; i++) {
-		const float *scores = camp_scores(c->a, c->model, r->image[i].output);
-		size_t at = run->first + i;
-		double limit = r->image[i].time_s * c->config->time_limit_factor;
-
-		if (run->again) {
-			struct distance x;
-
-			distance_f32(d->logits[at], scores, c->model->classes, &x);
-			d->noise[at] = fmax(d->noise[at], x.special_differs ? INFINITY : x.max_abs);
-			continue;
-		}
-		d->logits[at] = arena_memdup(c->a, scores, (size_t)c->model->classes * sizeof *scores);
-		d->noise[at] = c->config->tolerance;
-		limit = limit > c->config->time_limit_min ? limit : c->config->time_limit_min;
-		if (limit > d->time_limit_s)
-			d->time_limit_s = limit;
-	}
-	return true;
-}
-
-static bool run_original(struct camp *c, size_t first, size_t n, bool again, struct err *e)
-{
-	struct first_run run = {first, again};
 	struct arena *a = arena_new(c->a);
 	size_t jobs = 0;
 	bool ok = true;
 
 	for (size_t d = 0; ok && d < c->ndevices; d++) {
-		struct pool_job j = {.id = d, .device = d, .bundle = camp_original(c, d), .input = pool_inputs(c, a, first, n), .ninputs = n};
+		struct pool_job j = {.id = d,
+				     .device = d,
+				     .bundle = camp_original(c, d),
+				     .input = camp_pool_inputs(c, a, NULL, first, n),
+				     .ninputs = n};
 
-		if (c->device[d].dead)
+		if (c->device[d].dead || pool_device_error(c->pool, d) || (left_out && left_out[d]))
 			continue;
 		ok = pool_submit(c->pool, &j, e);
 		jobs += ok;
 	}
-	ok = ok && wait_all(c, a, jobs, take_first, &run, e);
+	ok = ok && camp_wait_all(c, a, jobs, take, user, e);
 	arena_free(a);
 	return ok;
+}
+
+/* ---- the first run ---- */
+
+/* The others go on; without others it is the end. */
+static bool give_up(struct camp *c, struct camp_device_state *d, const struct pool_result *r, struct err *e)
+{
+	bool lost = r->status == POOL_LOST && pool_device_error(c->pool, r->device);
+
+	d->dead = true;
+	for (size_t i = 0; i < c->ndevices; i++) {
+		if (c->device[i].dead)
+			continue;
+		if (!lost)
+			log_warn("device '%s' is set aside: the original fails on it: %s", d->name, r->text);
+		return true;
+	}
+	if (lost)
+		return err_set(e, ERR_DEVICE, "device '%s' was lost: %s", d->name, pool_device_error(c->pool, r->device));
+	return err_set(e, ERR_DEVICE, "the original fails on device '%s': %s%s%s", d->name, r->text, r->log ? "\n" : "",
+		       r->log ? r->log : "");
+}
+
+static bool take_first(struct camp *c, const struct pool_result *r, void *user, struct err *e)
+{
+	struct camp_device_state *d = &c->device[r->device];
+	size_t first = *(const size_t *)user;
+
+	if (r->status != POOL_DONE)
+		return give_up(c, d, r, e);
+	for (size_t i = 0; i < r->nimages; i++) {
+		const float *scores = camp_scores(c->a, c->model, r->image[i].output);
+
+		d->logits[first + i] = arena_memdup(c->a, scores, (size_t)c->model->classes * sizeof *scores);
+		d->noise[first + i] = c->config->tolerance;
+		d->time_limit_s =
+		    fmax(d->time_limit_s, fmax(r->image[i].time_s * c->config->time_limit_factor, c->config->time_limit_min));
+	}
+	return true;
+}
+
+/* ---- what the store holds of an earlier run ---- */
+
+/* Takes the store's answers and noise in place of the new ones, when the new ones lie within it. */
+static bool freeze(struct camp *c, struct camp_device_state *d, struct err *e)
+{
+	const float **old = ARENA_ARRAY(c->a, const float *, c->ninputs);
+	double *noise = ARENA_ARRAY(c->a, double, c->ninputs);
+	size_t n = (size_t)c->model->classes, found = 0, other = c->ninputs;
+	struct store_iter *it = store_baselines(c->store, d->name);
+	struct store_baseline b;
+
+	while (store_next_baseline(it, &b)) {
+		struct distance x;
+
+		if (b.image < 0 || (size_t)b.image >= c->ninputs || (size_t)b.answer.nlogits != n || old[b.image])
+			continue;
+		old[b.image] = arena_memdup(c->a, b.answer.logits, n * sizeof **old);
+		noise[b.image] = b.noise_max_abs;
+		found++;
+		distance_f32(old[b.image], d->logits[b.image], (int64_t)n, &x);
+		if (!x.identical && (x.special_differs || !(x.max_abs <= b.noise_max_abs)))
+			other = (size_t)b.image;
+	}
+	if (!store_iter_end(it, e))
+		return false;
+	if (other < c->ninputs) {
+		log_warn("device '%s' is set aside: on '%s' the original no longer gives what the store holds; use another store",
+			 d->name, c->input[other].name);
+		d->dead = true;
+	} else if (found == c->ninputs) {
+		d->logits = old;
+		d->noise = noise;
+		d->frozen = true;
+	}
+	return true;
+}
+
+static bool any_left(const struct camp *c, struct err *e)
+{
+	for (size_t d = 0; d < c->ndevices; d++)
+		if (!c->device[d].dead)
+			return true;
+	return err_set(e, ERR_DEVICE, "no device is left: see the warnings above");
+}
+
+static bool put_device(struct camp *c, const struct camp_device_state *d, struct arena *a, struct err *e)
+{
+	for (size_t i = 0; i < c->ninputs; i++) {
+		struct store_baseline b = {.device = d->name, .image = (int64_t)i, .noise_max_abs = d->noise[i]};
+
+		camp_answer(a, c->model, d->logits[i], c->model->classes, c->config->top_k, &b.answer);
+		if (!store_put_baseline(c->store, &b, e))
+			return false;
+	}
+	return !d->noise_text || store_set(c->store, arena_printf(a, "noise %s", d->name), d->noise_text, e);
 }
 
 static bool put_baselines(struct camp *c, struct err *e)
@@ -111,12 +168,7 @@ static bool put_baselines(struct camp *c, struct err *e)
 	bool ok = store_begin(c->store, e);
 
 	for (size_t d = 0; ok && d < c->ndevices; d++)
-		for (size_t i = 0; ok && i < c->ninputs && !c->device[d].dead; i++) {
-			struct store_baseline b = {.device = c->device[d].name, .image = (int64_t)i, .noise_max_abs = c->device[d].noise[i]};
-
-			camp_answer(a, c->model, c->device[d].logits[i], c->model->classes, c->config->top_k, &b.answer);
-			ok = store_put_baseline(c->store, &b, e);
-		}
+		ok = c->device[d].dead || c->device[d].frozen || put_device(c, &c->device[d], a, e);
 	if (ok)
 		ok = store_commit(c->store, e);
 	else
@@ -131,16 +183,22 @@ bool camp_baselines(struct camp *c, struct err *e)
 		c->device[d].logits = ARENA_ARRAY(c->a, const float *, c->ninputs);
 		c->device[d].noise = ARENA_ARRAY(c->a, double, c->ninputs);
 	}
-	for (int run = 0; run < (c->config->repeat > 1 ? c->config->repeat : 1) && !c->stopped; run++)
-		for (size_t first = 0; first < c->ninputs && !c->stopped; first += c->chunk) {
-			size_t n = c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk;
+	for (size_t first = 0; first < c->ninputs && !c->stopped; first += c->chunk) {
+		size_t n = c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk;
 
-			camp_tell(c, run ? "measuring noise" : "running the original");
-			if (!run_original(c, first, n, run > 0, e))
-				return false;
-		}
-	return c->stopped || put_baselines(c, e);
+		camp_tell(c, "running the original");
+		if (!camp_run_original(c, first, n, NULL, take_first, &first, e))
+			return false;
+	}
+	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)
+		if (!c->device[d].dead && !freeze(c, &c->device[d], e))
+			return false;
+	if (!c->stopped && !camp_noise(c, e))
+		return false;
+	return c->stopped || (any_left(c, e) && put_baselines(c, e));
 }
+
+/* ---- controls ---- */
 
 static bool take_control(struct camp *c, const struct pool_result *r, void *user, struct err *e)
 {
@@ -160,21 +218,10 @@ static bool take_control(struct camp *c, const struct pool_result *r, void *user
 
 bool camp_control(struct camp *c, bool *good, struct err *e)
 {
-	size_t n = c->ninputs < CONTROL_INPUTS ? c->ninputs : CONTROL_INPUTS, jobs = 0;
-	struct arena *a = arena_new(c->a);
-	bool ok = true;
+	size_t n = c->ninputs < CONTROL_INPUTS ? c->ninputs : CONTROL_INPUTS;
 
 	n = n < c->chunk ? n : c->chunk;
-	for (size_t d = 0; ok && d < c->ndevices; d++) {
-		struct pool_job j = {.id = d, .device = d, .bundle = camp_original(c, d), .input = pool_inputs(c, a, 0, n), .ninputs = n};
-
+	for (size_t d = 0; d < c->ndevices; d++)
 		good[d] = true;
-		if (c->device[d].dead || pool_device_error(c->pool, d))
-			continue;
-		ok = pool_submit(c->pool, &j, e);
-		jobs += ok;
-	}
-	ok = ok && wait_all(c, a, jobs, take_control, good, e);
-	arena_free(a);
-	return ok;
+	return camp_run_original(c, 0, n, NULL, take_control, good, e);
 }

@@ -9,17 +9,30 @@
 #include "base/str.h"
 #include "campaign/campaign.h"
 
-const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl", "opencl", "lavapipe", "vulkan", "cuda", NULL};
+const char *const camp_builtin_devices[] = {"host-gcc", "host-clang", "aarch64-qemu", "riscv64-qemu", "pocl",
+					    "opencl",   "lavapipe",   "vulkan",       "cuda",         NULL};
 
 static void from_config(const struct config_device *d, struct pool_device *out)
 {
-	*out = (struct pool_device){
-	        .name = d->name, .backend = d->backend, .select = d->select, .worker = (const char *const *)d->worker, .nworker = d->nworker, .cc = d->cc,
-	        .cflags = (const char *const *)d->cflags, .ncflags = d->ncflags, .env = (const char *const *)d->env, .nenv = d->nenv, .threads = d->threads, .builders = d->builders,
-	        .builder = (const char *const *)d->builder, .nbuilder = d->nbuilder,
-	        .flush_denormals = d->denormals && !strcmp(d->denormals, "flush"),
-	        .runners = d->count ? d->count : d->runners, .start_timeout_s = d->start_timeout, .reconnect_s = d->reconnect ? d->reconnect : -1,
-	        .blob_cache = d->blob_cache};
+	*out = (struct pool_device){.name = d->name,
+				    .backend = d->backend,
+				    .select = d->select,
+				    .worker = (const char *const *)d->worker,
+				    .nworker = d->nworker,
+				    .cc = d->cc,
+				    .cflags = (const char *const *)d->cflags,
+				    .ncflags = d->ncflags,
+				    .env = (const char *const *)d->env,
+				    .nenv = d->nenv,
+				    .threads = d->threads,
+				    .builders = d->builders,
+				    .builder = (const char *const *)d->builder,
+				    .nbuilder = d->nbuilder,
+				    .flush_denormals = d->denormals && !strcmp(d->denormals, "flush"),
+				    .runners = d->count ? d->count : d->runners,
+				    .start_timeout_s = d->start_timeout,
+				    .reconnect_s = d->reconnect ? d->reconnect : -1,
+				    .blob_cache = d->blob_cache};
 }
 
 static const char *worker_in(struct arena *a, const char *dir, const char *machine)
@@ -78,7 +91,8 @@ static void emulated(struct arena *a, const char *machine, struct pool_device *o
 	if (!on_path(a, emulator))
 		out->why_not = arena_printf(a, "'%s' is not installed (Debian package 'qemu-user')", emulator);
 	else if (!worker)
-		out->why_not = arena_printf(a, "there is no 'mutatenn-worker-%s' beside this program: 'make worker-%s' builds it", machine, machine);
+		out->why_not = arena_printf(a, "there is no 'mutatenn-worker-%s' beside this program: 'make worker-%s' builds it",
+					    machine, machine);
 }
 
 bool camp_device(struct arena *a, const char *name, const struct config_campaign *c, struct pool_device *out, struct err *e)
@@ -116,7 +130,8 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 			str_addf(&known, "%s'%s'", i ? ", " : "", camp_builtin_devices[i]);
 		for (size_t i = 0; c && i < c->ndefinitions; i++)
 			str_addf(&known, ", '%s'", c->definitions[i].name);
-		err_set(e, ERR_USAGE, "no device is called '%s'; known: %s; define others under device-definitions", name, str_text(&known));
+		err_set(e, ERR_USAGE, "no device is called '%s'; known: %s; define others under device-definitions", name,
+			str_text(&known));
 		str_free(&known);
 		return false;
 	}

@@ -18,8 +18,8 @@ static bool check_shape(const struct camp_model *m, const char *path, const stru
 	if (t->dtype == v->dtype && t->nd == v->nd && !memcmp(t->dim, v->dim, (size_t)t->nd * sizeof *t->dim))
 		return true;
 	a = arena_new(NULL);
-	err_set(e, ERR_USAGE, "'%s' is %s %s, but the model's input '%s' is %s %s", path, dtype_name(t->dtype), dims_text(a, t->dim, t->nd),
-	        v->name, dtype_name(v->dtype), dims_text(a, v->dim, v->nd));
+	err_set(e, ERR_USAGE, "'%s' is %s %s, but the model's input '%s' is %s %s", path, dtype_name(t->dtype),
+		dims_text(a, t->dim, t->nd), v->name, dtype_name(v->dtype), dims_text(a, v->dim, v->nd));
 	arena_free(a);
 	return false;
 }
@@ -46,19 +46,22 @@ static struct tensor *pad_batch(struct arena *a, const struct camp_model *m, str
 	const struct gir_value *v = m->graph->inputs.v[0];
 	struct tensor *u;
 
-	if (t->nd != v->nd || !t->nd || t->dim[0] != 1 || v->dim[0] <= 1 || memcmp(t->dim + 1, v->dim + 1, (size_t)(t->nd - 1) * sizeof *t->dim))
+	if (t->nd != v->nd || !t->nd || t->dim[0] != 1 || v->dim[0] <= 1 ||
+	    memcmp(t->dim + 1, v->dim + 1, (size_t)(t->nd - 1) * sizeof *t->dim))
 		return t;
 	u = tensor_new(a, t->dtype, v->nd, v->dim);
 	memcpy(u->data, t->data, tensor_bytes(t));
 	return u;
 }
 
-static bool load(struct arena *a, const struct camp_model *m, const char *path, const struct preprocess *p, struct tensor **out, struct err *e)
+static bool load(struct arena *a, const struct camp_model *m, const char *path, const struct preprocess *p, struct tensor **out,
+		 struct err *e)
 {
 	struct arena *scratch = arena_new(a);
 	struct tensor *t = NULL;
 	bool picture = !input_is_npy(path);
-	bool ok = (picture && m->no_pictures) ? err_set(e, ERR_USAGE, "'%s': %s", path, m->no_pictures) : input_load(scratch, path, p, &t, e);
+	bool ok = (picture && m->no_pictures) ? err_set(e, ERR_USAGE, "'%s': %s", path, m->no_pictures)
+					      : input_load(scratch, path, p, &t, e);
 
 	if (ok) {
 		if (picture)
@@ -74,7 +77,8 @@ static bool load(struct arena *a, const struct camp_model *m, const char *path, 
 	return ok;
 }
 
-static bool find_labels(struct arena *a, const char *const *path, size_t npaths, const char *given, struct labels **out, struct err *e)
+static bool find_labels(struct arena *a, const char *const *path, size_t npaths, const char *given, struct labels **out,
+			struct err *e)
 {
 	char *beside;
 
@@ -92,14 +96,15 @@ static bool find_labels(struct arena *a, const char *const *path, size_t npaths,
 }
 
 bool camp_inputs(struct arena *a, const struct camp_model *m, const char *const *path, size_t npaths, const char *labels_file,
-                 struct camp_input **out, size_t *n, struct err *e)
+		 struct camp_input **out, size_t *n, struct err *e)
 {
 	struct map *taken = map_new(a);
 	struct labels *labels;
 	char **file;
 
 	if (m->graph->inputs.n != 1)
-		return err_set(e, ERR_UNSUPPORTED, "'%s' has %zu inputs; classifiers of one input are supported", m->file, m->graph->inputs.n);
+		return err_set(e, ERR_UNSUPPORTED, "'%s' has %zu inputs; classifiers of one input are supported", m->file,
+			       m->graph->inputs.n);
 	if (!find_labels(a, path, npaths, labels_file, &labels, e) || !inputs_expand(a, path, npaths, &file, n, e))
 		return false;
 	*out = ARENA_ARRAY(a, struct camp_input, *n);
@@ -126,8 +131,8 @@ static bool parse_edit(const char *edit, struct preprocess_fault *f, struct err 
 {
 	const char *eq = strchr(edit, '='), *value = eq ? eq + 1 : "";
 	size_t n = eq ? (size_t)(eq - edit) : strlen(edit);
-	static const char *const names[] = {"swap-channels", "skip-normalise", "double-normalise", "transpose", "flip",
-	                                    "filter", "quantise", "noise", "crop-shift"};
+	static const char *const names[] = {"swap-channels", "skip-normalise", "double-normalise", "transpose", "flip", "filter",
+					    "quantise",      "noise",          "crop-shift"};
 	int which = -1;
 
 	for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
@@ -155,8 +160,8 @@ static bool parse_edit(const char *edit, struct preprocess_fault *f, struct err 
 	return err_set(e, ERR_BAD_IR, "'%s' is not a change of preprocessing", edit);
 }
 
-bool camp_inputs_edited(struct arena *a, const struct camp_model *m, const struct camp_input *in, size_t n, const char *edit, struct tensor ***out,
-                        struct err *e)
+bool camp_inputs_edited(struct arena *a, const struct camp_model *m, const struct camp_input *in, size_t n, const char *edit,
+			struct tensor ***out, struct err *e)
 {
 	struct preprocess p = m->preprocess;
 

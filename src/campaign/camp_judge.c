@@ -54,8 +54,8 @@ static enum outcome outcome_of(const struct distance *d, const int32_t *a, const
 	return memcmp(a, b, (size_t)k * sizeof *a) ? OUTCOME_REORDERED : OUTCOME_DRIFTED;
 }
 
-void camp_judge(struct arena *a, const struct camp_model *m, const float *original, const float *mutant, int64_t n, int k, double noise,
-                struct store_image_result *out)
+void camp_judge(struct arena *a, const struct camp_model *m, const float *original, const float *mutant, int64_t n, int k,
+		double noise, struct store_image_result *out)
 {
 	struct store_answer reference;
 	struct rank_metrics r;

@@ -25,8 +25,8 @@ static bool choose_output(struct camp_model *m, const char *name, struct err *e)
 	if (!found && name)
 		err_set(e, ERR_USAGE, "'%s' has no output '%s'; it has %s", m->file, name, str_text(&names));
 	else if (!found)
-		err_set(e, ERR_USAGE, "'%s' has %zu outputs (%s): name the one with the scores (output: in MODEL.yaml or --output)", m->file,
-		        m->graph->outputs.n, str_text(&names));
+		err_set(e, ERR_USAGE, "'%s' has %zu outputs (%s): name the one with the scores (output: in MODEL.yaml or --output)",
+			m->file, m->graph->outputs.n, str_text(&names));
 	str_free(&names);
 	return found;
 }
@@ -58,17 +58,18 @@ static bool describe_output(struct camp_model *m, const struct camp_model_option
 	v = m->graph->outputs.v[m->output];
 	if (!dims_elements(v->dim, v->nd, &m->classes) || m->classes < 1)
 		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' is empty", m->file, v->name);
-	if (v->nd >= 2 && v->dim[0] > 1 && m->graph->inputs.n == 1 && m->graph->inputs.v[0]->nd && v->dim[0] == m->graph->inputs.v[0]->dim[0])
+	if (v->nd >= 2 && v->dim[0] > 1 && m->graph->inputs.n == 1 && m->graph->inputs.v[0]->nd &&
+	    v->dim[0] == m->graph->inputs.v[0]->dim[0])
 		m->classes /= v->dim[0]; /* the other rows are of the other images of the batch */
 	if (m->classes > MAX_CLASSES)
-		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' has %lld scores for an image, at most %d are supported", m->file, v->name,
-		               (long long)m->classes, MAX_CLASSES);
+		return err_set(e, ERR_UNSUPPORTED, "'%s': output '%s' has %lld scores for an image, at most %d are supported",
+			       m->file, v->name, (long long)m->classes, MAX_CLASSES);
 	m->probabilities = scores == SCORES_PROBABILITIES || (scores == SCORES_AUTO && ends_in_softmax(v));
 	return true;
 }
 
-static bool describe_input(struct arena *a, struct camp_model *m, const struct camp_model_options *o, const struct config_sidecar *s,
-                           const char *sidecar, struct err *e)
+static bool describe_input(struct arena *a, struct camp_model *m, const struct camp_model_options *o,
+			   const struct config_sidecar *s, const char *sidecar, struct err *e)
 {
 	const char *text = o->preprocess ? o->preprocess : s->preprocess;
 	const struct gir_value *v;

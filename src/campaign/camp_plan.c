@@ -9,8 +9,11 @@
 static bool load_model(struct camp *c, struct err *e)
 {
 	const struct config_campaign *f = c->config;
-	struct camp_model_options o = {.preprocess = f->preprocess, .output = f->output, .scores_given = f->scores_given, .scores = f->scores,
-	                               .batch = f->batch};
+	struct camp_model_options o = {.preprocess = f->preprocess,
+				       .output = f->output,
+				       .scores_given = f->scores_given,
+				       .scores = f->scores,
+				       .batch = f->batch};
 
 	if (!camp_model_load(c->a, config_path(c->a, f, f->model), &o, &c->model, e))
 		return false;
@@ -91,7 +94,8 @@ static bool build_variant(struct camp *c, struct camp_variant *v, struct err *e)
 		v->of++;
 	if (v != &c->variant[v->of])
 		return camp_program_render(c->a, &c->variant[v->of].program, v->target.dialect, &v->program, e);
-	return camp_program_build(c->a, c->model, f->opt_level, (const char *const *)f->disable_pass, f->ndisable_pass, &v->target, &v->program, e);
+	return camp_program_build(c->a, c->model, f->opt_level, (const char *const *)f->disable_pass, f->ndisable_pass, &v->target,
+				  &v->program, e);
 }
 
 /* One variant for each distinct target among the devices that work. */
@@ -167,8 +171,8 @@ static bool same_number_of_images(struct camp *c, struct err *e)
 	if (!store_iter_end(it, e))
 		return false;
 	return !n || n == c->ninputs ||
-	       err_set(e, ERR_USAGE, "store '%s' holds %zu images, now there are %zu in '%s'; use another store", store_path(c->store), n,
-	               c->ninputs, c->config->images);
+	       err_set(e, ERR_USAGE, "store '%s' holds %zu images, now there are %zu in '%s'; use another store",
+		       store_path(c->store), n, c->ninputs, c->config->images);
 }
 
 /* What a device is and which functions it runs: results under another schedule are others. */
@@ -177,8 +181,8 @@ static const char *identity(const struct camp *c, size_t d)
 	const struct camp_target *t = &c->variant[c->device[d].variant].target;
 	bool native = c->config->opt_level >= 3;
 
-	return arena_printf(c->a, "%s | schedule %s, %d lanes, %s", pool_caps(c->pool, d)->identity, native && t->cls == DEVICE_GPU ? "gpu" : "cpu",
-	                    native ? t->lanes : 1, dtype_name(t->precision));
+	return arena_printf(c->a, "%s | schedule %s, %d lanes, %s", pool_caps(c->pool, d)->identity,
+			    native && t->cls == DEVICE_GPU ? "gpu" : "cpu", native ? t->lanes : 1, dtype_name(t->precision));
 }
 
 static bool record_facts(struct camp *c, struct err *e)
@@ -189,15 +193,19 @@ static bool record_facts(struct camp *c, struct err *e)
 	    !same_number_of_images(c, e))
 		return false;
 	for (size_t i = 0; i < c->ninputs; i++) {
-		struct store_image im = {.index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label};
+		struct store_image im = {
+		    .index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label};
 
 		if (!store_put_image(c->store, &im, e))
 			return false;
 	}
 	for (size_t d = 0; d < c->ndevices; d++) {
 		const struct device_caps *caps = c->device[d].dead ? NULL : pool_caps(c->pool, d);
-		struct store_device dev = {.name = c->device[d].name, .backend = caps ? caps->backend : "", .identity = caps ? identity(c, d) : "",
-		                           .describe = caps ? caps->describe : "", .error = pool_device_error(c->pool, d)};
+		struct store_device dev = {.name = c->device[d].name,
+					   .backend = caps ? caps->backend : "",
+					   .identity = caps ? identity(c, d) : "",
+					   .describe = caps ? caps->describe : "",
+					   .error = pool_device_error(c->pool, d)};
 
 		if (!store_put_device(c->store, &dev, e))
 			return false;
@@ -208,9 +216,13 @@ static bool record_facts(struct camp *c, struct err *e)
 static bool record_mutant(struct camp *c, const struct mutant *m, struct err *e)
 {
 	struct arena *a = arena_new(c->a);
-	struct store_mutant row = {.id = m->id, .op = m->op->name, .category = mut_category_name(m->op->category), .target = m->target,
-	                           .ordinal = m->all ? "all" : arena_printf(a, "%u", m->ordinal), .variant = m->op->variant[m->variant],
-	                           .sites = (int64_t)m->sites};
+	struct store_mutant row = {.id = m->id,
+				   .op = m->op->name,
+				   .category = mut_category_name(m->op->category),
+				   .target = m->target,
+				   .ordinal = m->all ? "all" : arena_printf(a, "%u", m->ordinal),
+				   .variant = m->op->variant[m->variant],
+				   .sites = (int64_t)m->sites};
 	char *diff = NULL;
 	bool ok = !m->sites || camp_ir_diff(a, &c->variant[0].program, m, &diff, NULL) || !diff;
 
@@ -264,7 +276,8 @@ void camp_end(struct camp *c)
 	store_close(c->store);
 }
 
-bool camp_list(struct arena *a, const struct config_campaign *config, const struct camp_run_options *o, struct camp_plan *out, struct err *e)
+bool camp_list(struct arena *a, const struct config_campaign *config, const struct camp_run_options *o, struct camp_plan *out,
+	       struct err *e)
 {
 	struct camp c = {.a = a, .config = config, .options = o};
 	bool ok = prepare(&c, e);

@@ -6,7 +6,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/str.h"
-#include "campaign/campaign.h"
+#include "campaign/campaign_internal.h"
 
 static bool is_pass(const char *name)
 {
@@ -60,13 +60,19 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 		if (pool_device_error(p, d))
 			continue;
 		out[d] = (struct camp_target){.cls = portable ? DEVICE_CPU : caps->cls,
-		                              .lanes = portable ? 1 : lanes[caps->cls],
-		                              .precision = precision_of(c, d),
-		                              .dialect = caps->dialect};
+					      .lanes = portable ? 1 : lanes[caps->cls],
+					      .precision = precision_of(c, d),
+					      .dialect = caps->dialect};
 		if (!(caps->types >> out[d].precision & 1))
-			return err_set(e, ERR_UNSUPPORTED, "device '%s' cannot compute with %s", c->devices[d], dtype_name(out[d].precision));
+			return err_set(e, ERR_UNSUPPORTED, "device '%s' cannot compute with %s", c->devices[d],
+				       dtype_name(out[d].precision));
 	}
 	return true;
+}
+
+bool camp_in_order(const char *dialect)
+{
+	return !strcmp(dialect, "c") || !strcmp(dialect, "opencl-c-cpu");
 }
 
 bool camp_same_functions(const struct camp_target *a, const struct camp_target *b)
@@ -74,24 +80,33 @@ bool camp_same_functions(const struct camp_target *a, const struct camp_target *
 	return a->cls == b->cls && a->lanes == b->lanes && a->precision == b->precision;
 }
 
-bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out, struct err *e)
+bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out,
+			 struct err *e)
 {
 	*out = *p;
 	out->dialect = dialect;
 	return comp_bundle(a, p->program, dialect, &out->bundle, e);
 }
 
-bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
-                        struct camp_program *out, struct err *e)
+bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
+			const struct camp_target *t, struct camp_program *out, struct err *e)
 {
 	struct lir_func **func;
 
 	for (size_t i = 0; i < ndisabled; i++)
 		if (!is_pass(disabled[i]))
-			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", disabled[i]);
-	*out = (struct camp_program){.options = {.opt_level = opt_level, .disabled = disabled, .ndisabled = ndisabled, .cls = t->cls, .lanes = t->lanes, .precision = t->precision}, .dialect = t->dialect};
+			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them",
+				       disabled[i]);
+	*out = (struct camp_program){.options = {.opt_level = opt_level,
+						 .disabled = disabled,
+						 .ndisabled = ndisabled,
+						 .cls = t->cls,
+						 .lanes = t->lanes,
+						 .precision = t->precision},
+				     .dialect = t->dialect};
 	out->options.plan = gir_plan_new(a);
-	if (!comp_program(a, m->graph, &out->options, &out->program, e) || !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
+	if (!comp_program(a, m->graph, &out->options, &out->program, e) ||
+	    !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
 		return err_in(e, "compiling '%s'", m->file);
 	gir_plan_replay(out->options.plan);
 	func = ARENA_ARRAY(a, struct lir_func *, out->program->nkernels);
@@ -129,8 +144,8 @@ static struct hash identity(const struct bundle *b)
 	return hasher_end(h);
 }
 
-bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant, struct bundle **bundle,
-                 struct comp_program **program, bool *same, struct err *e)
+bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant,
+		 struct bundle **bundle, struct comp_program **program, bool *same, struct err *e)
 {
 	struct gir_graph *graph;
 	struct lir_func **func;
@@ -140,8 +155,7 @@ bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_progra
 	*program = p->program;
 	*same = false;
 	switch (mutant->op->kind) {
-	case MUT_INPUT:
-		return true;
+	case MUT_INPUT: return true;
 	case MUT_LOOP:
 		if (!mut_apply_loop(a, &p->subject, mutant, &func, e))
 			return false;
@@ -225,7 +239,8 @@ static bool add_preset(struct arena *a, const struct config_mutation *m, struct 
 
 static void set_pick(struct mut_spec *s, const struct config_mutation *m)
 {
-	static const enum mut_pick pick[] = {[SITES_EACH] = MUT_EACH, [SITES_ALL] = MUT_ALL, [SITES_RANGE] = MUT_RANGE, [SITES_SAMPLE] = MUT_SAMPLE};
+	static const enum mut_pick pick[] = {
+	    [SITES_EACH] = MUT_EACH, [SITES_ALL] = MUT_ALL, [SITES_RANGE] = MUT_RANGE, [SITES_SAMPLE] = MUT_SAMPLE};
 
 	s->pick = pick[m->sites];
 	s->first = m->sites == SITES_RANGE ? (uint64_t)m->first - 1 : 0;
@@ -238,7 +253,8 @@ bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, stru
 	VEC(struct mut_spec) all = {0};
 
 	for (size_t i = 0; i < n; i++) {
-		struct mut_spec one = {.operator_glob = m[i].op, .variant_glob = m[i].variant, .target_glob = m[i].target}, *list = &one;
+		struct mut_spec one = {.operator_glob = m[i].op, .variant_glob = m[i].variant, .target_glob = m[i].target},
+				*list = &one;
 		size_t k = 1;
 
 		if (m[i].preset && !add_preset(a, &m[i], &list, &k, e))

@@ -13,16 +13,17 @@ static enum outcome image_outcome(enum pool_status s)
 	}
 }
 
-static enum outcome job_outcome(enum pool_status s)
+static enum outcome job_outcome(const struct pool_result *r)
 {
-	switch (s) {
+	switch (r->status) {
 	case POOL_EQUIVALENT: return OUTCOME_EQUIVALENT;
 	case POOL_BUILD_FAILED: return OUTCOME_BUILD_FAILED;
-	case POOL_CRASHED: return OUTCOME_CRASH;
+	case POOL_CRASHED: return r->stage == POOL_LOAD && !r->signal ? OUTCOME_REFUSED : OUTCOME_CRASH;
 	case POOL_HUNG: return OUTCOME_HANG;
 	case POOL_OVERRUN: return OUTCOME_OVERRUN;
 	case POOL_LOST: return OUTCOME_TOOL_ERROR;
-	case POOL_DONE: break;
+	case POOL_DONE:
+	case POOL_SKIPPED: break;
 	}
 	return OUTCOME_NOT_RUN;
 }
@@ -35,7 +36,7 @@ static const char *stage_name(enum pool_stage s)
 }
 
 static void take_image(struct camp *c, struct arena *a, const struct camp_device_state *d, size_t input, const struct pool_image *i,
-                       struct store_image_result *out)
+		       struct store_image_result *out)
 {
 	*out = (struct store_image_result){.image = (int64_t)input, .outcome = OUTCOME_NOT_RUN};
 	if (!i->ran)
@@ -61,7 +62,7 @@ static void take_image(struct camp *c, struct arena *a, const struct camp_device
 void camp_take(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p)
 {
 	struct store_result *s = &p->result;
-	enum outcome o = job_outcome(r->status);
+	enum outcome o = job_outcome(r);
 
 	if (o > s->outcome)
 		s->outcome = o;
@@ -76,9 +77,9 @@ void camp_take(struct camp *c, struct arena *a, size_t device, size_t first, con
 	}
 	s->build_s += r->build_s;
 	s->run_s += r->run_s;
-	p->ended = r->status == POOL_CRASHED || r->status == POOL_HUNG || r->status == POOL_BUILD_FAILED || r->status == POOL_LOST ||
-	           r->status == POOL_EQUIVALENT;
-	if (r->status == POOL_EQUIVALENT || r->status == POOL_BUILD_FAILED)
+	p->ended = r->status == POOL_CRASHED || r->status == POOL_HUNG || r->status == POOL_BUILD_FAILED ||
+		   r->status == POOL_LOST || r->status == POOL_EQUIVALENT;
+	if (r->status == POOL_EQUIVALENT || r->status == POOL_BUILD_FAILED || o == OUTCOME_REFUSED)
 		return;
 	if (!s->image) {
 		s->image = ARENA_ARRAY(a, struct store_image_result, c->ninputs);

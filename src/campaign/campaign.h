@@ -129,6 +129,7 @@ struct camp_summary {
 	struct pool_stats pool;
 	double elapsed_s;
 	bool stopped;
+	bool out_of_time;                 /* stopped by max_time_s */
 	double killed_percent;            /* by fail_under_criterion, over all devices; of counted outcomes */
 	bool below;                       /* under fail-under */
 	char lost[80];                    /* the first device that was not there, was lost or was set aside; "": none */
@@ -137,6 +138,7 @@ struct camp_summary {
 struct camp_run_options {
 	const char *only_mutant;          /* --mutant: this id alone */
 	bool no_reuse;                    /* every mutant's whole program is run */
+	double max_time_s;                /* end cleanly after so long; 0: no limit */
 };
 struct camp_plan {
 	const struct mutant *mutant;

@@ -10,8 +10,17 @@ struct camp_device_state {
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
 	double time_limit_s;              /* per image, from the original's time */
 	const float **logits;             /* per input: the original's scores on this device */
-	double *noise;                    /* per input: largest difference between runs of the original */
+	double *noise;                    /* per input: the largest difference that is no fault */
+	bool frozen;                      /* logits and noise are the store's */
 	size_t variant;                   /* of the campaign's programs: the one it runs */
+	struct map *code;                 /* hash of a program's code -> struct camp_code: whose run it is */
+	char *noise_text;                 /* how the noise was measured, for people */
+};
+
+/* The first mutant that has this code on the device. */
+struct camp_code {
+	const char *mutant;
+	uint64_t group;                   /* in which it is run; an earlier one: see the store */
 };
 
 /* A program of the original for some of the devices. */
@@ -21,11 +30,39 @@ struct camp_variant {
 	size_t of;                        /* variant with the same functions in another dialect, before this one; itself when there is none */
 };
 
+/* A mutant for one variant. */
+struct camp_made_program {
+	struct comp_program *program;
+	struct bundle *bundle;            /* NULL: decided without running */
+	enum outcome decided;
+	const char *message;
+	bool races;                       /* on devices that run its iterations at the same time */
+};
+
+struct camp_made {
+	struct arena *a;                  /* its own; the caller frees it */
+	struct camp_made_program *program; /* per variant */
+	struct tensor **input;            /* of an input mutant; NULL: the campaign's */
+};
+
+#define CAMP_MAX_RUNS 3
+
+struct camp_run {                         /* one of several runs of the same job */
+	struct hash sight;                /* of all that another run must repeat */
+	enum outcome outcome;
+};
+
 /* A mutant of the group that is under way, on one device. */
 struct camp_pending {
 	struct store_result result;
 	bool wanted;                      /* a job is needed: not resumed, not decided without running */
 	bool ended;                       /* crashed or hung: the remaining images are not run */
+	bool races;                       /* parallel iterations may write the same element, and the device keeps no order */
+	const char *twin;                 /* mutant with the same code, whose result it takes; NULL: none */
+	/* Of the chunk of images under way (camp_confirm.c). */
+	struct store_result before;       /* what was known when it began */
+	struct camp_run run[CAMP_MAX_RUNS];
+	int runs, wanted_runs;
 };
 
 struct camp {
@@ -45,8 +82,10 @@ struct camp {
 	size_t nmutants;
 	struct store *store;
 	struct camp_progress progress;
+	uint64_t group;                   /* number of the group under way, from 1 */
 	double started;
-	bool stopped;
+	bool stopped, out_of_time;
+	bool again;                       /* results of groups before this one were withdrawn too */
 };
 
 const struct bundle *camp_original(const struct camp *c, size_t device);
@@ -58,10 +97,41 @@ bool camp_stopping(struct camp *c);
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e);
 void camp_end(struct camp *c);
 
+/* Inputs first..first+n as the pool wants them. */
+struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tensor *const *edited, size_t first, size_t n);
+/* Waits until `jobs` results are in; calls take for each. */
+bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(struct camp *, const struct pool_result *, void *, struct err *),
+                   void *user, struct err *e);
+/* The original on inputs first.., on all devices that work and are not left out. */
+bool camp_run_original(struct camp *c, size_t first, size_t n, const bool *left_out,
+                       bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e);
+
 /* camp_baseline.c: the original on every device: answers, noise, time limits; and its control runs. */
 bool camp_baselines(struct camp *c, struct err *e);
 /* *good: per device, whether the original still gives what it gave. */
 bool camp_control(struct camp *c, bool *good, struct err *e);
+
+/* camp_make.c: applies a mutation and emits what comes of it. What goes wrong then is the mutant's outcome, not an error. */
+bool camp_make(struct camp *c, const struct mutant *m, struct camp_made *out, struct err *e);
+
+/* camp_noise.c: how far apart runs of the original lie, and of changes that must not change it. */
+bool camp_noise(struct camp *c, struct err *e);
+
+/* camp_group.c: the mutants first.. of the plan on every device, with a control run behind them. */
+bool camp_group(struct camp *c, size_t first, size_t n, struct err *e);
+
+/* Iterations of a changed kernel run one after the other (comp_kernel.alone) in programs of this dialect. */
+bool camp_in_order(const char *dialect);
+
+/* camp_confirm.c: takes one run of a job over inputs first.. into the pending result. False: not believed yet, run it again. */
+bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);
+
+/* camp_twin.c: mutants with the same code on a device are run once. */
+bool camp_twins_load(struct camp *c, struct err *e); /* those of the store */
+/* Nobody has this code yet: it is now this mutant's, which is to be run (true). Else *twin is who has it. */
+bool camp_twin_first(struct camp *c, size_t device, const char *mutant, struct hash code, const char **twin);
+/* The group has ended: those that waited for their twin get its result. */
+bool camp_twin_store(struct camp *c, size_t device, struct camp_pending *p, struct err *e);
 
 /* camp_result.c: adds one finished job over inputs first.. to what is known of the mutant. */
 void camp_take(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);

@@ -1,6 +1,7 @@
 /* cmd_run.c: a campaign */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -21,6 +22,7 @@ static const struct cli_option options[] = {
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
         {"plan", CLI_FLAG, NULL, "print the mutants that would run, with their sites, and stop"},
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
+        {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
         CLI_OPT_SEED, CLI_OPT_QUIET, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
@@ -143,6 +145,25 @@ static bool print_plan(const struct cli_args *args, const struct config_campaign
 	return true;
 }
 
+/* "90s", "45m", "1.5h", "2d"; without a unit seconds. */
+static bool duration(const char *text, double *seconds, struct err *e)
+{
+	static const struct {
+		char unit;
+		double seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}, {0, 1}};
+	char *end;
+
+	*seconds = strtod(text, &end);
+	for (size_t i = 0; end != text && i < sizeof units / sizeof *units; i++)
+		if (*end == units[i].unit && (!*end || !end[1])) {
+			*seconds *= units[i].seconds;
+			if (*seconds > 0 && *seconds < 1e9)
+				return true;
+		}
+	return err_set(e, ERR_USAGE, "--max-time: '%s' is no time; give it as 90s, 45m, 2h or 1d", text);
+}
+
 static bool run(const struct cli_args *args, int *status, struct err *e)
 {
 	struct camp_run_options o = {.only_mutant = cli_text(args, "mutant", NULL), .no_reuse = cli_flag(args, "no-reuse")};
@@ -156,6 +177,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		return cli_print_keys(args->a, e);
 	if (cli_flag(args, "quiet"))
 		log_set_level(LOG_ERROR);
+	if (cli_get(args, "max-time")->given && !duration(cli_text(args, "max-time", ""), &o.max_time_s, e))
+		return false;
 	if (!configure(args, &c, &store, e))
 		return false;
 	if (cli_flag(args, "plan"))
@@ -165,6 +188,11 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	cli_progress_end();
 	if (!ok)
 		return false;
+	if (sum.out_of_time) {
+		log_warn("the time is up: %llu of %llu are done; the same command goes on from there ('%s')", (unsigned long long)sum.done,
+		         (unsigned long long)sum.jobs, store);
+		return print_report(store, e);
+	}
 	if (sum.stopped)
 		return err_set(e, ERR_CANCELLED, "stopped after %llu of %llu; the same command goes on from there ('%s')", (unsigned long long)sum.done,
 		               (unsigned long long)sum.jobs, store);

@@ -105,7 +105,8 @@ struct config_campaign {
 	uint64_t memory;            /* bytes a mutant may allocate beyond its buffers; "512M" "1G"; default 0: the pool's */
 	int64_t image_sample;       /* sample: use only so many images, seeded; 0: all */
 	double tolerance;           /* absolute, on logits: used where noise cannot be measured; default 0 */
-	int controls;               /* run the original again after every so many mutants; default 100; 0: never */
+	int controls;               /* run the original again after every so many mutants; default 50; 0: never */
+	int control_mutants;        /* control-mutants: changes without effect that measure the noise too; default 6 */
 	int repeat;                 /* runs of the original that measure the noise; default 3 */
 	bool keep_logits;           /* logits: keep those of mutants that changed; default true */
 };

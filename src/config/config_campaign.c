@@ -62,6 +62,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     CYAML_FIELD_INT("sample", OPT, struct raw, c.image_sample),
     CYAML_FIELD_FLOAT("tolerance", OPT, struct raw, c.tolerance),
     CYAML_FIELD_INT("controls", OPT, struct raw, c.controls),
+    CYAML_FIELD_INT("control-mutants", OPT, struct raw, c.control_mutants),
     CYAML_FIELD_INT("repeat", OPT, struct raw, c.repeat),
     CYAML_FIELD_BOOL("logits", OPT, struct raw, c.keep_logits),
     CYAML_FIELD_END,
@@ -72,7 +73,8 @@ static const struct cyaml_schema_value schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_
 const struct config_limit config_campaign_limits[] = {
     {"opt-level", 0, 3},           {"batch", 1, 1024},           {"threads", 0, 1024},   {"top-k", 1, 1000},
     {"time-limit-factor", 1, 1e6}, {"time-limit-min", 0, 86400}, {"fail-under", 0, 100}, {"sample", 0, 1e9},
-    {"tolerance", 0, 1e30},        {"controls", 0, 1e9},         {"repeat", 1, 1000},    {NULL, 0, 0},
+    {"tolerance", 0, 1e30},        {"controls", 0, 1e9},         {"repeat", 1, 1000},
+    {"control-mutants", 0, 1000},  {NULL, 0, 0},
 };
 
 void config_campaign_default(struct config_campaign *c)
@@ -87,7 +89,8 @@ void config_campaign_default(struct config_campaign *c)
 	    .time_limit_factor = 10,
 	    .time_limit_min = 2,
 	    .fail_under = -1,
-	    .controls = 100,
+	    .controls = 50,
+	    .control_mutants = 6,
 	    .repeat = 3,
 	    .keep_logits = true,
 	};
@@ -248,6 +251,7 @@ static void fill_in(struct arena *a, struct raw *r, const struct yaml_file *f)
 	DEFAULT("time-limit-min", time_limit_min);
 	DEFAULT("fail-under", fail_under);
 	DEFAULT("controls", controls);
+	DEFAULT("control-mutants", control_mutants);
 	DEFAULT("repeat", repeat);
 	DEFAULT("logits", keep_logits);
 #undef DEFAULT

@@ -292,6 +292,8 @@ bool lir_interp(const struct lir_func *f, void *const *param, const struct lir_i
 /* ---- lir_info.c -------------------------------------------------------------------------------------------- */
 bool lir_expr_const_i64(const struct lir_expr *x, int64_t *out);
 bool lir_has_parallel(const struct lir_func *f);
+/* Proved that no two iterations of the parallel loops touch the same element of an output (lir_disjoint.c); false: not proved. */
+bool lir_iterations_disjoint(const struct lir_func *f);
 /* s is a parallel loop that is the whole body of its parent, a parallel loop too: not the first of its chain. */
 bool lir_is_chained(const struct lir_stmt *s, const struct lir_stmt *parent);
 const char *lir_op_name(enum lir_op op);

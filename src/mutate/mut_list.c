@@ -239,6 +239,8 @@ static bool list_spec(struct lister *l, const struct mut_spec *spec, struct err 
 
 		if (fnmatch(spec->operator_glob, op->name, 0) || !wanted)
 			continue;
+		if (op->category == MUT_CAT_CONTROL && strncmp(spec->operator_glob, "control", 7)) /* no faults: only on demand */
+			continue;
 		matched = true;
 		l->scratch = arena_new(l->a);
 		mut_find_sites(l->scratch, l->s, op, &sites);

@@ -75,7 +75,7 @@ const struct mut_op *mut_find(const char *name);
 enum mut_pick { MUT_EACH, MUT_ALL, MUT_RANGE, MUT_SAMPLE };
 struct mut_spec {
 	const char *label;                  /* name for the row when it is one of a preset; may be NULL */
-	const char *operator_glob;
+	const char *operator_glob;          /* reaches control.* only when it begins with "control" */
 	const char *variant_glob;           /* NULL: every variant; for MUT_ALL: the first, unless given */
 	enum mut_pick pick;                 /* EACH: one mutant per site and variant; ALL: one mutant over all sites of all targets (one per
 	                                       operator and variant; where a target_glob names targets, one for each of them); RANGE:

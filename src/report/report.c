@@ -36,13 +36,11 @@ static bool gather_devices(struct store *s, struct arena *a, struct report_data 
 	struct store_device dev;
 
 	while (store_next_device(it, &dev)) {
-		struct report_device r = {arena_strdup(a, dev.name),
-					  arena_strdup(a, dev.backend),
-					  arena_strdup(a, dev.identity),
-					  arena_strdup(a, dev.describe),
-					  arena_strdup(a, dev.error),
-					  {{0}, 0, 0, {0}, 0, 0, 0},
-					  {0}};
+		struct report_device r = {.name = arena_strdup(a, dev.name),
+					  .backend = arena_strdup(a, dev.backend),
+					  .identity = arena_strdup(a, dev.identity),
+					  .describe = arena_strdup(a, dev.describe),
+					  .error = arena_strdup(a, dev.error)};
 
 		vec_push(a, &v, r);
 	}
@@ -50,7 +48,8 @@ static bool gather_devices(struct store *s, struct arena *a, struct report_data 
 		return false;
 	for (size_t i = 0; i < v.n; i++)
 		if (!store_count(s, v.v[i].name, NULL, NULL, &v.v[i].counts, e) ||
-		    !store_summarise(s, NULL, v.v[i].name, &v.v[i].original, e))
+		    !store_summarise(s, NULL, v.v[i].name, &v.v[i].original, e) ||
+		    !store_get(s, a, arena_printf(a, "noise %s", v.v[i].name), &v.v[i].noise, e))
 			return false;
 	d->device = v.v;
 	d->ndevices = v.n;

@@ -16,6 +16,7 @@ struct report_group { /* an operator or a category, all devices together */
 
 struct report_device {
 	char *name, *backend, *identity, *describe, *error;
+	char *noise; /* how the noise was measured, and its floor; NULL: the original was not run */
 	struct store_counts counts;
 	struct store_summary original;
 };

@@ -29,6 +29,7 @@ static json_t *counts(const struct store_counts *c)
 	json_object_set_new(j, "rows", json_integer(c->rows));
 	json_object_set_new(j, "counted", json_integer(c->counted));
 	json_object_set_new(j, "degenerate", json_integer(c->degenerate));
+	json_object_set_new(j, "same_code", json_integer(c->twins));
 	json_object_set_new(j, "outcomes", outcomes);
 	json_object_set_new(j, "killed", killed);
 	return j;
@@ -123,6 +124,9 @@ static json_t *device_row(const struct store_result *r)
 	set(j, "code", report_hash(r->code));
 	set(j, "degenerate", json_boolean(r->degenerate));
 	set(j, "launches", launches(r->launches_run, r->launches_saved));
+	set(j, "runs", json_integer(r->runs));
+	if (r->twin)
+		set(j, "same_code_as", report_string(r->twin));
 	set(j, "build_s", report_number(r->build_s));
 	set(j, "run_s", report_number(r->run_s));
 	if (r->message)
@@ -192,6 +196,7 @@ static json_t *devices_part(const struct report_data *d)
 		set(j, "describe", report_string(r->describe));
 		set(j, "identity", report_string(r->identity));
 		set(j, "error", report_string(r->error));
+		set(j, "noise", report_string(r->noise));
 		set(j, "counts", counts(&r->counts));
 		if (r->original.labelled)
 			set(j, "accuracy", report_share("right", r->original.right, r->original.labelled));

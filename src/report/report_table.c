@@ -56,9 +56,17 @@ static void device_part(const struct report_device *d, struct str *t)
 		report_rate(t, d->original.right, d->original.labelled);
 		str_addc(t, '\n');
 	}
+	if (d->noise) {
+		str_clear(&line);
+		str_addf(&line, "noise: %s", d->noise);
+		report_wrap(t, 2, str_text(&line));
+	}
 	if (d->counts.degenerate)
 		str_addf(t, "  degenerate         %5lld mutants give the same answer for every image\n",
 			 (long long)d->counts.degenerate);
+	if (d->counts.twins)
+		str_addf(t, "  same code          %5lld mutants have the code and so the verdict of another one\n",
+			 (long long)d->counts.twins);
 	str_free(&line);
 }
 
@@ -117,6 +125,13 @@ static void result_line(const struct store_result *r, struct str *t)
 	end_line(t);
 	if (r->message && *r->message)
 		report_wrap(t, 8, r->message);
+	if (r->twin) {
+		struct str line = {0};
+
+		str_addf(&line, "the same code as %s", r->twin);
+		report_wrap(t, 8, str_text(&line));
+		str_free(&line);
+	}
 }
 
 static bool mutant_part(struct store *s, struct str *t, struct err *e)

@@ -155,6 +155,8 @@ struct store_result {
 	const char *log; /* the compiler's; NULL */
 	int64_t launches_run, launches_saved;
 	double build_s, run_s;
+	const char *twin; /* id of the mutant with the same code on this device, whose run this is; NULL: its own */
+	int64_t runs;     /* how often it was run before it was believed; 0: decided without running */
 	struct store_image_result *image;
 	size_t nimages;
 	/* Filled by the store, ignored by store_put_result. */
@@ -166,8 +168,12 @@ struct store_result {
 bool store_put_result(struct store *s, const struct store_result *r, struct err *e);
 /* A tool error is stored, but is no result: it is tried again. */
 bool store_has_result(struct store *s, const char *mutant, const char *device, bool *has, struct err *e);
-/* Takes a result back (the original no longer gave what it gave). */
-bool store_withdraw(struct store *s, const char *mutant, const char *device, struct err *e);
+/* A mutant whose code on this device is that of `from` has the same result, images included; its launches are saved ones. */
+bool store_put_twin(struct store *s, const char *from, const char *mutant, const char *device, struct err *e);
+/* The original still gave what it gave: the device's results up to now stand. */
+bool store_confirm(struct store *s, const char *device, struct err *e);
+/* It did not: those since the last store_confirm are taken back. *n: how many. */
+bool store_withdraw(struct store *s, const char *device, int64_t *n, struct err *e);
 
 /* ---- what is read --------------------------------------------------------------------------------------- */
 
@@ -208,6 +214,7 @@ struct store_counts {
 	int64_t counted;                /* with a COUNTED outcome: what rates are of */
 	int64_t killed[STORE_CRITERIA]; /* of the counted */
 	int64_t degenerate;
+	int64_t twins; /* that share the code and the run of another one */
 	int64_t launches_run, launches_saved;
 };
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out,

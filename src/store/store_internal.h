@@ -7,8 +7,8 @@
 #include "store/store.h"
 
 #define STORE_APPLICATION 0x4d54544e /* "MTTN" */
-#define STORE_VERSION 1
-#define STORE_STATEMENTS 48
+#define STORE_VERSION 2
+#define STORE_STATEMENTS 64
 
 struct store {
 	sqlite3 *db;

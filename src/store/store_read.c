@@ -199,10 +199,10 @@ bool store_next_baseline(struct store_iter *it, struct store_baseline *out)
 struct store_iter *store_results(struct store *s, const char *mutant, const char *device)
 {
 	static const char all[] = "SELECT id, device_name, outcome, killed, degenerate, code, message, stage, kernel, signal, log,"
-				  " launches_run, launches_saved, build_s, run_s, images, images_changed FROM verdicts"
+				  " launches_run, launches_saved, build_s, run_s, images, images_changed, twin, runs FROM verdicts"
 				  " WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR device_name = ?2) ORDER BY mutant, device";
 	static const char one[] = "SELECT id, device_name, outcome, killed, degenerate, code, message, stage, kernel, signal, log,"
-				  " launches_run, launches_saved, build_s, run_s, images, images_changed FROM verdicts"
+				  " launches_run, launches_saved, build_s, run_s, images, images_changed, twin, runs FROM verdicts"
 				  " WHERE id = ?1 AND (?2 IS NULL OR device_name = ?2) ORDER BY device";
 
 	return iterate(s, mutant ? one : all, "tt", mutant, device);
@@ -233,6 +233,8 @@ bool store_next_result(struct store_iter *it, struct store_result *out)
 	out->run_s = sqlite3_column_double(st, 14);
 	out->images = sqlite3_column_int64(st, 15);
 	out->images_changed = sqlite3_column_int64(st, 16);
+	out->twin = store_text_or_null(st, 17);
+	out->runs = sqlite3_column_int64(st, 18);
 	return true;
 }
 
@@ -275,7 +277,7 @@ bool store_next_image_result(struct store_iter *it, struct store_image_result *o
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out, struct err *e)
 {
 	static const char sql[] = "SELECT outcome, count(*), sum(killed & 1), sum((killed & 2) <> 0), sum((killed & 4) <> 0),"
-				  " sum(degenerate), sum(launches_run), sum(launches_saved) FROM verdicts"
+				  " sum(degenerate), sum(launches_run), sum(launches_saved), count(twin) FROM verdicts"
 				  " WHERE (?1 IS NULL OR device_name = ?1) AND (?2 IS NULL OR op = ?2)"
 				  " AND (?3 IS NULL OR category = ?3) GROUP BY outcome";
 	sqlite3_stmt *st = store_statement(s, sql, e);
@@ -302,6 +304,7 @@ bool store_count(struct store *s, const char *device, const char *op, const char
 		out->degenerate += sqlite3_column_int64(st, 5);
 		out->launches_run += sqlite3_column_int64(st, 6);
 		out->launches_saved += sqlite3_column_int64(st, 7);
+		out->twins += sqlite3_column_int64(st, 8);
 	}
 	if (rc != SQLITE_DONE)
 		store_fail(s, "read it", e);

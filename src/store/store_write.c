@@ -215,10 +215,10 @@ static bool put_result_rows(struct store *s, const struct store_result *r, struc
 	killed = outcome_class(worst) == OUTCOME_CLASS_COUNTED ? outcome_kills(worst) : 0;
 	if (!find_mutant(s, r->mutant, &mutant, e) || !find_device(s, r->device, &device, e) ||
 	    !store_run(s, e, FORGET, "ii", mutant, device) ||
-	    !store_run(s, e, "INSERT INTO results VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iitiihtttitiiddii",
+	    !store_run(s, e, "INSERT INTO results VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", "iitiihtttitiiddiiti",
 		       mutant, device, outcome_name(worst), (int64_t)killed, (int64_t)r->degenerate, r->code, r->message, r->stage,
 		       r->kernel, (int64_t)r->signal, r->log, r->launches_run, r->launches_saved, r->build_s, r->run_s, answered,
-		       changed))
+		       changed, r->twin, r->runs))
 		return false;
 	for (size_t i = 0; i < r->nimages; i++)
 		if (!put_image_row(s, mutant, device, &r->image[i], e))
@@ -245,12 +245,57 @@ bool store_has_result(struct store *s, const char *mutant, const char *device, b
 			    "ttt", mutant, device, outcome_name(OUTCOME_TOOL_ERROR));
 }
 
-bool store_withdraw(struct store *s, const char *mutant, const char *device, struct err *e)
+static bool copy_rows(struct store *s, int64_t from, int64_t to, int64_t device, struct err *e)
 {
-	int64_t m, d;
+	return store_run(s, e, FORGET, "ii", to, device) &&
+	       store_run(s, e,
+			 "INSERT INTO results SELECT ?1, device, outcome, killed, degenerate, code, message, stage, kernel, signal, log, 0,"
+			 " launches_run + launches_saved, 0, 0, images, images_changed, (SELECT id FROM mutants WHERE mutant = ?2), 0, 0"
+			 " FROM results WHERE mutant = ?2 AND device = ?3",
+			 "iii", to, from, device) &&
+	       store_run(s, e,
+			 "INSERT INTO image_results SELECT ?1, device, image, outcome, digest, top1, top, max_abs, max_rel, l2, cosine, nmse, max_ulp,"
+			 " nan_count, inf_count, top1_equal, jaccard, rbo, kendall, displacement, euclidean, manhattan, minkowski, 0, 0,"
+			 " launches_run + launches_saved FROM image_results WHERE mutant = ?2 AND device = ?3",
+			 "iii", to, from, device) &&
+	       store_run(s, e, "INSERT INTO logits SELECT ?1, device, image, logits FROM logits WHERE mutant = ?2 AND device = ?3", "iii", to,
+			 from, device);
+}
+
+bool store_put_twin(struct store *s, const char *from, const char *mutant, const char *device, struct err *e)
+{
+	int64_t f, m, d;
+	bool ok;
 
 	if (!store_put_begin(s, e))
 		return false;
-	return store_put_end(
-	    s, find_mutant(s, mutant, &m, e) && find_device(s, device, &d, e) && store_run(s, e, FORGET, "ii", m, d), e);
+	ok = find_mutant(s, from, &f, e) && find_mutant(s, mutant, &m, e) && find_device(s, device, &d, e) && copy_rows(s, f, m, d, e);
+	return store_put_end(s, ok, e) || err_in(e, "result of '%s' on '%s'", mutant, device);
+}
+
+bool store_confirm(struct store *s, const char *device, struct err *e)
+{
+	int64_t d;
+
+	if (!store_put_begin(s, e))
+		return false;
+	return store_put_end(s,
+			     find_device(s, device, &d, e) &&
+				 store_run(s, e, "UPDATE results SET controlled = 1 WHERE device = ? AND controlled = 0", "i", d),
+			     e);
+}
+
+bool store_withdraw(struct store *s, const char *device, int64_t *n, struct err *e)
+{
+	bool found;
+	int64_t d;
+
+	*n = 0;
+	if (!store_put_begin(s, e))
+		return false;
+	return store_put_end(s,
+			     find_device(s, device, &d, e) &&
+				 store_number(s, e, n, &found, "SELECT count(*) FROM results WHERE device = ? AND controlled = 0", "i", d) &&
+				 store_run(s, e, "DELETE FROM results WHERE device = ? AND controlled = 0", "i", d),
+			     e);
 }

@@ -335,6 +335,10 @@ bool job_prepare(struct job *j)
 		job_end(j, POOL_EQUIVALENT, POOL_BUILD, "the same code as the original's");
 		return false;
 	}
+	if (j->j.wanted && !j->j.build_only && !j->j.wanted(j->j.user, &j->j, j->r.code)) {
+		job_end(j, POOL_SKIPPED, POOL_BUILD, "not wanted with this code");
+		return false;
+	}
 	return true;
 }
 

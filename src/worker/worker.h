@@ -88,6 +88,9 @@ struct pool_job {
 	int threads;                      /* 0: the device's */
 	double time_limit_s;              /* per input and repetition; 0: 600 */
 	int priority;                     /* lower first; equal: in order of submission */
+	/* Asked once everything is built, before each run, when the code is not the baseline's: false ends the job as POOL_SKIPPED. NULL: run. */
+	bool (*wanted)(void *user, const struct pool_job *job, struct hash code);
+	void *user;
 };
 
 enum pool_stage { POOL_START, POOL_BUILD, POOL_LOAD, POOL_RUN, POOL_END };
@@ -100,6 +103,7 @@ enum pool_status {
 	POOL_HUNG,         /* time limit */
 	POOL_OVERRUN,      /* wrote outside its buffers: launch, buffer; all images were still run when it could go on */
 	POOL_LOST,         /* ten workers lost one after the other through no fault of the mutant, or no worker at all: a tool error */
+	POOL_SKIPPED,      /* built, and then the caller did not want it run (never on the wire) */
 };
 
 struct pool_tensor { /* dense, in the stored layout */

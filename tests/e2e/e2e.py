@@ -184,7 +184,7 @@ def lists_and_shows(tmp):
     ops = {o["name"] for o in json.loads(run("operators", "--json").stdout)["operators"]}
     assert len(ops) > 100
     mutants = json.loads(run("mutants", MODEL, "--json").stdout)["mutants"]
-    assert {m["operator"] for m in mutants} == ops, "every operator has a row"
+    assert {m["operator"] for m in mutants} == {o for o in ops if not o.startswith("control.")}, "every operator has a row"
     assert len({m["id"] for m in mutants}) == len(mutants)
     chosen = random.Random(1).sample([m["id"] for m in mutants if m["sites"]], 40)
     for i in chosen:

@@ -28,6 +28,9 @@ struct answer { /* of a mutant's job */
 	float add[CLASSES]; /* to the original's scores */
 	int signal;
 	const char *text;
+	const struct answer *again; /* what it answers to the later runs, one after the other; NULL: the same */
+	enum pool_stage stage;      /* START: where such an end usually is */
+	int code;                   /* 0: one of its own */
 };
 
 struct pool {
@@ -43,7 +46,14 @@ static struct {
 	size_t bad_after;            /* jobs of mutants on the second device, after which ... */
 	int bad_runs;                /* ... so many runs of the original there answer something else */
 	float noise;                 /* added to one score in every second run of the original */
-	size_t asked;
+	size_t asked, again;
+	struct {
+		const struct bundle *bundle;
+		size_t device;
+		struct answer now;
+	} seen[4096]; /* mutants that were run, in order: a second run is known by them */
+	size_t nseen;
+	uint64_t codes;
 } fake;
 
 static const float scores[CLASSES] = {1, 4, 3, 2};
@@ -110,6 +120,7 @@ static void run_original(struct arena *a, const struct pool_job *j, struct pool_
 	float add[CLASSES] = {0};
 	int run = ++fake.originals[j->device];
 
+	fake.nseen = 0; /* bundles of the next group may lie where those of the last one lay */
 	if (run % 2 == 0)
 		add[3] = fake.noise;
 	if (j->device == 1 && fake.mutants[1] >= fake.bad_after && fake.bad_runs) {
@@ -120,13 +131,39 @@ static void run_original(struct arena *a, const struct pool_job *j, struct pool_
 		put_image(a, &r->image[i], add, POOL_DONE);
 }
 
-static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_result *r)
+/* The next of the script, or what the mutant has in store for another run. */
+static struct answer answer(const struct pool_job *j)
 {
 	static const struct answer unchanged;
 	const struct answer *w = fake.asked < fake.nscript ? &fake.script[fake.asked] : &unchanged;
 
+	for (size_t i = 0; i < fake.nseen; i++)
+		if (fake.seen[i].bundle == j->bundle && fake.seen[i].device == j->device) {
+			fake.again++;
+			if (fake.seen[i].now.again)
+				fake.seen[i].now = *fake.seen[i].now.again;
+			return fake.seen[i].now;
+		}
 	fake.asked++;
 	fake.mutants[j->device]++;
+	fake.seen[fake.nseen].bundle = j->bundle;
+	fake.seen[fake.nseen].device = j->device;
+	fake.seen[fake.nseen++].now = *w;
+	return *w;
+}
+
+static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_result *r)
+{
+	struct answer given = {0}, *w = &given;
+
+	if (j->wanted && fake.asked < fake.nscript && fake.script[fake.asked].code)
+		r->code = (struct hash){0, (uint64_t)fake.script[fake.asked].code};
+	if (j->wanted && !j->wanted(j->user, j, r->code)) {
+		fake.asked++;
+		r->status = POOL_SKIPPED;
+		return;
+	}
+	given = answer(j);
 	r->status = w->status;
 	r->signal = w->signal;
 	if (w->text)
@@ -141,7 +178,7 @@ static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_re
 	case POOL_HUNG: /* the second image, after the first went well */
 		put_image(a, &r->image[0], w->add, POOL_DONE);
 		r->image[1] = (struct pool_image){.ran = true, .status = w->status, .launches_run = 1};
-		r->stage = POOL_RUN;
+		r->stage = w->stage ? w->stage : POOL_RUN;
 		r->launch = "relu_y";
 		break;
 	case POOL_BUILD_FAILED:
@@ -149,6 +186,7 @@ static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_re
 		r->log = "error: no";
 		break;
 	case POOL_EQUIVALENT:
+	case POOL_SKIPPED:
 	case POOL_LOST: break;
 	}
 }
@@ -163,7 +201,7 @@ bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, str
 	if (!*got)
 		return true;
 	p->first++;
-	*out = (struct pool_result){.job = j->id, .device = j->device, .text = "", .code = {7, 7}, .nimages = j->ninputs};
+	*out = (struct pool_result){.job = j->id, .device = j->device, .text = "", .code = {7, ++fake.codes}, .nimages = j->ninputs};
 	out->image = ARENA_ARRAY(a, struct pool_image, j->ninputs);
 	(j->baseline ? run_mutant : run_original)(a, j, out);
 	if (p->first == p->n)
@@ -220,6 +258,7 @@ static void enter(struct arena *a, struct config_campaign *c)
 	c->nmutations = 1;
 	c->controls = 0;
 	c->repeat = 1;
+	c->control_mutants = 0;
 	c->top_k = 3;
 	write_model(a, c->model);
 	cr_assert(file_mkdirs(c->images, &e), "%s", err_text(&e));
@@ -357,7 +396,7 @@ static void with_noise(int repeat, double tolerance, float add, enum outcome wan
 	cr_assert_eq(rows(a, "host-gcc", &r, 1), 1);
 	cr_expect_eq(r.outcome, want, "%d runs, tolerance %g, %g away: %s", repeat, tolerance, (double)add,
 		     outcome_name(r.outcome));
-	cr_expect_eq(fake.originals[0], repeat);
+	cr_expect_eq(fake.originals[0], repeat > 1 ? repeat + 96 / IMAGES + 1 : 1, "more runs once there is noise");
 	leave(a);
 }
 
@@ -365,7 +404,8 @@ TEST(run, what_the_original_does_by_itself_is_noise)
 {
 	with_noise(3, 0, 0.25f, OUTCOME_TOLERATED);
 	with_noise(3, 0, -0.25f, OUTCOME_TOLERATED);
-	with_noise(3, 0, 0.375f, OUTCOME_DRIFTED);
+	with_noise(3, 0, 0.5f, OUTCOME_TOLERATED);
+	with_noise(3, 0, 0.625f, OUTCOME_DRIFTED);
 	with_noise(1, 0, 0.25f, OUTCOME_DRIFTED);
 	with_noise(1, 0.25, 0.25f, OUTCOME_TOLERATED);
 	with_noise(3, 0.5, 0.375f, OUTCOME_TOLERATED);
@@ -418,6 +458,168 @@ TEST(run, a_device_whose_controls_keep_failing_is_set_aside_without_that_group)
 	leave(a);
 }
 
+static bool stop_after(void *user)
+{
+	return fake.asked >= *(const size_t *)user;
+}
+
+TEST(run, what_ends_badly_is_run_again_and_told_apart_when_it_ends_otherwise)
+{
+	static const struct answer well, drifts = {.add = {0, 0, 0, 0.5f}}, hangs = {.status = POOL_HUNG, .text = "exceeded 2 s"};
+	static const struct answer drifts_then_hangs = {.add = {0, 0, 0, 0.5f}, .again = &hangs};
+	static const struct answer script[] = {
+	    {.status = POOL_CRASHED, .text = "killed by SIGSEGV"},
+	    {.status = POOL_CRASHED, .text = "killed by SIGSEGV", .again = &well},
+	    {.status = POOL_HUNG, .text = "exceeded 2 s"},
+	    {.status = POOL_HUNG, .text = "exceeded 2 s", .again = &drifts},
+	    {.status = POOL_HUNG, .text = "exceeded 2 s", .again = &drifts_then_hangs},
+	    {.add = {0, 0, 0, 0.5f}, .again = &well},
+	    {.status = POOL_CRASHED, .stage = POOL_LOAD, .text = "the device does not take it"},
+	};
+	static const enum outcome want[] = {OUTCOME_CRASH,    OUTCOME_UNSTABLE, OUTCOME_HANG,   OUTCOME_DRIFTED,
+					    OUTCOME_UNSTABLE, OUTCOME_DRIFTED,  OUTCOME_REFUSED};
+	static const int runs[] = {2, 2, 2, 3, 3, 1, 1};
+	enum { N = sizeof want / sizeof *want };
+	struct arena *a = arena_new(NULL);
+	struct store_result r[N];
+	struct config_campaign c;
+
+	enter(a, &c);
+	fake.script = script;
+	fake.nscript = N;
+	run(&c);
+	cr_assert_eq(rows(a, "host-gcc", r, N), N);
+	for (int i = 0; i < N; i++) {
+		cr_expect_eq(r[i].outcome, want[i], "row %d is %s, not %s", i, outcome_name(r[i].outcome), outcome_name(want[i]));
+		cr_expect_eq(r[i].runs, runs[i], "row %d: %lld runs", i, (long long)r[i].runs);
+	}
+	cr_expect_str_eq(r[1].message, "run again, it gave something else: crash, then identical");
+	cr_expect_eq(r[1].killed, 0);
+	leave(a);
+}
+
+TEST(run, a_kill_by_one_image_near_the_noise_is_run_again)
+{
+	static const struct answer near_it = {.add = {0, 0, 0, 0.75f}};
+	static const struct answer script[] = {{.add = {0, 0, 0, 0.75f}}, {.add = {0, 0, 0, 0.75f}, .again = &near_it}};
+	struct arena *a = arena_new(NULL);
+	struct store_result r[2];
+	struct config_campaign c;
+
+	enter(a, &c);
+	c.image_sample = 1;
+	c.tolerance = 0.25;
+	fake.script = script;
+	fake.nscript = 2;
+	run(&c);
+	cr_assert_eq(rows(a, "host-gcc", r, 2), 2);
+	cr_expect(r[0].outcome == OUTCOME_DRIFTED && r[0].runs == 2);
+	leave(a);
+}
+
+TEST(run, mutants_with_the_same_code_are_run_once)
+{
+	static const struct answer script[] = {
+	    {.code = 5, .add = {0, -2, 0, 0}}, {.code = 6}, {.code = 5}, {.code = 5}, {.code = 7, .status = POOL_LOST, .text = "lost"}, {.code = 7}};
+	static const enum outcome want[] = {OUTCOME_MISCLASSIFIED, OUTCOME_IDENTICAL,  OUTCOME_MISCLASSIFIED,
+					    OUTCOME_MISCLASSIFIED, OUTCOME_TOOL_ERROR, OUTCOME_NOT_RUN};
+	struct arena *a = arena_new(NULL);
+	struct camp_summary sum;
+	struct store_result r[6];
+	struct config_campaign c;
+
+	enter(a, &c);
+	fake.script = script;
+	fake.nscript = 6;
+	sum = run(&c);
+	cr_assert_eq(rows(a, "host-gcc", r, 6), 6);
+	for (int i = 0; i < 6; i++)
+		cr_expect_eq(r[i].outcome, want[i], "row %d is %s", i, outcome_name(r[i].outcome));
+	cr_expect(r[0].runs == 1 && r[2].runs == 0 && r[2].images_changed == IMAGES && r[2].launches_run == 0);
+	cr_expect_eq(sum.done, sum.jobs - 1, "the twin of a tool error waits for it");
+	sum = run(&c);
+	cr_expect_eq(sum.done, sum.jobs);
+	leave(a);
+}
+
+TEST(run, a_campaign_that_is_done_runs_nothing)
+{
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+	int originals;
+
+	enter(a, &c);
+	run(&c);
+	originals = fake.originals[0];
+	sum = run(&c);
+	cr_expect_eq(fake.originals[0], originals);
+	cr_expect(sum.done == sum.jobs && sum.resumed == sum.jobs);
+	leave(a);
+}
+
+TEST(run, an_original_that_is_not_the_store_s_sets_the_device_aside)
+{
+	struct arena *a = arena_new(NULL);
+	size_t limit = 7, before = 0;
+	struct config_campaign c;
+	struct camp_summary sum;
+	struct err e = {0};
+
+	enter(a, &c);
+	c.ndevices = 2;
+	cr_assert(camp_run(&c, store_file, NULL, &(struct camp_hooks){.stop = stop_after, .user = &limit}, &sum, &e), "%s",
+		  err_text(&e));
+	before = fake.mutants[1];
+	fake.bad_after = 0;
+	fake.bad_runs = 1000;
+	sum = run(&c);
+	cr_expect_eq(fake.mutants[1], before);
+	cr_expect(sum.nlost == 1 && !strcmp(sum.lost, "host-clang"));
+	leave(a);
+}
+
+TEST(run, a_device_whose_original_does_not_repeat_itself_is_set_aside)
+{
+	struct arena *a = arena_new(NULL);
+	struct camp_summary sum;
+	struct config_campaign c;
+	struct err e = {0};
+
+	enter(a, &c);
+	c.repeat = 3;
+	fake.noise = 0.5f; /* of 4 */
+	cr_expect_not(camp_run(&c, store_file, NULL, NULL, &sum, &e));
+	cr_expect(strstr(err_text(&e), "no device is left"), "%s", err_text(&e));
+	err_free(&e);
+	leave(a);
+}
+
+TEST(run, changes_without_effect_measure_the_noise_before_any_mutant)
+{
+	static const struct answer script[] = {{.add = {0, 0, 0, 0.25f}}};
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct err e = {0};
+	struct store *s;
+	char *text;
+	size_t n;
+
+	enter(a, &c);
+	c.control_mutants = 4;
+	fake.script = script;
+	fake.nscript = 1;
+	run(&c);
+	n = rows(a, "host-gcc", r, 500);
+	cr_expect_eq(count(r, n, OUTCOME_IDENTICAL), n, "they are no rows");
+	cr_assert(store_open(store_file, STORE_READ, &s, &e), "%s", err_text(&e));
+	cr_assert(store_get(s, a, "noise host-gcc", &text, &e) && text);
+	cr_expect(strstr(text, "differ by up to 0.25; the floor is up to 0.5"), "%s", text);
+	store_close(s);
+	leave(a);
+}
+
 static const char *planned(struct arena *a, const struct config_campaign *c, struct camp_plan *plan)
 {
 	static const struct camp_run_options options;
@@ -454,11 +656,6 @@ TEST(run, the_plan_follows_from_the_seed_and_leaves_no_store)
 	cr_expect_eq(plan.nimages, 1);
 	cr_expect(!file_exists(store_file) && !fake.originals[0]);
 	leave(a);
-}
-
-static bool stop_after(void *user)
-{
-	return fake.asked >= *(const size_t *)user;
 }
 
 TEST(run, a_stopped_campaign_goes_on_where_it_was)

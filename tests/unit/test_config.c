@@ -97,7 +97,7 @@ TEST(config, reads_the_documented_example)
 	cr_expect_eq(c.criteria, CONFIG_LABEL | CONFIG_NUMERIC);
 	cr_expect_str_eq(c.fail_under_criterion, "numeric");
 	cr_expect(c.seed == UINT64_MAX && c.memory == (uint64_t)512 << 20 && c.time_limit_factor == 2.5 && c.fail_under == 80);
-	cr_expect(c.batch == 1 && c.top_k == 5 && c.controls == 100 && c.repeat == 3 && !c.keep_logits && !c.scores_given);
+	cr_expect(c.batch == 1 && c.top_k == 5 && c.controls == 50 && c.control_mutants == 6 && c.repeat == 3 && !c.keep_logits && !c.scores_given);
 	cr_expect(config_device_find(&c, "board") == &c.definitions[0] && !config_device_find(&c, "pocl"));
 	cr_expect_str_eq(config_path(a, &c, "x/y"), "/tmp/x/y");
 	cr_expect_str_eq(config_path(a, &c, "/x/y"), "/x/y");

@@ -111,3 +111,38 @@ TEST(loop_race, an_output_is_still_unwritten_until_it_is_stored)
 	cr_expect_eq(r.unwritten, 4u);
 	arena_free(a);
 }
+
+static void disjoint(bool want, const char *text)
+{
+	struct arena *a = arena_new(NULL);
+	struct lir_func *f = NULL;
+	struct err e = {0};
+
+	cr_assert(lir_parse(a, "t.lir", text, strlen(text), &f, &e), "%s", err_text(&e));
+	cr_expect_eq(lir_iterations_disjoint(f), want, "%s", text);
+	arena_free(a);
+}
+
+TEST(loop_race, iterations_that_keep_to_their_own_elements_are_proved_to_do_so)
+{
+	disjoint(true, FUNC("for i in 0..8 parallel { y[i] = x[i / 2] }"));
+	disjoint(true, FUNC("for i in 0..2 parallel { for j in 0..4 serial { y[i * 4 + j] = x[j] } }"));
+	disjoint(true, FUNC("for i in 0..2 parallel { let k = i * 4\n for j in 0..4 serial { y[k + j] = y[k + j] + x[j] } }"));
+	disjoint(true, "func f(x: f32[8], out y: f32[2, 4]) { for i in 0..2 parallel { for j in 0..4 parallel { y[i, j] = x[j] } } }");
+	disjoint(true, FUNC("for i in 0..1 parallel { for j in 0..8 serial { y[j] = x[j] } }"));
+	disjoint(true, FUNC("for j in 0..8 serial { y[j] = x[j] }"));
+}
+
+TEST(loop_race, what_is_not_proved_to_be_apart_is_not)
+{
+	disjoint(false, FUNC("for i in 0..8 parallel { y[i / 2] = x[i] }"));
+	disjoint(false, FUNC("for i in 0..8 parallel { y[0] = x[i] }"));
+	disjoint(false, FUNC("for i in 0..2 parallel { for j in 0..5 serial { y[i * 4 + j] = x[j] } }"));
+	disjoint(false, FUNC("for i in 0..7 parallel { y[i + 1] = y[i] }"));
+	disjoint(false, FUNC("for i in 0..9 parallel { y[i] = x[0] }"));
+	/* the end of a row is the start of the next */
+	disjoint(false, "func f(x: f32[8], out y: f32[2, 4]) { for i in 0..2 parallel { for j in 1..+4 serial { y[i, j] = x[j] } } }");
+	disjoint(false, "func f(x: f32[8], out y: f32[2, 4]) { for i in 0..2 parallel { for j in 0..4 parallel { y[i, 0] = x[j] } } }");
+	disjoint(false, FUNC("for i in 0..8 parallel { y[i] as f16 = cast(f16, x[i]) }"));
+	disjoint(false, "func f(n: i64[1], out y: f32[8]) { for i in 0..n[0] parallel { y[i] = 1.0 } }");
+}

@@ -200,6 +200,7 @@ TEST(store, replaces_and_withdraws_results_with_their_images)
 	struct err e = {0};
 	struct store *s;
 	struct store_iter *it;
+	int64_t n;
 	bool has;
 
 	enter();
@@ -218,12 +219,76 @@ TEST(store, replaces_and_withdraws_results_with_their_images)
 	OK(store_iter_end(it, &e));
 	OK(store_has_result(s, r.mutant, r.device, &has, &e));
 	cr_expect(has);
-	OK(store_withdraw(s, r.mutant, r.device, &e));
+	OK(store_withdraw(s, "board", &n, &e));
+	cr_expect_eq(n, 0, "another device's results stay");
+	OK(store_withdraw(s, r.device, &n, &e));
+	cr_expect_eq(n, 1);
 	OK(store_has_result(s, r.mutant, r.device, &has, &e));
 	cr_expect_not(has);
 	it = store_image_results(s, r.mutant, r.device);
 	cr_expect_not(store_next_image_result(it, im));
 	OK(store_iter_end(it, &e));
+	store_close(s);
+	leave();
+}
+
+TEST(store, a_control_run_confirms_what_came_before_it)
+{
+	struct store_image_result im[3];
+	struct store_result r = result(im);
+	struct err e = {0};
+	struct store *s;
+	int64_t n;
+	bool has;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_result(s, &r, &e));
+	OK(store_confirm(s, r.device, &e));
+	OK(store_put_result(s, &(struct store_result){.mutant = "loop.lt/conv1/4/le", .device = r.device}, &e));
+	OK(store_withdraw(s, r.device, &n, &e));
+	cr_expect_eq(n, 1);
+	OK(store_has_result(s, r.mutant, r.device, &has, &e));
+	cr_expect(has);
+	cr_expect_not(store_confirm(s, "nowhere", &e));
+	err_free(&e);
+	store_close(s);
+	leave();
+}
+
+TEST(store, twins_share_a_run_with_its_images)
+{
+	struct store_image_result im[3], got;
+	struct store_result r = result(im), twin;
+	struct store_counts c;
+	struct store_iter *it;
+	struct err e = {0};
+	struct store *s;
+	int n = 0;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	r.runs = 2;
+	OK(store_put_result(s, &r, &e));
+	OK(store_put_twin(s, r.mutant, "loop.lt/conv1/4/le", r.device, &e));
+	it = store_results(s, "loop.lt/conv1/4/le", r.device);
+	cr_assert(store_next_result(it, &twin));
+	cr_expect_str_eq(twin.twin, r.mutant);
+	cr_expect(twin.outcome == OUTCOME_CRASH && twin.runs == 0 && twin.launches_run == 0);
+	cr_expect_eq(twin.launches_saved, r.launches_run + r.launches_saved);
+	OK(store_iter_end(it, &e));
+	it = store_results(s, r.mutant, r.device);
+	cr_expect(store_next_result(it, &twin) && !twin.twin && twin.runs == 2);
+	OK(store_iter_end(it, &e));
+	it = store_image_results(s, "loop.lt/conv1/4/le", r.device);
+	for (; store_next_image_result(it, &got); n++)
+		cr_expect(got.outcome == im[n].outcome && got.answer.nlogits == im[n].answer.nlogits && got.cosine == im[n].cosine);
+	OK(store_iter_end(it, &e));
+	cr_expect_eq(n, 3);
+	OK(store_count(s, r.device, NULL, NULL, &c, &e));
+	cr_expect_eq(c.twins, 1);
 	store_close(s);
 	leave();
 }

@@ -1,0 +1,263 @@
+/* camp_group.c: some mutants of the plan on every device, and a control run of the original behind them
+ *
+ * They are made, submitted for every device and stored as they finish. When not all images' baseline tensors fit the memory budget,
+ * the group passes over the images chunk by chunk. At the end the original is run again: if it is not what it was, what the device
+ * said since its last good control is withdrawn and run again, three times at most; then the device is set aside.
+ */
+#include <string.h>
+
+#include "campaign/campaign_internal.h"
+
+#define CONTROL_TRIES 3
+
+struct group {
+	struct arena *a;
+	size_t first, n; /* of campaign.mutant */
+	struct camp_made *made;
+	struct camp_pending *pending; /* n x ndevices */
+	bool *redo;                   /* per device: withdrawn, run again */
+	size_t jobs;                  /* given to the pool */
+};
+
+static struct camp_pending *pending(const struct camp *c, struct group *g, size_t m, size_t d)
+{
+	return &g->pending[m * c->ndevices + d];
+}
+
+static struct camp_made_program *made_for(const struct camp *c, const struct camp_made *m, size_t d)
+{
+	return &m->program[c->device[d].variant];
+}
+
+static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
+{
+	const struct mutant *mutant = &c->mutant[g->first + m];
+	struct camp_made *made = &g->made[m];
+	bool any = false;
+
+	for (size_t d = 0; d < c->ndevices; d++) {
+		struct camp_pending *p = pending(c, g, m, d);
+		bool has = false;
+
+		*p = (struct camp_pending){.result = {.mutant = mutant->id, .device = c->device[d].name}};
+		if (c->device[d].dead || (g->redo && !g->redo[d]))
+			continue;
+		if (!store_has_result(c->store, mutant->id, c->device[d].name, &has, e))
+			return false;
+		if (has) {
+			c->progress.done++;
+			c->progress.resumed++;
+		}
+		p->wanted = !has;
+		p->runs = 0;
+		any = any || !has;
+	}
+	if (!any)
+		return true;
+	if (!made->a && !camp_make(c, mutant, made, e))
+		return false;
+	for (size_t d = 0; d < c->ndevices; d++) {
+		struct camp_pending *p = pending(c, g, m, d);
+
+		p->races = made_for(c, made, d)->races && !camp_in_order(c->variant[c->device[d].variant].target.dialect);
+		if (!p->wanted || made_for(c, made, d)->bundle)
+			continue;
+		p->wanted = false;
+		p->result.outcome = made_for(c, made, d)->decided;
+		p->result.message = made_for(c, made, d)->message;
+		if (!camp_store(c, d, p, e))
+			return false;
+	}
+	return true;
+}
+
+/* The images under way: all mutants of the group run on them. */
+struct chunk {
+	struct camp *c;
+	struct group *g;
+	const struct pool_input *plain;
+	size_t first, n;
+};
+
+/* The pool has built a job's program. */
+static bool wanted(void *user, const struct pool_job *job, struct hash code)
+{
+	const struct chunk *k = user;
+	struct camp_pending *p = &k->g->pending[job->id];
+
+	return p->runs || camp_twin_first(k->c, job->device, p->result.mutant, code, &p->twin);
+}
+
+static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
+{
+	struct camp *c = k->c;
+	struct pool_job j = {.id = m * c->ndevices + d,
+			     .device = d,
+			     .input = k->plain,
+			     .ninputs = k->n,
+			     .time_limit_s = c->device[d].time_limit_s,
+			     .user = k};
+
+	j.bundle = made_for(c, &k->g->made[m], d)->bundle;
+	if (!c->options->no_reuse)
+		j.baseline = camp_original(c, d);
+	if (k->g->made[m].input) {
+		j.baseline_input = k->plain;
+		j.input = camp_pool_inputs(c, k->g->a, k->g->made[m].input, k->first, k->n);
+	} else if (!c->options->no_reuse && !k->first) {
+		j.wanted = wanted;
+	}
+	k->g->jobs++;
+	return pool_submit(c->pool, &j, e);
+}
+
+static bool submit_all(struct chunk *k, size_t *jobs, struct err *e)
+{
+	for (size_t m = 0; m < k->g->n; m++)
+		for (size_t d = 0; d < k->c->ndevices; d++) {
+			const struct camp_pending *p = pending(k->c, k->g, m, d);
+
+			if (!p->wanted || p->ended || p->twin)
+				continue;
+			if (!submit(k, m, d, e))
+				return false;
+			++*jobs;
+		}
+	return true;
+}
+
+/* One job is over, or is to be run again. */
+static bool take(struct chunk *k, const struct pool_result *r, size_t *jobs, struct err *e)
+{
+	struct camp *c = k->c;
+	struct camp_pending *p = &k->g->pending[r->job];
+
+	--*jobs;
+	if (r->status == POOL_SKIPPED) {
+		p->wanted = false;
+		return true;
+	}
+	if (!camp_confirm(c, k->g->a, r->device, k->first, r, p)) {
+		++*jobs;
+		return submit(k, r->job / c->ndevices, r->device, e);
+	}
+	if ((p->ended || k->first + k->n == c->ninputs) && !camp_store(c, r->device, p, e))
+		return false;
+	if (p->ended)
+		p->wanted = false;
+	return true;
+}
+
+static bool run_chunk(struct chunk *k, struct err *e)
+{
+	struct camp *c = k->c;
+	size_t jobs = 0;
+
+	k->plain = camp_pool_inputs(c, k->g->a, NULL, k->first, k->n);
+	if (!submit_all(k, &jobs, e))
+		return false;
+	while (jobs && !camp_stopping(c)) {
+		struct arena *scratch = arena_new(k->g->a);
+		struct pool_result r;
+		bool got, ok;
+
+		ok = pool_wait(c->pool, scratch, 0.2, &got, &r, e);
+		camp_tell(c, NULL);
+		ok = ok && (!got || take(k, &r, &jobs, e));
+		arena_free(scratch);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool run_group(struct camp *c, struct group *g, struct err *e)
+{
+	for (size_t m = 0; m < g->n && !camp_stopping(c); m++) {
+		if (!decide(c, g, m, e))
+			return false;
+		camp_tell(c, "mutants");
+	}
+	for (size_t first = 0; first < c->ninputs && !c->stopped; first += c->chunk) {
+		struct chunk k = {.c = c, .g = g, .first = first};
+
+		k.n = c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk;
+		if (c->chunk < c->ninputs)
+			pool_forget(c->pool);
+		if (!run_chunk(&k, e))
+			return false;
+	}
+	for (size_t i = 0; i < g->n * c->ndevices && !c->stopped; i++)
+		if (g->pending[i].twin && !camp_twin_store(c, i % c->ndevices, &g->pending[i], e))
+			return false;
+	return true;
+}
+
+/* The device's control run failed: what it said since the last good one is not believed. */
+static bool withdraw(struct camp *c, size_t d, int tries, struct err *e)
+{
+	struct store_counts n;
+	int64_t taken;
+
+	if (!store_withdraw(c->store, c->device[d].name, &taken, e) || !store_count(c->store, NULL, NULL, NULL, &n, e))
+		return false;
+	c->progress.done -= c->progress.done < (uint64_t)taken ? c->progress.done : (uint64_t)taken;
+	c->again = true;
+	for (int o = 0; o < OUTCOME_COUNT; o++)
+		c->progress.by_outcome[o] = (uint64_t)n.outcome[o];
+	if (tries < CONTROL_TRIES) {
+		log_warn("device '%s': the original no longer gives what it gave; %lld mutants are run again", c->device[d].name,
+			 (long long)taken);
+		pool_restart(c->pool, d);
+	} else {
+		log_warn("device '%s' is set aside: its control run failed %d times", c->device[d].name, CONTROL_TRIES);
+		c->device[d].dead = true;
+	}
+	return true;
+}
+
+/* The group, again while its control fails. */
+static bool run_controlled(struct camp *c, struct group *g, struct err *e)
+{
+	bool *good = ARENA_ARRAY(g->a, bool, c->ndevices), *redo = ARENA_ARRAY(g->a, bool, c->ndevices);
+	bool again = true;
+
+	for (int tries = 1; again; tries++) {
+		again = false;
+		c->group++;
+		if (!run_group(c, g, e))
+			return false;
+		if (c->stopped || !c->config->controls || !g->jobs)
+			return true;
+		if (!camp_control(c, good, e))
+			return false;
+		for (size_t d = 0; d < c->ndevices && !c->stopped; d++) {
+			redo[d] = false;
+			if (c->device[d].dead ||
+			    pool_device_error(c->pool, d)) /* a lost device says nothing against what it did before */
+				continue;
+			if (good[d] ? !store_confirm(c->store, c->device[d].name, e) : !withdraw(c, d, tries, e))
+				return false;
+			redo[d] = !good[d] && !c->device[d].dead;
+			again = again || redo[d];
+		}
+		g->redo = redo;
+	}
+	return true;
+}
+
+bool camp_group(struct camp *c, size_t first, size_t n, struct err *e)
+{
+	struct group g = {.a = arena_new(c->a), .first = first, .n = n};
+	bool ok;
+
+	g.made = ARENA_ARRAY(g.a, struct camp_made, g.n);
+	g.pending = ARENA_ARRAY(g.a, struct camp_pending, g.n * c->ndevices);
+	ok = run_controlled(c, &g, e);
+	if (!ok || c->stopped)
+		pool_close(c->pool), c->pool = NULL; /* jobs under way still point into the group */
+	for (size_t m = 0; m < g.n; m++)
+		arena_free(g.made[m].a);
+	arena_free(g.a);
+	return ok;
+}

@@ -1,0 +1,73 @@
+/* camp_make.c: a mutant's programs, one for each variant of the original */
+#include <string.h>
+
+#include "campaign/campaign_internal.h"
+
+/* The same mutant of another variant's functions; false: there is no such place. */
+static bool counterpart(struct camp *c, const struct mutant *m, size_t v, struct arena *a, struct mutant *out, struct err *why)
+{
+	*out = *m;
+	return !v || m->all || m->op->kind != MUT_LOOP || mut_parse(a, &c->variant[v].program.subject, m->id, out, why);
+}
+
+/* Some changed kernel's iterations may meet in one element. */
+static bool may_race(const struct comp_program *p, const struct comp_program *original)
+{
+	for (uint32_t k = 0; k < p->nkernels; k++)
+		if (p->kernel[k].func != original->kernel[k].func && !lir_iterations_disjoint(p->kernel[k].func))
+			return true;
+	return false;
+}
+
+/* Applies the mutation and compiles the result; what goes wrong here is the mutant's outcome, not the campaign's end. */
+static void make_variant(struct camp *c, const struct mutant *m, struct camp_made *made, size_t v)
+{
+	struct camp_variant *variant = &c->variant[v];
+	struct camp_made_program *out = &made->program[v], *functions = &made->program[variant->of];
+	struct mutant own;
+	struct err why = {0};
+	bool same = false, ok;
+
+	if (variant->of != v) {
+		*out = *functions;
+		if (!out->bundle)
+			return;
+		ok = comp_bundle(made->a, out->program, variant->target.dialect, &out->bundle, &why);
+	} else if (!counterpart(c, m, v, made->a, &own, &why)) {
+		out->decided = OUTCOME_NO_SITE;
+		out->message = arena_strdup(made->a, err_text(&why));
+		err_free(&why);
+		return;
+	} else {
+		ok = camp_mutate(made->a, c->model, &variant->program, &own, &out->bundle, &out->program, &same, &why);
+	}
+	if (!ok) {
+		out->bundle = NULL;
+		out->decided = why.code == ERR_BAD_IR ? OUTCOME_TOOL_ERROR : OUTCOME_BUILD_FAILED;
+		out->message = arena_strdup(made->a, err_text(&why));
+	} else if (same) {
+		out->bundle = NULL;
+		out->decided = OUTCOME_NO_EFFECT;
+	}
+	if (out->bundle && m->op->kind == MUT_LOOP && variant->of == v)
+		out->races = may_race(out->program, variant->program.program);
+	err_free(&why);
+}
+
+bool camp_make(struct camp *c, const struct mutant *m, struct camp_made *out, struct err *e)
+{
+	out->a = arena_new(c->a);
+	out->program = ARENA_ARRAY(out->a, struct camp_made_program, c->nvariants);
+	if (m->op->kind == MUT_INPUT && m->sites &&
+	    !camp_inputs_edited(out->a, c->model, c->input, c->ninputs, mut_input_edit(m), &out->input, e))
+		return false;
+	for (size_t v = 0; v < c->nvariants; v++) {
+		if (!m->sites)
+			out->program[v].decided = OUTCOME_NO_SITE;
+		else if (m->op->kind == MUT_INPUT)
+			out->program[v].bundle = c->variant[v].program.bundle;
+		else
+			make_variant(c, m, out, v);
+	}
+	return true;
+}
