@@ -4,7 +4,7 @@ BUILD ?= build
 NINJA ?= ninja
 ONNX_TESTDATA ?= /usr/share/libonnx-testdata/data
 
-.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-all check-others check-devices others sanitize bench bench-devices docs install clean
+.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices others sanitize bench bench-devices docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -29,7 +29,11 @@ demo: all
 	@tools/demo $(BUILD)
 
 check: all
-	meson test -C $(BUILD) --print-errorlogs
+	meson test -C $(BUILD) --print-errorlogs --no-suite long
+
+# What takes longer: a thousand mutants where make check has fifty.
+check-long: all
+	meson test -C $(BUILD) --print-errorlogs --suite long
 
 # The same with clang, and with gcc under AddressSanitizer and UBSan: what CI runs.
 check-all: check others check-others

@@ -78,7 +78,8 @@ static bool give_up(struct camp *c, struct camp_device_state *d, const struct po
 		if (c->device[i].dead)
 			continue;
 		if (!lost)
-			log_warn("device '%s' is set aside: the original fails on it: %s", d->name, r->text);
+			log_warn("device '%s' is set aside: the original fails on it: %s%s%.500s", d->name, r->text, r->log ? "\n" : "",
+			         r->log ? r->log : "");
 		return true;
 	}
 	if (lost)
