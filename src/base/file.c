@@ -214,6 +214,14 @@ char *file_stem(struct arena *a, const char *path)
 	return arena_strndup(a, base, dot && dot != base ? (size_t)(dot - base) : strlen(base));
 }
 
+char *file_absolute(struct arena *a, const char *path)
+{
+	char *real = realpath(path, NULL), *copy = arena_strdup(a, real ? real : path);
+
+	free(real);
+	return copy;
+}
+
 char *file_dir(struct arena *a, const char *path)
 {
 	const char *slash = strrchr(path, '/');

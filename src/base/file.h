@@ -33,6 +33,7 @@ bool file_list(struct arena *a, const char *dir, char ***names, size_t *n, struc
 const char *file_base(const char *path);                                /* after the last '/' */
 char *file_join(struct arena *a, const char *dir, const char *name);    /* dir/name */
 char *file_stem(struct arena *a, const char *path);                     /* base name without the last suffix */
+char *file_absolute(struct arena *a, const char *path);                 /* without links and dots; a copy of path where there is no such file */
 char *file_dir(struct arena *a, const char *path);                      /* "." when there is none */
 
 /* $XDG_CACHE_HOME/mutatenn or ~/.cache/mutatenn or /tmp/mutatenn-<uid>; made when absent. */

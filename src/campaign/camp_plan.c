@@ -194,7 +194,8 @@ static bool record_facts(struct camp *c, struct err *e)
 		return false;
 	for (size_t i = 0; i < c->ninputs; i++) {
 		struct store_image im = {
-		    .index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label};
+		    .index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label,
+		    .path = file_absolute(c->a, c->input[i].path)};
 
 		if (!store_put_image(c->store, &im, e))
 			return false;

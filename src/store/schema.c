@@ -1,11 +1,15 @@
-/* schema.c: the tables and views; a change of meaning raises STORE_VERSION
+/* schema.c: the tables, version by version, and the views
+ *
+ * A new store is made by all steps in order; an older one is brought up to date, when it is opened for writing, by the steps that it
+ * lacks. So a step that has been released is never changed: what is new is added by the last one (ALTER TABLE .. ADD COLUMN,
+ * CREATE TABLE), and the first addition after a release is a new step. Views are made anew each time.
  *
  * Outcomes are kept by name, so that the table in outcomes.def may grow. The rows of image_results are many: what is big
  * (logits) lies beside them.
  */
 #include "store/store_internal.h"
 
-const char store_schema[] =
+static const char version_2[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE outcomes(name TEXT PRIMARY KEY, place INTEGER NOT NULL, counted INTEGER NOT NULL, kills INTEGER NOT NULL,"
     " help TEXT NOT NULL) WITHOUT ROWID;"
@@ -33,7 +37,16 @@ const char store_schema[] =
     " FOREIGN KEY(mutant, device) REFERENCES results ON DELETE CASCADE) WITHOUT ROWID;"
     "CREATE TABLE logits(mutant INTEGER NOT NULL, device INTEGER NOT NULL, image INTEGER NOT NULL, logits BLOB NOT NULL,"
     " UNIQUE(mutant, device, image),"
-    " FOREIGN KEY(mutant, device) REFERENCES results ON DELETE CASCADE);"
+    " FOREIGN KEY(mutant, device) REFERENCES results ON DELETE CASCADE);";
+
+/* One line per addition. */
+static const char version_3[] =
+    "ALTER TABLE images ADD COLUMN path TEXT;"; /* where the file was: what copies it or shows it looks there */
+
+const struct store_step store_steps[] = {{2, version_2}, {STORE_VERSION, version_3}, {0, NULL}};
+
+const char store_views[] =
+    "DROP VIEW IF EXISTS kill_rates; DROP VIEW IF EXISTS verdicts;"
     /* Every mutant on every device, whatever is known of it. */
     "CREATE VIEW verdicts AS SELECT m.mutant, m.id, m.op, m.category, m.sites, d.device, d.name AS device_name,"
     " coalesce(r.outcome, iif(m.sites = 0, 'no-site', 'not-run')) AS outcome,"

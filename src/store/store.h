@@ -45,7 +45,8 @@ bool store_criterion_parse(const char *name, unsigned *bit);
 /* ---- the file ------------------------------------------------------------------------------------------- */
 
 /* WRITE makes the file when it is absent; a second writer is refused. READ works while somebody writes and needs no write
- * permission. A file that is no store, or one of another schema version, is an error and is not touched. */
+ * permission. WRITE brings a store of an older version up to date. A file that is no store, one of a newer version, and for READ
+ * one of an older version is an error and is not touched. */
 enum store_mode { STORE_READ, STORE_WRITE };
 bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is allowed; rolls back an open transaction */
@@ -80,6 +81,7 @@ struct store_image {
 	const char *name; /* "zebra.jpg": what images of several stores are paired by */
 	struct hash hash; /* of the preprocessed input */
 	int64_t label;    /* the true class, -1 when unknown */
+	const char *path; /* where the file was, absolute; NULL when unknown */
 };
 bool store_put_image(struct store *s, const struct store_image *i, struct err *e);
 

@@ -74,22 +74,32 @@ static bool pragma_number(struct store *s, const char *sql, int64_t *out, struct
 	return rc == SQLITE_ROW;
 }
 
-/* What lies there: nothing yet, or a store of this version; anything else is an error. */
-static bool recognise(struct store *s, bool *empty, struct err *e)
+static int64_t oldest_version(void)
 {
-	int64_t application, version, tables;
+	return store_steps[0].version;
+}
 
-	if (!pragma_number(s, "PRAGMA application_id", &application, e) || !pragma_number(s, "PRAGMA user_version", &version, e) ||
+/* What lies there: nothing yet (version 0), or a store that this program can write or read; anything else is an error. */
+static bool recognise(struct store *s, int64_t *version, struct err *e)
+{
+	int64_t application, tables;
+
+	if (!pragma_number(s, "PRAGMA application_id", &application, e) || !pragma_number(s, "PRAGMA user_version", version, e) ||
 	    !pragma_number(s, "SELECT count(*) FROM sqlite_schema", &tables, e))
 		return false;
-	*empty = !application && !version && !tables;
-	if (*empty && s->mode == STORE_WRITE)
+	if (!application && !*version && !tables && s->mode == STORE_WRITE)
 		return true;
 	if (application != STORE_APPLICATION)
 		return err_set(e, ERR_STORE, "'%s' is not a store", s->path);
-	if (version != STORE_VERSION)
-		return err_set(e, ERR_STORE, "store '%s' has version %lld, this program reads version %d", s->path,
-			       (long long)version, STORE_VERSION);
+	if (*version > STORE_VERSION)
+		return err_set(e, ERR_STORE, "store '%s' was written by a newer mutatenn: it has version %lld, this program knows up to %d",
+			       s->path, (long long)*version, STORE_VERSION);
+	if (*version < oldest_version())
+		return err_set(e, ERR_STORE, "store '%s' has version %lld, the oldest that this program can bring up to date is %lld",
+			       s->path, (long long)*version, (long long)oldest_version());
+	if (*version < STORE_VERSION && s->mode == STORE_READ)
+		return err_set(e, ERR_STORE, "store '%s' was written by an older mutatenn (version %lld, now %d): go on with its campaign ('mutatenn run') "
+			       "to bring it up to date", s->path, (long long)*version, STORE_VERSION);
 	return true;
 }
 
@@ -102,27 +112,36 @@ static bool put_outcomes(struct store *s, struct err *e)
 	return true;
 }
 
-static bool create(struct store *s, struct err *e)
+static bool put_origin(struct store *s, struct err *e)
 {
-	char now[32], pragma[96];
+	char now[32];
 	time_t t = time(NULL);
 	struct tm tm;
-	bool ok;
 
 	gmtime_r(&t, &tm);
 	strftime(now, sizeof now, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return store_set(s, "tool-version", MUTATENN_VERSION, e) && store_set(s, "created", now, e);
+}
+
+/* Makes a store of nothing (version 0) or of an older one, whole or not at all. */
+static bool bring_up_to_date(struct store *s, int64_t version, struct err *e)
+{
+	char pragma[96];
+	bool ok = true;
+
 	snprintf(pragma, sizeof pragma, "PRAGMA application_id = %d; PRAGMA user_version = %d", STORE_APPLICATION, STORE_VERSION);
 	if (!store_begin(s, e))
 		return false;
-	ok = store_exec(s, store_schema, e) && store_exec(s, pragma, e) && put_outcomes(s, e) &&
-	     store_set(s, "tool-version", MUTATENN_VERSION, e) && store_set(s, "created", now, e);
+	for (const struct store_step *step = store_steps; ok && step->sql; step++)
+		ok = step->version <= version || store_exec(s, step->sql, e);
+	ok = ok && store_exec(s, store_views, e) && store_exec(s, pragma, e) && put_outcomes(s, e) && (version || put_origin(s, e));
 	if (ok)
 		return store_commit(s, e);
 	store_rollback(s);
 	return false;
 }
 
-static bool prepare_writing(struct store *s, bool empty, struct err *e)
+static bool prepare_writing(struct store *s, int64_t version, struct err *e)
 {
 	struct stat st;
 
@@ -131,7 +150,7 @@ static bool prepare_writing(struct store *s, bool empty, struct err *e)
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
 	return store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", e) &&
-	       (!empty || create(s, e));
+	       (version == STORE_VERSION || bring_up_to_date(s, version, e));
 }
 
 /* A name that SQLite takes for a file, whatever it looks like. */
@@ -192,14 +211,14 @@ static bool open_file(struct store *s, struct err *e)
 	/* a reader that may not write at all would leave its shared memory and an empty journal beside the store */
 	int flags = s->mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
 	struct err first = {0};
-	bool empty = false;
+	int64_t version = 0;
 	int rc;
 
 	if (connect(s, flags) != SQLITE_OK)
 		return store_fail(s, "open it", e);
 	if (s->mode == STORE_WRITE)
-		return recognise(s, &empty, e) && prepare_writing(s, empty, e);
-	if (recognise(s, &empty, &first)) {
+		return recognise(s, &version, e) && prepare_writing(s, version, e);
+	if (recognise(s, &version, &first)) {
 		err_free(&first);
 		return true;
 	}
@@ -207,7 +226,7 @@ static bool open_file(struct store *s, struct err *e)
 	if ((rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY) &&
 	    connect(s, SQLITE_OPEN_READONLY | (only_readable(s) ? SQLITE_OPEN_URI : 0)) == SQLITE_OK) {
 		err_free(&first);
-		return recognise(s, &empty, e);
+		return recognise(s, &version, e);
 	}
 	err_set(e, first.code, "%s", err_text(&first));
 	err_free(&first);

@@ -7,7 +7,7 @@
 #include "store/store.h"
 
 #define STORE_APPLICATION 0x4d54544e /* "MTTN" */
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 #define STORE_STATEMENTS 64
 
 struct store {
@@ -24,7 +24,13 @@ struct store {
 	} cache[STORE_STATEMENTS];
 };
 
-extern const char store_schema[];
+/* What makes a store of the version before into one of this version; ends with a NULL sql. (schema.c) */
+struct store_step {
+	int version;
+	const char *sql;
+};
+extern const struct store_step store_steps[];
+extern const char store_views[];
 
 /* Says what SQLite said; returns false. */
 bool store_fail(struct store *s, const char *doing, struct err *e);

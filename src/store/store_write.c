@@ -53,7 +53,7 @@ bool store_put_image(struct store *s, const struct store_image *i, struct err *e
 		ok = err_set(e, ERR_USAGE, "store '%s' holds other images: number %lld is not '%s' there; use another store",
 			     s->path, (long long)i->index, i->name);
 	/* true classes may be learnt later: nothing that was judged depends on them */
-	ok = ok && store_run(s, e, "UPDATE images SET label = ? WHERE image = ?", "ii", i->label, i->index);
+	ok = ok && store_run(s, e, "UPDATE images SET label = ?, path = ? WHERE image = ?", "iti", i->label, i->path, i->index);
 	ok = ok && same(s, "image", i->name, "hash", "SELECT hash FROM images WHERE name = ?", "t",
 			hash_is_zero(i->hash) ? "" : hash_hex(i->hash, hex), e);
 	return store_put_end(s, ok, e);

@@ -59,7 +59,7 @@ static void fill(struct store *s)
 		char name[16];
 
 		snprintf(name, sizeof name, "%d.png", i);
-		OK(store_put_image(s, &(struct store_image){i, name, {3, (uint64_t)i + 1}, i - 1}, &e));
+		OK(store_put_image(s, &(struct store_image){i, name, {3, (uint64_t)i + 1}, i - 1, NULL}, &e));
 	}
 	OK(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 12", "gcc 12 here", NULL}, &e));
 	OK(store_put_device(s, &(struct store_device){"board", "cpu", NULL, NULL, "no route to host"}, &e));
@@ -317,8 +317,8 @@ TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
 	cr_expect_not(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 13", "", NULL}, &e));
 	cr_expect(strstr(err_text(&e), "'gcc 12'") && strstr(err_text(&e), "'gcc 13'"), "%s", err_text(&e));
 	OK(store_put_device(s, &(struct store_device){"board", "cpu", "gcc 9", "works now", NULL}, &e));
-	cr_expect_not(store_put_image(s, &(struct store_image){0, "other.png", {1, 1}, 0}, &e));
-	cr_expect_not(store_put_image(s, &(struct store_image){0, "0.png", {1, 1}, 0}, &e));
+	cr_expect_not(store_put_image(s, &(struct store_image){0, "other.png", {1, 1}, 0, NULL}, &e));
+	cr_expect_not(store_put_image(s, &(struct store_image){0, "0.png", {1, 1}, 0, NULL}, &e));
 	cr_expect_not(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 3}}, &e));
 	cr_expect_not(
 	    store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.gt", "", "conv1", "3", "", 1, NULL}, &e));
@@ -341,7 +341,7 @@ TEST(store, learns_true_classes_later_and_rates_by_them)
 	fill(s);
 	OK(store_put_result(s, &r, &e));
 	OK(store_put_baseline(s, &(struct store_baseline){"host-gcc", 0, answer(), 0, 0}, &e));
-	OK(store_put_image(s, &(struct store_image){0, "0.png", {3, 1}, 7}, &e));
+	OK(store_put_image(s, &(struct store_image){0, "0.png", {3, 1}, 7, NULL}, &e));
 	OK(store_summarise(s, NULL, "host-gcc", &sum, &e));
 	cr_expect(sum.answers == 1 && sum.labelled == 1 && sum.right == 1);
 	OK(store_summarise(s, r.mutant, "host-gcc", &sum, &e));
