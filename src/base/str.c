@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,4 +75,26 @@ void str_free(struct str *s)
 {
 	free(s->s);
 	*s = (struct str){0};
+}
+
+bool str_parse_bytes(const char *text, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	const char *unit;
+	char *end = NULL;
+	int shift = 0;
+	long long n;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoll(text, &end, 10);
+	if (*end && (unit = strchr(units, *end))) {
+		shift = 10 * (int)(unit - units + 1);
+		end++;
+	}
+	if (errno || n < 1 || *end || n > INT64_MAX >> shift)
+		return false;
+	*out = (uint64_t)n << shift;
+	return true;
 }

@@ -1,7 +1,9 @@
 /* base/str.h: a string that grows; on the heap, always NUL-terminated once something was added */
 #pragma once
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct str {
 	char *s; /* NULL while empty; use str_text for a C string */
@@ -16,3 +18,6 @@ void str_vaddf(struct str *s, const char *fmt, va_list ap);
 const char *str_text(const struct str *s); /* "" while empty */
 void str_clear(struct str *s);             /* keeps the memory */
 void str_free(struct str *s);
+
+/* "512", "64K", "2G": at least 1, with a unit of 2^10, 2^20, 2^30, 2^40 or none, and nothing behind it. */
+bool str_parse_bytes(const char *text, uint64_t *out);

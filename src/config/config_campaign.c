@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/str.h"
 
 /* What is read as text or list and turned into something else afterwards. */
 struct raw {
@@ -140,23 +141,8 @@ bool config_sites_parse(const char *text, struct config_mutation *m, struct err 
 
 bool config_bytes_parse(const char *text, uint64_t *out, struct err *e)
 {
-	static const char units[] = "KMGT";
-	const char *unit;
-	char *end = NULL;
-	int64_t n = 0;
-	int shift = 0;
-
-	if (whole(text, &end, &n)) {
-		if (*end && (unit = strchr(units, *end))) {
-			shift = 10 * (int)(unit - units + 1);
-			end++;
-		}
-		if (!*end && n <= INT64_MAX >> shift) {
-			*out = (uint64_t)n << shift;
-			return true;
-		}
-	}
-	return err_set(e, ERR_USAGE, "'%s' is no size: a number of bytes, or with K, M, G or T like 512M", text);
+	return str_parse_bytes(text, out) ||
+	       err_set(e, ERR_USAGE, "'%s' is no size: a number of bytes, or with K, M, G or T like 512M", text);
 }
 
 static bool check_mutations(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)

@@ -1,12 +1,9 @@
 /* device_cache.c: compiled kernels on disk, one file per key
  *
- * Several processes use one directory: files appear whole (written beside, then renamed) and are believed only when their
- * length and hash are right. They are not synced: what a power cut leaves half written is a miss.
+ * Files are believed only when their length and hash are right.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +11,10 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "device/device_internal.h"
 
+#define DEFAULT_LIMIT ((uint64_t)2 << 30)
 #define MAX_ARTEFACT ((size_t)256 << 20)
 
 struct trailer {
@@ -38,82 +37,67 @@ static struct trailer trailer_of(struct hash key, const uint8_t *data, size_t si
 	return t;
 }
 
-static char *path_of(struct arena *a, const char *dir, struct hash key)
+bool cache_open(struct arena *a, const char *wanted, struct cachedir *out, struct err *e)
 {
-	char hex[HASH_HEX];
+	const char *limit = getenv("MUTATENN_KERNEL_CACHE");
+	char *dir = NULL;
 
-	return arena_printf(a, "%s/%s.so", dir, hash_hex(key, hex));
-}
-
-bool cache_open(struct arena *a, const char *wanted, const char **dir, struct err *e)
-{
-	char *cache = NULL;
-
-	if (!wanted && !file_cache_dir(a, "kernels", &cache, e))
+	*out = (struct cachedir){.suffix = ".so", .limit = DEFAULT_LIMIT};
+	if (limit && !strcmp(limit, "0"))
+		out->limit = 0;
+	else if (limit && !str_parse_bytes(limit, &out->limit))
+		return err_set(e, ERR_USAGE, "MUTATENN_KERNEL_CACHE is '%s', which is no size: a number of bytes, or with K, M, G or T like 512M", limit);
+	if (!wanted && !file_cache_dir(a, "kernels", &dir, e))
 		return false;
-	if (wanted && *wanted && !file_mkdirs(cache = arena_strdup(a, wanted), e))
+	if (wanted && *wanted && !file_mkdirs(dir = arena_strdup(a, wanted), e))
 		return false;
-	*dir = cache;
+	out->dir = out->limit ? dir : NULL;
 	return true;
 }
 
-bool cache_get(struct arena *a, const char *dir, struct hash key, uint8_t **data, size_t *size)
+static bool read_all(int fd, uint8_t *p, size_t n)
 {
-	struct arena *scratch = arena_new(NULL);
-	const char *path = path_of(scratch, dir, key);
-	struct bytes raw;
+	while (n) {
+		ssize_t r = read(fd, p, n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return false;
+		p += r;
+		n -= (size_t)r;
+	}
+	return true;
+}
+
+bool cache_get(struct arena *a, const struct cachedir *c, struct hash key, uint8_t **data, size_t *size)
+{
 	struct trailer have, want;
+	uint64_t n = 0;
+	int fd = cachedir_open(c, key, &n);
+	uint8_t *p;
 	bool ok = false;
 
-	if (file_exists(path) && file_read(scratch, path, MAX_ARTEFACT, &raw, NULL) && raw.n >= sizeof have) {
-		memcpy(&have, raw.p + raw.n - sizeof have, sizeof have);
-		want = trailer_of(key, raw.p, raw.n - sizeof have);
-		ok = !memcmp(&have, &want, sizeof have);
-		if (ok) {
-			*size = raw.n - sizeof have;
-			*data = arena_memdup(a, raw.p, *size);
-		} else {
-			log_debug("the cached kernel '%s' is damaged and will be built again", path);
+	if (fd >= 0 && n >= sizeof have && n <= MAX_ARTEFACT) {
+		p = arena_alloc(a, n);
+		if (read_all(fd, p, n)) {
+			memcpy(&have, p + n - sizeof have, sizeof have);
+			want = trailer_of(key, p, n - sizeof have);
+			ok = !memcmp(&have, &want, sizeof have);
+			*size = n - sizeof have;
+			*data = p;
 		}
 	}
-	arena_free(scratch);
+	if (fd >= 0 && !ok)
+		log_debug("a cached kernel in '%s' is damaged and will be built again", c->dir);
+	if (fd >= 0)
+		close(fd);
 	return ok;
 }
 
-static bool write_all(int fd, const void *p, size_t n)
+void cache_put(struct cachedir *c, struct hash key, const uint8_t *data, size_t size)
 {
-	const uint8_t *at = p;
-
-	while (n) {
-		ssize_t w = write(fd, at, n);
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			return false;
-		at += w;
-		n -= (size_t)w;
-	}
-	return true;
-}
-
-void cache_put(const char *dir, struct hash key, const uint8_t *data, size_t size)
-{
-	static atomic_uint count; /* one process may have several devices */
-	struct arena *scratch = arena_new(NULL);
-	const char *path = path_of(scratch, dir, key);
-	const char *temp = arena_printf(scratch, "%s.%ld.%u.tmp", path, (long)getpid(), count++);
 	struct trailer t = trailer_of(key, data, size);
-	int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	bool ok;
 
-	if (fd >= 0) {
-		ok = write_all(fd, data, size) && write_all(fd, &t, sizeof t);
-		ok = !close(fd) && ok && !rename(temp, path);
-		if (!ok) {
-			log_debug("cannot cache a kernel in '%s': %s", dir, strerror(errno));
-			unlink(temp);
-		}
-	}
-	arena_free(scratch);
+	cachedir_put(c, key, data, size, &t, sizeof t);
 }

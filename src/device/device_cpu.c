@@ -26,7 +26,8 @@ struct kernel {
 
 struct device {
 	struct arena *arena;
-	const char *cc, *cache_dir; /* cache_dir NULL: none */
+	const char *cc;
+	struct cachedir cache;
 	const char **flags;         /* the user's or the default; then what is always there */
 	size_t nflags;
 	struct spawn_limits limits;
@@ -248,7 +249,7 @@ static bool cpu_open(const struct device_options *o, struct device **out, struct
 	if (ok && d->role == DEVICE_RUNNER)
 		describe_runner(d, o->threads > 0 ? o->threads : threads_usable());
 	else
-		ok = ok && open_compiler(d, o, e) && cache_open(d->arena, o->cache_dir, &d->cache_dir, e);
+		ok = ok && open_compiler(d, o, e) && cache_open(d->arena, o->cache_dir, &d->cache, e);
 	if (ok) {
 		temp_sweep();
 		*out = d;
@@ -354,7 +355,7 @@ static bool cpu_compile(struct device *d, struct arena *a, const char *source, b
 	if (d->role == DEVICE_RUNNER)
 		return err_set(e, ERR_UNSUPPORTED, "this worker has no compiler: its kernels are built elsewhere");
 	key = cache_key(d, source, contract);
-	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size) && elf_hash(out->data, out->size, &out->code)) {
+	if (cache_get(a, &d->cache, key, &out->data, &out->size) && elf_hash(out->data, out->size, &out->code)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
 		return true;
@@ -363,8 +364,7 @@ static bool cpu_compile(struct device *d, struct arena *a, const char *source, b
 		return false;
 	if (!elf_hash(out->data, out->size, &out->code))
 		return err_set(e, ERR_DEVICE, "'%s' did not write a shared object", d->cc);
-	if (d->cache_dir)
-		cache_put(d->cache_dir, key, out->data, out->size);
+	cache_put(&d->cache, key, out->data, out->size);
 	return true;
 }
 

@@ -41,7 +41,7 @@ struct device {
 	CUstream stream;
 	bool compiles;
 	struct cuda_compiler compiler;
-	const char *cache_dir;
+	struct cachedir cache;
 	struct device_caps caps;
 	struct kernel *kernels;
 	VEC(struct span) spans; /* the first nspans are of the launches since the last finish, the others are spare */
@@ -193,7 +193,7 @@ static bool cuda_open(const struct device_options *o, struct device **out, struc
 	err_free(&none);
 	if (ok && o->role != DEVICE_RUNNER)
 		ok = d->compiles = cuda_compiler_open(a, o, d->capability, d->driver, &d->compiler, e);
-	ok = ok && cache_open(a, o->cache_dir, &d->cache_dir, e);
+	ok = ok && cache_open(a, o->cache_dir, &d->cache, e);
 	if (!ok) {
 		err_in(e, "device '%s'", o->name ? o->name : "cuda");
 		cuda_close(d);
@@ -253,7 +253,7 @@ static bool cuda_build(struct device *d, struct arena *a, const char *source, bo
 	if (!d->compiles)
 		return err_set(e, ERR_DEVICE, "this device has its kernels compiled elsewhere");
 	key = key_of(d, source, contract);
-	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size)) {
+	if (cache_get(a, &d->cache, key, &out->data, &out->size)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
 		out->code = hash_bytes(out->data, out->size);
@@ -261,8 +261,7 @@ static bool cuda_build(struct device *d, struct arena *a, const char *source, bo
 	}
 	if (!cuda_compile(&d->compiler, a, source, contract, out, e))
 		return false;
-	if (d->cache_dir)
-		cache_put(d->cache_dir, key, out->data, out->size);
+	cache_put(&d->cache, key, out->data, out->size);
 	return true;
 }
 

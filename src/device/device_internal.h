@@ -1,5 +1,6 @@
 /* device_internal.h: the parts of the cpu device */
 #pragma once
+#include "base/cachedir.h"
 #include "device/device.h"
 
 struct str;
@@ -38,10 +39,11 @@ void target_flush_denormals(void);                    /* for this thread and tho
 
 /* ---- device_cache.c: artefacts on disk; any trouble is a miss ------------------------------------------------------ */
 
-/* The folder wanted, or the user's for NULL, made where it is missing; NULL for "": no cache. */
-bool cache_open(struct arena *a, const char *wanted, const char **dir, struct err *e);
-bool cache_get(struct arena *a, const char *dir, struct hash key, uint8_t **data, size_t *size);
-void cache_put(const char *dir, struct hash key, const uint8_t *data, size_t size);
+/* The folder wanted, or the user's for NULL, made where it is missing; "": no cache. MUTATENN_KERNEL_CACHE says how large it may
+ * become (2G); 0: no cache. */
+bool cache_open(struct arena *a, const char *wanted, struct cachedir *out, struct err *e);
+bool cache_get(struct arena *a, const struct cachedir *c, struct hash key, uint8_t **data, size_t *size);
+void cache_put(struct cachedir *c, struct hash key, const uint8_t *data, size_t size);
 
 /* ---- device_temp.c: folders for compilers in TMPDIR (else /tmp) ------------------------------------------------------- */
 

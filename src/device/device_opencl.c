@@ -70,7 +70,8 @@ struct device {
 	cl_context context;
 	cl_command_queue queue;
 	size_t align; /* of a buffer inside another */
-	const char *options, *cache_dir;
+	const char *options;
+	struct cachedir cache;
 	struct device_caps caps;
 	struct kernel *kernels;
 	VEC(cl_event) events; /* of the launches since the last finish */
@@ -261,7 +262,7 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 		d->queue = d->clCreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
 		ok = !code || fail(e, "clCreateCommandQueue", code);
 	}
-	ok = ok && cache_open(a, o->cache_dir, &d->cache_dir, e);
+	ok = ok && cache_open(a, o->cache_dir, &d->cache, e);
 	if (!ok) {
 		err_in(e, "device '%s'", o->name ? o->name : "opencl");
 		cl_close(d);
@@ -341,15 +342,14 @@ static bool cl_compile(struct device *d, struct arena *a, const char *source, bo
 
 	(void)contract; /* the text says fma where it means it */
 	*out = (struct artefact){.code = key};
-	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size)) {
+	if (cache_get(a, &d->cache, key, &out->data, &out->size)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
 		return true;
 	}
 	if (!build(d, a, source, out, e))
 		return false;
-	if (d->cache_dir)
-		cache_put(d->cache_dir, key, out->data, out->size);
+	cache_put(&d->cache, key, out->data, out->size);
 	return true;
 }
 

@@ -266,7 +266,7 @@ static bool vk_open(const struct device_options *o, struct device **out, struct 
 		choose_memory(d);
 		ok = make_device(d, e) && make_queue(d, e);
 	}
-	ok = ok && cache_open(a, o->cache_dir, &d->cache_dir, e);
+	ok = ok && cache_open(a, o->cache_dir, &d->cache, e);
 	if (!ok) {
 		err_in(e, "device '%s'", o->name ? o->name : "vulkan");
 		vk_close(d);
@@ -318,14 +318,13 @@ static bool vk_compile(struct device *d, struct arena *a, const char *source, bo
 	hash_put_text(h, source);
 	key = hasher_end(h);
 	*out = (struct artefact){0};
-	if (d->cache_dir && cache_get(a, d->cache_dir, key, &out->data, &out->size)) {
+	if (cache_get(a, &d->cache, key, &out->data, &out->size)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
+	} else if (!compile(d, a, source, out, e)) {
+		return false;
 	} else {
-		if (!compile(d, a, source, out, e))
-			return false;
-		if (d->cache_dir)
-			cache_put(d->cache_dir, key, out->data, out->size);
+		cache_put(&d->cache, key, out->data, out->size);
 	}
 	out->code = hash_bytes(out->data, out->size);
 	return true;

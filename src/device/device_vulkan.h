@@ -116,7 +116,7 @@ struct device {
 	uint32_t launches;   /* in the command buffer */
 	VEC(double) seconds; /* of launches since the last finish */
 	struct device_caps caps;
-	const char *cache_dir;
+	struct cachedir cache;
 	struct kernel *kernels;
 };
 

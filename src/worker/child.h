@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cachedir.h"
 #include "base/hash.h"
 #include "worker/wire.h"
 #include "worker/worker.h"
@@ -145,13 +146,6 @@ struct blob {
 	struct chunk *chunk;
 };
 
-/* Blobs on disk. */
-struct blob_cache {
-	char *dir; /* NULL: none */
-	uint64_t limit;
-	uint64_t total, added; /* bytes: there when last looked at and since; written since by this worker */
-};
-
 /* The tensors that the original made of one image (or of no image: those made of constants only). */
 struct known {
 	struct hash id; /* of the inputs */
@@ -188,7 +182,7 @@ struct worker {
 	struct slots slots;
 	struct arena *arena;
 	struct map *blob;
-	struct blob_cache cache;
+	struct cachedir cache; /* blobs on disk */
 	struct base *base;
 	uint64_t clock;
 	struct gpu *gpu;       /* what lies on a device with a memory of its own */

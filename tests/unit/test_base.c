@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/cachedir.h"
 #include "base/diff.h"
 #include "base/err.h"
 #include "base/file.h"
@@ -152,4 +154,99 @@ TEST(diff, shows_what_changed_with_context)
 	expect_diff("", "n\n", "--- a\n+++ b\n@@ -1,0 +1,1 @@\n+n\n");
 	expect_diff("a\nb\nc\nd\ne\nf\ng\nh\n", "b\nc\nd\ne\nf\ng\nh\ni\n",
 	            "--- a\n+++ b\n@@ -1,2 +1,1 @@\n-a\n b\n@@ -8,1 +7,2 @@\n h\n+i\n");
+}
+
+static uint64_t folder_bytes(struct arena *a, const char *dir, size_t *n)
+{
+	uint64_t total = 0;
+	struct stat st;
+	char **name;
+
+	cr_assert(file_list(a, dir, &name, n, NULL));
+	for (size_t i = 0; i < *n; i++) {
+		cr_assert(!stat(file_join(a, dir, name[i]), &st));
+		total += (uint64_t)st.st_size;
+	}
+	return total;
+}
+
+static void remove_folder(struct arena *a, const char *dir)
+{
+	char **name;
+	size_t n;
+
+	cr_assert(file_list(a, dir, &name, &n, NULL));
+	for (size_t i = 0; i < n; i++)
+		unlink(file_join(a, dir, name[i]));
+	rmdir(dir);
+}
+
+TEST(cachedir, what_is_put_is_there_whole_and_what_is_dropped_is_not)
+{
+	char dir[] = "/tmp/mutatenn-cachedir-XXXXXX", read_back[8] = "";
+	struct arena *a = arena_new(NULL);
+	struct cachedir c = {.dir = mkdtemp(dir), .suffix = ".so", .limit = 100};
+	struct hash h = hash_text("x");
+	uint64_t size = 0;
+	int fd;
+
+	cr_expect_lt(cachedir_open(&c, h, &size), 0);
+	cachedir_put(&c, h, "abc", 3, "de", 2);
+	cr_expect(cachedir_has(&c, h, 5));
+	cr_expect_not(cachedir_has(&c, h, 4));
+	fd = cachedir_open(&c, h, &size);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(size, 5u);
+	cr_expect_eq(read(fd, read_back, 8), 5);
+	cr_expect_str_eq(read_back, "abcde");
+	close(fd);
+	cachedir_drop(&c, h);
+	cr_expect_lt(cachedir_open(&c, h, &size), 0);
+	cachedir_put(&c, h, read_back, 3, (char[60]){0}, 60); /* more than half of the limit */
+	cr_expect_lt(cachedir_open(&c, h, &size), 0);
+	remove_folder(a, dir);
+	arena_free(a);
+}
+
+TEST(cachedir, the_longest_unused_files_go_and_foreign_ones_stay)
+{
+	char dir[] = "/tmp/mutatenn-cachedir-XXXXXX", *foreign;
+	struct arena *a = arena_new(NULL);
+	struct cachedir c = {.dir = mkdtemp(dir), .suffix = "", .limit = 1000};
+	struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+	struct hash first = hash_text("0");
+	size_t n;
+
+	foreign = file_join(a, dir, "README");
+	cr_assert(file_write(foreign, "mine", 4, NULL));
+	for (int i = 0; i < 100; i++) {
+		struct hash h = hash_text(arena_printf(a, "%d", i));
+		char hex[HASH_HEX];
+		uint64_t size;
+		int fd;
+
+		cachedir_put(&c, h, (char[50]){0}, 50, NULL, 0);
+		cr_assert(cachedir_has(&c, h, 50), "file %d", i);
+		utimensat(0, file_join(a, dir, hash_hex(h, hex)), old, 0); /* all equally old, */
+		if ((fd = cachedir_open(&c, first, &size)) >= 0)           /* but the first is used again and again */
+			close(fd);
+		cr_assert_leq(folder_bytes(a, dir, &n), 1004u);
+	}
+	cr_expect(cachedir_has(&c, first, 50));
+	cr_expect(file_exists(foreign));
+	cr_expect_geq(n, 10u);
+	remove_folder(a, dir);
+	arena_free(a);
+}
+
+TEST(str, sizes_have_units_and_nothing_behind_them)
+{
+	static const char *const bad[] = {"", "0", "-1", "1KB", "1k", "K", " 1", "9223372036854775808", "8388608T", "1.5G"};
+	uint64_t n;
+
+	cr_expect(str_parse_bytes("512", &n) && n == 512);
+	cr_expect(str_parse_bytes("64K", &n) && n == 65536);
+	cr_expect(str_parse_bytes("2G", &n) && n == (uint64_t)2 << 30);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_expect_not(str_parse_bytes(bad[i], &n), "'%s'", bad[i]);
 }

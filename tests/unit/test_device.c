@@ -301,3 +301,30 @@ TEST(device, capabilities_say_what_the_compiler_is)
 	cr_expect_null(device_find("abacus"));
 	device_cpu.close(d);
 }
+
+TEST(device, the_cache_of_kernels_has_the_size_that_the_environment_says)
+{
+	struct arena *a = arena_new(NULL);
+	char *dir = temp_dir(a), **name;
+	const char *source = ENTRY "{ *(float *)buffer[0] = 7; }";
+	struct device_options o = {.cc = "gcc", .cache_dir = dir};
+	struct err e = {0};
+	struct device *d;
+	size_t n;
+
+	setenv("MUTATENN_KERNEL_CACHE", "much", 1);
+	cr_expect_not(device_cpu.open(&o, &d, &e));
+	cr_expect(strstr(err_text(&e), "'much'"), "%s", err_text(&e));
+	err_free(&e);
+	for (int i = 0; i < 2; i++) {
+		setenv("MUTATENN_KERNEL_CACHE", i ? "8K" : "0", 1); /* an artefact is larger than half of that */
+		d = open_with("gcc", dir);
+		compile(d, a, source);
+		cr_assert(file_list(a, dir, &name, &n, NULL));
+		cr_expect_eq(n, 0u);
+		device_cpu.close(d);
+	}
+	unsetenv("MUTATENN_KERNEL_CACHE");
+	rmdir(dir);
+	arena_free(a);
+}
