@@ -224,10 +224,15 @@ static bool record_mutant(struct camp *c, const struct mutant *m, struct err *e)
 				   .ordinal = m->all ? "all" : arena_printf(a, "%u", m->ordinal),
 				   .variant = m->op->variant[m->variant],
 				   .sites = (int64_t)m->sites};
+	struct camp_prediction bounds;
 	char *diff = NULL;
 	bool ok = !m->sites || camp_ir_diff(a, &c->variant[0].program, m, &diff, NULL) || !diff;
 
 	row.diff = diff;
+	if (camp_predict(a, &c->variant[0].program, m, &bounds, NULL) && bounds.known) {
+		row.bounds = lir_bounds_name(bounds.bounds.kind);
+		row.bounds_text = camp_prediction_text(a, &bounds);
+	}
 	ok = ok && store_put_mutant(c->store, &row, e);
 	arena_free(a);
 	return ok;

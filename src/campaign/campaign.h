@@ -97,6 +97,17 @@ bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_progra
                  struct comp_program **program, bool *same, struct err *e);
 /* The difference in graph or loop IR, as text (unified diffs, one per changed function). */
 bool camp_ir_diff(struct arena *a, struct camp_program *p, const struct mutant *m, char **out, struct err *e);
+/* What is known of a mutant's accesses before it runs (lir_bounds): of loop mutants, whose changed functions alone are looked at. */
+struct camp_prediction {
+	bool known;                       /* false: not a loop mutant, or one without a site */
+	struct lir_bounds bounds;         /* of the function with the worst kind */
+	const char *kernel;               /* its name; NULL when all are in range */
+};
+bool camp_predict(struct arena *a, struct camp_program *p, const struct mutant *m, struct camp_prediction *out, struct err *e);
+/* The same of a program that is made already; original NULL: all its functions. */
+void camp_predict_program(const struct comp_program *p, const struct comp_program *original, struct camp_prediction *out);
+/* "'conv1': a read of 'x' out of bounds: ..."; NULL when there is nothing to say. */
+const char *camp_prediction_text(struct arena *a, const struct camp_prediction *p);
 /* Specs of the configuration's mutation list, presets expanded. */
 bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, struct mut_spec **out, size_t *count, struct err *e);
 

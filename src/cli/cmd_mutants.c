@@ -17,6 +17,7 @@ static const struct cli_option options[] = {
         {"preset", CLI_TEXT, "NAME", "the mutants of a preset instead"},
         {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5 or 'sample 50' (default: each)"},
         {"count", CLI_FLAG, NULL, "only the number of sites of each operator"},
+        {"bounds", CLI_FLAG, NULL, "say of loop mutants whether their accesses stay in their buffers: in-range, may-leave, leaves"},
         {"export", CLI_TEXT, "DIR", "write graph mutants as ONNX files, and DIR/index.csv"},
         CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_SEED, CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_JSON, CLI_OPT_END};
 
@@ -116,21 +117,49 @@ static bool export_all(const struct cli_args *args, struct camp_program *p, cons
 	return ok;
 }
 
-static bool print_mutants(const struct cli_args *args, const struct mutant *m, size_t n, struct err *e)
+static void print_one(const struct mutant *m, const struct camp_prediction *bounds, struct arena *a)
 {
-	json_t *list;
+	const char *where = camp_prediction_text(a, bounds);
 
-	if (!cli_flag(args, "json")) {
-		for (size_t i = 0; i < n; i++)
-			printf("%s%s%s\n", m[i].id, m[i].sites ? "" : "  (no site)", m[i].all ? arena_printf(args->a, "  (%llu sites)", (unsigned long long)m[i].sites) : "");
-		return true;
+	printf("%s%s", m->id, m->sites ? "" : "  (no site)");
+	if (m->all)
+		printf("  (%llu sites)", (unsigned long long)m->sites);
+	if (bounds->known)
+		printf("  %s%s%s", lir_bounds_name(bounds->bounds.kind), where ? ": " : "", where ? where : "");
+	printf("\n");
+}
+
+static json_t *mutant_json(const struct mutant *m, const struct camp_prediction *bounds, struct arena *a)
+{
+	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:s?}", "id", m->id, "operator", m->op->name, "category", mut_category_name(m->op->category),
+	                      "target", m->target, "variant", m->op->variant[m->variant], "sites", (json_int_t)m->sites, "label", m->label);
+
+	if (bounds->known)
+		json_object_update_new(j, json_pack("{s:s,s:s?}", "bounds", lir_bounds_name(bounds->bounds.kind), "bounds_text",
+		                                    camp_prediction_text(a, bounds)));
+	return j;
+}
+
+static bool print_mutants(const struct cli_args *args, struct camp_program *p, const struct mutant *m, size_t n, struct err *e)
+{
+	json_t *list = json_array();
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < n; i++) {
+		struct arena *a = arena_new(args->a);
+		struct camp_prediction bounds = {0};
+
+		ok = !cli_flag(args, "bounds") || camp_predict(a, p, &m[i], &bounds, e);
+		if (ok && cli_flag(args, "json"))
+			json_array_append_new(list, mutant_json(&m[i], &bounds, a));
+		else if (ok)
+			print_one(&m[i], &bounds, a);
+		arena_free(a);
 	}
-	list = json_array();
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:s?}", "id", m[i].id, "operator", m[i].op->name, "category",
-		                                      mut_category_name(m[i].op->category), "target", m[i].target, "variant",
-		                                      m[i].op->variant[m[i].variant], "sites", (json_int_t)m[i].sites, "label", m[i].label));
-	return cli_print_json(json_pack("{s:o}", "mutants", list), e);
+	if (ok && cli_flag(args, "json"))
+		return cli_print_json(json_pack("{s:o}", "mutants", list), e);
+	json_decref(list);
+	return ok;
 }
 
 static bool run(const struct cli_args *args, int *status, struct err *e)
@@ -150,7 +179,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		return false;
 	if (cli_get(args, "export")->given && !export_all(args, &p, mutant, n, e))
 		return false;
-	return cli_get(args, "export")->given || print_mutants(args, mutant, n, e);
+	return cli_get(args, "export")->given || print_mutants(args, &p, mutant, n, e);
 }
 
 const struct cli_command cmd_mutants = {
@@ -158,10 +187,12 @@ const struct cli_command cmd_mutants = {
         .summary = "the mutants of a model: sites and ids",
         .usage = "MODEL",
         .description = "Lists where the operators apply, one id per line: OPERATOR/NODE or KERNEL or input/ORDINAL or all/VARIANT. The ids are what "
-                       "'show' and 'run --mutant' take. Nothing is built or run.",
+                       "'show' and 'run --mutant' take. Nothing is built or run.\n\nWith --bounds each loop mutant's accesses are checked without running: "
+                       "in-range (proved), may-leave (not proved), leaves (an iteration that certainly runs does), with the first such access.",
         .options = options,
         .examples = "  mutatenn mutants demo/model.onnx --operator 'loop.cond.*' --opt-level 3\n"
                     "  mutatenn mutants demo/model.onnx --count\n"
+                    "  mutatenn mutants demo/model.onnx --operator 'loop.bound.*' --bounds\n"
                     "  mutatenn mutants demo/model.onnx --preset mutatenn-paper --export mutants/\n",
         .min_positional = 1,
         .max_positional = 1,

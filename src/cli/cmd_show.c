@@ -22,6 +22,7 @@ struct shown {
 	const char *ir;                   /* diff */
 	json_t *kernels;                  /* [{name, source, original, diff}] of the kernels that differ */
 	struct str source;                /* diffs or whole kernels, for people */
+	struct camp_prediction bounds;
 };
 
 /* Kernels of the mutant whose text the original does not have under the same name. */
@@ -80,16 +81,21 @@ static bool build(const struct cli_args *args, struct pool *pool, const struct b
 
 static bool print(const struct cli_args *args, const struct mutant *m, const struct shown *s, bool same, const char *code, struct err *e)
 {
+	const char *bounds = s->bounds.known ? lir_bounds_name(s->bounds.bounds.kind) : NULL, *where = camp_prediction_text(args->a, &s->bounds);
 	bool all = !cli_flag(args, "ir") && !cli_flag(args, "source");
 
 	if (cli_flag(args, "json"))
-		return cli_print_json(json_pack("{s:s,s:s,s:s,s:s,s:I,s:b,s:s,s:O,s:s?}", "id", m->id, "operator", m->op->name, "category",
+		return cli_print_json(json_pack("{s:s,s:s,s:s,s:s,s:I,s:b,s:s,s:O,s:s?,s:s?,s:s?}", "id", m->id, "operator", m->op->name, "category",
 		                                mut_category_name(m->op->category), "summary", m->op->summary, "sites", (json_int_t)m->sites, "no_effect",
-		                                same, "ir", s->ir, "kernels", s->kernels, "code", code),
+		                                same, "ir", s->ir, "kernels", s->kernels, "code", code, "bounds", bounds, "bounds_text", where),
 		                      e);
 	if (all)
-		printf("%s\n%s: %s\nimitates: %s\nsites changed: %llu\n\n", m->id, mut_category_name(m->op->category), m->op->summary, m->op->imitates,
+		printf("%s\n%s: %s\nimitates: %s\nsites changed: %llu\n", m->id, mut_category_name(m->op->category), m->op->summary, m->op->imitates,
 		       (unsigned long long)m->sites);
+	if (all && bounds)
+		printf("buffers: %s%s%s\n", bounds, where ? ": " : "", where ? where : "");
+	if (all)
+		printf("\n");
 	if (all || cli_flag(args, "ir"))
 		printf("%s\n", s->ir);
 	if (all || cli_flag(args, "source"))
@@ -111,6 +117,7 @@ static bool show(const struct cli_args *args, const struct camp_model *model, st
 	bool same, ok;
 
 	ok = mut_parse(args->a, &p->subject, args->positional[1], &m, e) && camp_ir_diff(args->a, p, &m, &ir, e) &&
+	     camp_predict(args->a, p, &m, &s.bounds, e) &&
 	     camp_mutate(args->a, model, p, &m, &bundle, &program, &same, e) && collect(args, p, program, &s, e);
 	if (ok && pool)
 		ok = build(args, pool, bundle ? bundle : p->bundle, code, s.kernels, e);

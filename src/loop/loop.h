@@ -289,6 +289,41 @@ struct lir_interp_options {
  * 1 GiB of local memory; a fault is a result. r->buffer points into f. */
 bool lir_interp(const struct lir_func *f, void *const *param, const struct lir_interp_options *o, struct lir_interp_result *r, struct err *e);
 
+/* ---- lir_range.c ------------------------------------------------------------------------------------------
+ * Intervals of integers, both ends included. An end at +-LIR_RANGE_MOST is not known: the value may lie anywhere beyond. */
+#define LIR_RANGE_MOST ((int64_t)1 << 62)
+struct lir_range {
+	int64_t low, high;
+};
+bool lir_range_bounded(struct lir_range r); /* both ends are known */
+struct lir_range lir_range_of_type(enum dtype t);
+struct lir_range lir_range_unite(struct lir_range a, struct lir_range b);
+struct lir_range lir_range_within(struct lir_range v, enum dtype t); /* what leaves its type wraps, and may be anything of it */
+/* + - * / % min max, before wrapping; of others nothing is known. */
+struct lir_range lir_range_binary(enum lir_op op, struct lir_range a, struct lir_range b);
+
+/* ---- lir_bounds.c -----------------------------------------------------------------------------------------
+ * Whether accesses stay inside their buffers, found without running: intervals of the indices, with what guards, loop bounds,
+ * min/max and divisions say about them. Linear in the size of the function. */
+enum lir_bounds_kind {
+	LIR_BOUNDS_IN_RANGE,  /* proved: no access leaves its buffer, whatever the data */
+	LIR_BOUNDS_MAY_LEAVE, /* not proved */
+	LIR_BOUNDS_LEAVES,    /* proved: an iteration that certainly runs leaves (an earlier fault or hang apart) */
+};
+/* The first access, in print order, of the worst kind in the function. */
+struct lir_bounds {
+	enum lir_bounds_kind kind;
+	const struct lir_buffer *buffer; /* NULL when all are in range */
+	bool write;
+	int dim;                         /* -1: the element that a view's strides lead to */
+	int64_t size;                    /* of that dimension, or the elements of the memory behind a view */
+	struct lir_range index;          /* what it may be; LEAVES: low == high, the value in that iteration */
+	uint32_t unproved;               /* how many accesses are not proved in range */
+	char text[400];                  /* in words, as the interpreter's: "a write to 'y' out of bounds: index 8 in dim 0 of size 8 with i = 8" */
+};
+void lir_bounds(const struct lir_func *f, struct lir_bounds *out);
+const char *lir_bounds_name(enum lir_bounds_kind k); /* "in-range", "may-leave", "leaves" */
+
 /* ---- lir_info.c -------------------------------------------------------------------------------------------- */
 bool lir_expr_const_i64(const struct lir_expr *x, int64_t *out);
 bool lir_has_parallel(const struct lir_func *f);

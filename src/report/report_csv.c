@@ -48,7 +48,7 @@ static bool row(struct store *s, const struct store_mutant *m, const struct stor
 		str_addc(t, ',');
 		text(t, why[i]);
 	}
-	str_add(t, "\r\n");
+	str_addf(t, ",%s\r\n", m->bounds ? m->bounds : "");
 	return true;
 }
 
@@ -63,7 +63,7 @@ bool report_csv(struct store *s, struct str *t, struct err *e)
 		str_addf(t, ",killed_%s", store_criterion_name(c));
 	str_add(
 	    t, ",images,images_changed,degenerate,code,launches_run,launches_saved,build_s,run_s,max_abs,max_rel,l2,cosine,jaccard,"
-	       "rbo,kendall,displacement,signal,stage,kernel,message\r\n");
+	       "rbo,kendall,displacement,signal,stage,kernel,message,bounds\r\n");
 	while (ok && store_next_mutant(it, &m)) {
 		struct store_iter *results = store_results(s, m.id, NULL);
 		struct store_result r;

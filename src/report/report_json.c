@@ -174,6 +174,10 @@ static bool mutant_rows(struct store *s, bool images, struct str *t, struct err 
 		set(j, "category", report_string(m.category));
 		set(j, "target", report_string(m.target));
 		set(j, "sites", json_integer(m.sites));
+		if (m.bounds)
+			set(j, "bounds", report_string(m.bounds));
+		if (m.bounds_text)
+			set(j, "bounds_text", report_string(m.bounds_text));
 		ok = device_rows(s, m.id, images, devices, e);
 		set(j, "devices", devices);
 		str_add(t, first ? "\n" : ",\n");

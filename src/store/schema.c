@@ -41,7 +41,8 @@ static const char version_2[] =
 
 /* One line per addition. */
 static const char version_3[] =
-    "ALTER TABLE images ADD COLUMN path TEXT;"; /* where the file was: what copies it or shows it looks there */
+    "ALTER TABLE images ADD COLUMN path TEXT;" /* where the file was: what copies it or shows it looks there */
+    "ALTER TABLE mutants ADD COLUMN bounds TEXT; ALTER TABLE mutants ADD COLUMN bounds_text TEXT;"; /* what was foreseen of its accesses */
 
 const struct store_step store_steps[] = {{2, version_2}, {STORE_VERSION, version_3}, {0, NULL}};
 

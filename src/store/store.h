@@ -103,6 +103,8 @@ struct store_mutant {
 	const char *variant;  /* "" when the operator has only one */
 	int64_t sites;        /* how many places are changed at once; 0: no-site */
 	const char *diff;     /* of the graph or the loop IR; NULL when there is none */
+	const char *bounds;   /* foreseen before it ran: "in-range", "may-leave", "leaves" its buffers; NULL: not looked at */
+	const char *bounds_text; /* the first access that does; NULL */
 };
 bool store_put_mutant(struct store *s, const struct store_mutant *m, struct err *e);
 

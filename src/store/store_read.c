@@ -99,12 +99,13 @@ bool store_next_device(struct store_iter *it, struct store_device *out)
 	return true;
 }
 
-#define MUTANT_COLUMNS "SELECT id, op, category, target, ordinal, variant, sites, diff FROM mutants "
+#define MUTANT_COLUMNS "SELECT id, op, category, target, ordinal, variant, sites, diff, bounds, bounds_text FROM mutants "
 
 static void read_mutant(sqlite3_stmt *st, struct store_mutant *out)
 {
 	*out = (struct store_mutant){store_text(st, 0), store_text(st, 1), store_text(st, 2),           store_text(st, 3),
-				     store_text(st, 4), store_text(st, 5), sqlite3_column_int64(st, 6), store_text_or_null(st, 7)};
+				     store_text(st, 4), store_text(st, 5), sqlite3_column_int64(st, 6), store_text_or_null(st, 7),
+				     store_text_or_null(st, 8), store_text_or_null(st, 9)};
 }
 
 struct store_iter *store_mutants(struct store *s, const char *op)
@@ -136,7 +137,9 @@ bool store_get_mutant(struct store *s, struct arena *a, const char *id, struct s
 					     arena_strdup(a, m.ordinal),
 					     arena_strdup(a, m.variant),
 					     m.sites,
-					     arena_strdup(a, m.diff)};
+					     arena_strdup(a, m.diff),
+					     arena_strdup(a, m.bounds),
+					     arena_strdup(a, m.bounds_text)};
 	return store_iter_end(it, e);
 }
 

@@ -84,11 +84,13 @@ bool store_put_mutant(struct store *s, const struct store_mutant *m, struct err 
 	if (!store_put_begin(s, e))
 		return false;
 	ok = store_run(s, e,
-		       "INSERT INTO mutants(id, op, category, target, ordinal, variant, sites, diff) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+		       "INSERT INTO mutants(id, op, category, target, ordinal, variant, sites, diff, bounds, bounds_text) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		       " ON CONFLICT(id) DO UPDATE SET category = excluded.category, ordinal = excluded.ordinal,"
-		       " variant = excluded.variant, sites = excluded.sites, diff = excluded.diff"
+		       " variant = excluded.variant, sites = excluded.sites, diff = excluded.diff,"
+		       " bounds = excluded.bounds, bounds_text = excluded.bounds_text"
 		       " WHERE op = excluded.op AND target = excluded.target",
-		       "ttttttit", m->id, m->op, m->category, m->target, m->ordinal, m->variant, m->sites, m->diff);
+		       "ttttttittt", m->id, m->op, m->category, m->target, m->ordinal, m->variant, m->sites, m->diff, m->bounds,
+		       m->bounds_text);
 	if (ok && !sqlite3_changes(s->db))
 		ok = err_set(e, ERR_USAGE, "store '%s' holds mutant '%s' with another operator or target", s->path, m->id);
 	return store_put_end(s, ok, e);

@@ -4,8 +4,8 @@
  * Every model is one of: passed, unsupported (an operator or type that is not ours), wrong. Exit status 0 when none is wrong and at
  * least 700 passed, 77 when the data are absent.
  *
- * In interpreter mode no kernel may have a race between iterations of its parallel loops, and each model runs in a child of its own,
- * so that a crash is a wrong result and not the end of the test.
+ * In interpreter mode no kernel may have a race between iterations of its parallel loops, every access must be proved in range
+ * (lir_bounds), and each model runs in a child of its own, so that a crash is a wrong result and not the end of the test.
  */
 #include <math.h>
 #include <stdio.h>
@@ -114,6 +114,21 @@ static bool run_pool(struct arena *a, const struct options *o, struct comp_progr
 	return true;
 }
 
+/* Every access is proved to stay inside its buffer, whatever the data. */
+static bool in_range(const struct comp_program *p, struct str *why)
+{
+	for (uint32_t k = 0; k < p->nkernels; k++) {
+		struct lir_bounds b;
+
+		lir_bounds(p->kernel[k].func, &b);
+		if (b.kind == LIR_BOUNDS_IN_RANGE)
+			continue;
+		str_addf(why, "kernel '%s' is not proved to stay in its buffers: %s", p->kernel[k].func->name, b.text);
+		return false;
+	}
+	return true;
+}
+
 static enum verdict check_set(struct arena *a, const struct options *o, const char *model, const char *dir, struct str *why)
 {
 	struct build b = {.options = {.opt_level = o->level, .lanes = o->lanes, .cls = o->cls}};
@@ -134,6 +149,8 @@ static enum verdict check_set(struct arena *a, const struct options *o, const ch
 		str_add(why, "the data do not fit the graph");
 		return WRONG;
 	}
+	if (!o->pool && !in_range(b.program, why))
+		return WRONG;
 	ok = o->pool ? run_pool(a, o, b.program, in, out, &e) : comp_interpret(a, b.program, in, out, &e);
 	if (!ok)
 		str_add(why, err_text(&e));

@@ -4,7 +4,7 @@
  *
  * Draws loop mutants of a real model. The original is interpreted once, so that every kernel has its real arguments; then each
  * mutated kernel is run alone on both, on the same arguments, and every byte of its outputs is compared (NaNs of any kind are
- * equal). Mutants that leave their buffers, read what was not written or meet a device-defined operation have no one
+ * equal). What lir_bounds foresees of a mutant must be what the interpreter sees. Mutants that leave their buffers, read what was not written or meet a device-defined operation have no one
  * answer: they are counted and left out, and others drawn, until n are compared. One thread, as in campaigns: a mutant may store where another
  * iteration of the parallel loop stores too, and then the order decides.
  */
@@ -28,6 +28,19 @@ struct options {
 	struct pool *pool;
 	int lanes;
 };
+
+/* What was foreseen of the function's accesses is what the interpreter saw. */
+static bool foreseen(const struct lir_func *f, const struct lir_interp_result *r, char *why)
+{
+	bool left = r->fault == LIR_FAULT_BOUNDS_READ || r->fault == LIR_FAULT_BOUNDS_WRITE;
+	struct lir_bounds b;
+
+	lir_bounds(f, &b);
+	if ((b.kind != LIR_BOUNDS_IN_RANGE || !left) && (b.kind != LIR_BOUNDS_LEAVES || r->fault))
+		return true;
+	sprintf(why, "foreseen: %s %.200s; the interpreter: %.200s", lir_bounds_name(b.kind), b.text, r->fault ? r->text : "no fault");
+	return false;
+}
 
 enum verdict { AGREE, OUTSIDE, UNDEFINED, WRONG, VERDICTS };
 
@@ -122,6 +135,8 @@ static enum verdict check(struct arena *a, const struct options *o, const struct
 	}
 	if (!comp_interpret_kernel(q, 0, arg, &r, &e))
 		return sprintf(why, "%.300s", err_text(&e)), err_free(&e), WRONG;
+	if (!foreseen(f, &r, why))
+		return WRONG;
 	if (r.fault || r.device_defined)
 		return r.fault == LIR_FAULT_BOUNDS_READ || r.fault == LIR_FAULT_BOUNDS_WRITE ? OUTSIDE : UNDEFINED;
 	if (!device_run(a, o, q, arg, &got, &e))

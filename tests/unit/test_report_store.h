@@ -112,7 +112,7 @@ __attribute__((unused)) static struct store *sample_store(const char *name, floa
 							    i % 3 == 2 ? "op2"
 							    : i % 3    ? "op1"
 								       : "op0",
-							    i % 3 ? "Conditional" : "Arithmetic", "conv1", "1", "x", i != 4, NULL},
+							    i % 3 ? "Conditional" : "Arithmetic", "conv1", "1", "x", i != 4, .diff = NULL},
 				     &e));
 	}
 	for (int d = 0; d < 2; d++) {

@@ -64,9 +64,9 @@ static void fill(struct store *s)
 	OK(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 12", "gcc 12 here", NULL}, &e));
 	OK(store_put_device(s, &(struct store_device){"board", "cpu", NULL, NULL, "no route to host"}, &e));
 	OK(store_put_mutant(
-	    s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.lt", "Conditional", "conv1", "3", "le", 1, "-a\n+b"}, &e));
-	OK(store_put_mutant(s, &(struct store_mutant){"graph.add/all/all", "graph.add", "Arithmetic", "", "all", "", 0, NULL}, &e));
-	OK(store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/4/le", "loop.lt", "Conditional", "conv1", "4", "le", 1, NULL},
+	    s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.lt", "Conditional", "conv1", "3", "le", 1, .diff = "-a\n+b"}, &e));
+	OK(store_put_mutant(s, &(struct store_mutant){"graph.add/all/all", "graph.add", "Arithmetic", "", "all", "", 0, .diff = NULL}, &e));
+	OK(store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/4/le", "loop.lt", "Conditional", "conv1", "4", "le", 1, .diff = NULL},
 			    &e));
 }
 
@@ -321,7 +321,7 @@ TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
 	cr_expect_not(store_put_image(s, &(struct store_image){0, "0.png", {1, 1}, 0, NULL}, &e));
 	cr_expect_not(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 3}}, &e));
 	cr_expect_not(
-	    store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.gt", "", "conv1", "3", "", 1, NULL}, &e));
+	    store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.gt", "", "conv1", "3", "", 1, .diff = NULL}, &e));
 	fill(s);
 	err_free(&e);
 	store_close(s);
@@ -516,7 +516,7 @@ static void write_for_ever(int fd)
 
 		snprintf(id, sizeof id, "m%d", i);
 		r.mutant = id;
-		if (!store_put_mutant(s, &(struct store_mutant){id, "m", "", "", "", "", 1, NULL}, &e) ||
+		if (!store_put_mutant(s, &(struct store_mutant){id, "m", "", "", "", "", 1, .diff = NULL}, &e) ||
 		    !store_put_result(s, &r, &e))
 			_exit(4);
 		if (write(fd, &i, sizeof i) != sizeof i)
@@ -599,7 +599,7 @@ TEST(store, says_that_there_is_no_space_and_opens_afterwards)
 
 			snprintf(id, sizeof id, "m%d", i);
 			r.mutant = id;
-			failed = !store_put_mutant(s, &(struct store_mutant){id, "m", "", "", "", "", 1, NULL}, &e) ||
+			failed = !store_put_mutant(s, &(struct store_mutant){id, "m", "", "", "", "", 1, .diff = NULL}, &e) ||
 				 !store_put_result(s, &r, &e);
 		}
 		_exit(failed && strstr(err_text(&e), "store '") ? 0 : 1);
