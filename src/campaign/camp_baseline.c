@@ -100,6 +100,7 @@ static bool take_first(struct camp *c, const struct pool_result *r, void *user, 
 
 		d->logits[first + i] = arena_memdup(c->a, scores, (size_t)c->model->classes * sizeof *scores);
 		d->noise[first + i] = c->config->tolerance;
+		d->seconds = fmax(d->seconds, r->image[i].time_s);
 		d->time_limit_s =
 		    fmax(d->time_limit_s, fmax(r->image[i].time_s * c->config->time_limit_factor, c->config->time_limit_min));
 	}
@@ -196,7 +197,7 @@ bool camp_baselines(struct camp *c, struct err *e)
 			return false;
 	if (!c->stopped && !camp_noise(c, e))
 		return false;
-	return c->stopped || (any_left(c, e) && put_baselines(c, e));
+	return c->stopped || (any_left(c, e) && put_baselines(c, e) && camp_times(c, e));
 }
 
 /* ---- controls ---- */

@@ -54,7 +54,7 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 	}
 	if (!any)
 		return true;
-	if (!made->a && !camp_make(c, mutant, made, e))
+	if (!made->a && (!camp_make(c, mutant, made, e) || !camp_sources(c, mutant, made, e)))
 		return false;
 	for (size_t d = 0; d < c->ndevices; d++) {
 		struct camp_pending *p = pending(c, g, m, d);

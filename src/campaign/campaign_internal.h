@@ -9,6 +9,7 @@ struct camp_device_state {
 	const char *name;
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
 	double time_limit_s;              /* per image, from the original's time */
+	double seconds;                   /* of the original, the longest image */
 	const float **logits;             /* per input: the original's scores on this device */
 	double *noise;                    /* per input: the largest difference that is no fault */
 	bool frozen;                      /* logits and noise are the store's */
@@ -110,6 +111,12 @@ bool camp_run_original(struct camp *c, size_t first, size_t n, const bool *left_
 bool camp_baselines(struct camp *c, struct err *e);
 /* *good: per device, whether the original still gives what it gave. */
 bool camp_control(struct camp *c, bool *good, struct err *e);
+
+/* camp_context.c: what reports show around the verdicts. First what is known before anything runs, then the times of the original's
+ * launches (one device after the other; other programs may run beside it), then what the compilers see of a mutant. */
+bool camp_context(struct camp *c, struct err *e);
+bool camp_times(struct camp *c, struct err *e);
+bool camp_sources(struct camp *c, const struct mutant *m, const struct camp_made *made, struct err *e);
 
 /* camp_make.c: applies a mutation and emits what comes of it. What goes wrong then is the mutant's outcome, not an error. */
 bool camp_make(struct camp *c, const struct mutant *m, struct camp_made *out, struct err *e);

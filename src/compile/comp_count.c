@@ -10,10 +10,12 @@ static double elements(const struct gir_value *v)
 	return n;
 }
 
-static double node_macs(const struct gir_node *n)
+double comp_node_macs(const struct gir_node *n)
 {
-	const struct gir_value *x = n->in[0], *w = n->nin > 1 ? n->in[1] : NULL;
+	const struct gir_value *x = n->nin ? n->in[0] : NULL, *w = n->nin > 1 ? n->in[1] : NULL;
 
+	if (!n->nin || !n->nout || !x || !n->out[0] || (n->nin > 1 && !w))
+		return 0;
 	if (n->op == GIR_CONV && w->nd && w->dim[0])
 		return elements(n->out[0]) * elements(w) / (double)w->dim[0];
 	if (n->op == GIR_CONVTRANSPOSE && x->nd > 1 && x->dim[1])
@@ -30,7 +32,7 @@ double comp_macs(const struct gir_graph *g)
 	double macs = 0;
 
 	for (size_t i = 0; i < g->nodes.n; i++)
-		macs += node_macs(g->nodes.v[i]);
+		macs += comp_node_macs(g->nodes.v[i]);
 	return macs;
 }
 

@@ -93,5 +93,6 @@ bool comp_interpret(struct arena *a, const struct comp_program *p, const struct 
 bool comp_interpret_kernel(const struct comp_program *p, uint32_t kernel, void *const *arg, struct lir_interp_result *r, struct err *e);
 
 /* Multiply-accumulates of convolutions and matrix products of an inferred graph without fused or blocked nodes. */
+double comp_node_macs(const struct gir_node *n);
 double comp_macs(const struct gir_graph *g);
 int64_t comp_parameters(const struct gir_graph *g); /* elements of initializers of float type */

@@ -64,6 +64,9 @@ bool image_crop(struct arena *a, const struct image *im, int x, int y, int w, in
 /* Pillow's convert("L"): ITU-R 601 luma. */
 struct image *image_grey(struct arena *a, const struct image *im);
 
+/* A JPEG of the picture in this file, its longer side `side` pixels, or fewer when it has fewer. */
+bool image_thumbnail(struct arena *a, const char *path, int side, uint8_t **jpeg, size_t *n, struct err *e);
+
 /* ---- preprocessing -------------------------------------------------------------------------------------- */
 
 enum resize_mode { RESIZE_NONE, RESIZE_SHORT, RESIZE_EXACT };

@@ -42,7 +42,14 @@ static const char version_2[] =
 /* One line per addition. */
 static const char version_3[] =
     "ALTER TABLE images ADD COLUMN path TEXT;" /* where the file was: what copies it or shows it looks there */
-    "ALTER TABLE mutants ADD COLUMN bounds TEXT; ALTER TABLE mutants ADD COLUMN bounds_text TEXT;"; /* what was foreseen of its accesses */
+    "ALTER TABLE mutants ADD COLUMN bounds TEXT; ALTER TABLE mutants ADD COLUMN bounds_text TEXT;" /* what was foreseen of its accesses */
+    "ALTER TABLE images ADD COLUMN thumbnail BLOB;" /* a small JPEG, for reports */
+    "CREATE TABLE classes(class INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+    "CREATE TABLE layers(layer INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE, op TEXT NOT NULL, shape TEXT NOT NULL, macs REAL NOT NULL);"
+    "CREATE TABLE kernels(device INTEGER NOT NULL REFERENCES devices, launch INTEGER NOT NULL, name TEXT NOT NULL, node TEXT NOT NULL,"
+    " flops REAL NOT NULL, seconds REAL, PRIMARY KEY(device, launch)) WITHOUT ROWID;"
+    "CREATE TABLE sources(mutant INTEGER NOT NULL REFERENCES mutants, dialect TEXT NOT NULL, diff TEXT NOT NULL,"
+    " PRIMARY KEY(mutant, dialect)) WITHOUT ROWID;";
 
 const struct store_step store_steps[] = {{2, version_2}, {STORE_VERSION, version_3}, {0, NULL}};
 

@@ -108,6 +108,37 @@ struct store_mutant {
 };
 bool store_put_mutant(struct store *s, const struct store_mutant *m, struct err *e);
 
+/* What reports show of the campaign's surroundings. Putting any of these again replaces it. */
+#define STORE_MAX_THUMBNAIL (64 << 10)
+bool store_put_thumbnail(struct store *s, int64_t image, const void *jpeg, size_t n, struct err *e);
+bool store_has_thumbnail(struct store *s, int64_t image, bool *has, struct err *e);
+bool store_put_class(struct store *s, int64_t index, const char *name, struct err *e);
+
+struct store_layer {
+	int64_t index;     /* 0.. in the order of the imported graph */
+	const char *node;  /* its name */
+	const char *op;    /* "Conv" */
+	const char *shape; /* of its first output: "1x64x32x32" */
+	double macs;       /* multiply-accumulates; 0: no such operator */
+};
+bool store_put_layer(struct store *s, const struct store_layer *l, struct err *e);
+
+/* One launch of the original on one device. */
+struct store_kernel {
+	const char *device;
+	int64_t launch;   /* 0.. in order */
+	const char *name; /* of the lowered function: what loop mutants have as target */
+	const char *node; /* it was made from; a layer, or one that a pass has added */
+	double flops;     /* floating-point operations at most: every branch taken */
+	double seconds;   /* mean, by the device's own clock; negative: not measured */
+};
+bool store_put_kernel(struct store *s, const struct store_kernel *k, struct err *e);
+bool store_has_times(struct store *s, const char *device, bool *has, struct err *e);
+
+/* A mutant's change as a device's compiler sees it, by dialect. */
+#define STORE_MAX_SOURCE (16 << 10) /* longer diffs end in a line that says so */
+bool store_put_source(struct store *s, const char *mutant, const char *dialect, const char *diff, struct err *e);
+
 /* What one program answered on one image. */
 struct store_answer {
 	struct hash digest;   /* of the logits' bytes */
@@ -195,6 +226,16 @@ struct store_iter *store_models(struct store *s);
 bool store_next_model(struct store_iter *it, struct store_model *out);
 struct store_iter *store_images(struct store *s); /* by index */
 bool store_next_image(struct store_iter *it, struct store_image *out);
+struct store_iter *store_thumbnails(struct store *s); /* by image, of those that have one */
+bool store_next_thumbnail(struct store_iter *it, int64_t *image, const void **jpeg, size_t *n);
+struct store_iter *store_classes(struct store *s); /* by index */
+bool store_next_class(struct store_iter *it, int64_t *index, const char **name);
+struct store_iter *store_layers(struct store *s); /* in order */
+bool store_next_layer(struct store_iter *it, struct store_layer *out);
+struct store_iter *store_kernels(struct store *s, const char *device); /* in launch order; NULL: of all devices */
+bool store_next_kernel(struct store_iter *it, struct store_kernel *out);
+struct store_iter *store_sources(struct store *s, const char *mutant); /* by dialect */
+bool store_next_source(struct store_iter *it, const char **dialect, const char **diff);
 struct store_iter *store_devices(struct store *s); /* in the order they were put */
 bool store_next_device(struct store_iter *it, struct store_device *out);
 /* In the order they were put; op NULL: all. */
@@ -209,6 +250,7 @@ bool store_next_baseline(struct store_iter *it, struct store_baseline *out);
 struct store_iter *store_results(struct store *s, const char *mutant, const char *device);
 bool store_next_result(struct store_iter *it, struct store_result *out);
 struct store_iter *store_image_results(struct store *s, const char *mutant, const char *device); /* by image */
+struct store_iter *store_image_verdicts(struct store *s, const char *mutant, const char *device); /* the same without the logits */
 bool store_next_image_result(struct store_iter *it, struct store_image_result *out);
 
 /* Counts of mutants by outcome: whole, or of one device, operator, category (NULL: any); and how many are killed. */

@@ -56,3 +56,7 @@ bool store_put_end(struct store *s, bool ok, struct err *e);
 const char *store_text(sqlite3_stmt *st, int c);
 const char *store_text_or_null(sqlite3_stmt *st, int c);
 struct hash store_hash(sqlite3_stmt *st, int c);
+
+/* For iterators: parameters are texts. The next row, NULL at the end. */
+struct store_iter *store_iterate(struct store *s, const char *sql, const char *types, const char *p1, const char *p2);
+sqlite3_stmt *store_step(struct store_iter *it);

@@ -39,6 +39,16 @@ static bool step(struct store_iter *it)
 	return rc == SQLITE_ROW;
 }
 
+struct store_iter *store_iterate(struct store *s, const char *sql, const char *types, const char *p1, const char *p2)
+{
+	return iterate(s, sql, types, p1, p2);
+}
+
+sqlite3_stmt *store_step(struct store_iter *it)
+{
+	return step(it) ? it->st : NULL;
+}
+
 static bool damaged(struct store_iter *it, const char *what)
 {
 	it->failed = true;
@@ -241,17 +251,24 @@ bool store_next_result(struct store_iter *it, struct store_result *out)
 	return true;
 }
 
+#define IMAGE_RESULTS(logits, join)                                                                                             \
+	"SELECT r.image, r.outcome, r.digest, r.top, " logits ", r.max_abs, r.max_rel, r.l2, r.cosine, r.nmse,"                 \
+	" r.max_ulp, r.nan_count, r.inf_count, r.top1_equal, r.jaccard, r.rbo, r.kendall, r.displacement,"                      \
+	" r.euclidean, r.manhattan, r.minkowski, r.time_s, r.launches_run, r.launches_saved"                                    \
+	" FROM image_results r" join " WHERE r.mutant = (SELECT mutant FROM mutants WHERE id = ?1)"                             \
+	" AND r.device = (SELECT device FROM devices WHERE name = ?2) ORDER BY r.image"
+
 struct store_iter *store_image_results(struct store *s, const char *mutant, const char *device)
 {
-	return iterate(
-	    s,
-	    "SELECT r.image, r.outcome, r.digest, r.top, l.logits, r.max_abs, r.max_rel, r.l2, r.cosine, r.nmse,"
-	    " r.max_ulp, r.nan_count, r.inf_count, r.top1_equal, r.jaccard, r.rbo, r.kendall, r.displacement,"
-	    " r.euclidean, r.manhattan, r.minkowski, r.time_s, r.launches_run, r.launches_saved"
-	    " FROM image_results r LEFT JOIN logits l ON l.mutant = r.mutant AND l.device = r.device AND l.image = r.image"
-	    " WHERE r.mutant = (SELECT mutant FROM mutants WHERE id = ?1)"
-	    " AND r.device = (SELECT device FROM devices WHERE name = ?2) ORDER BY r.image",
-	    "tt", mutant, device);
+	return iterate(s,
+			     IMAGE_RESULTS("l.logits", " LEFT JOIN logits l ON l.mutant = r.mutant AND l.device = r.device"
+						       " AND l.image = r.image"),
+			     "tt", mutant, device);
+}
+
+struct store_iter *store_image_verdicts(struct store *s, const char *mutant, const char *device)
+{
+	return iterate(s, IMAGE_RESULTS("NULL", ""), "tt", mutant, device);
 }
 
 bool store_next_image_result(struct store_iter *it, struct store_image_result *out)
