@@ -24,7 +24,7 @@ worker-aarch64 worker-riscv64: worker-%: | deps deps-cross
 	[ -f build-$*/build.ninja ] || meson setup build-$* --cross-file cross/$*.ini -Dworker-only=true
 	$(NINJA) -C build-$* mutatenn-worker
 
-# A campaign on the embedded model and pictures, on two devices: leaves store, JSON and CSV in demo-out/.
+# A campaign on the embedded model and pictures, on two devices: leaves demo-out/report.html, the store, JSON and CSV.
 demo: all
 	@tools/demo $(BUILD)
 

@@ -125,6 +125,56 @@ bool file_write(const char *path, const void *p, size_t n, struct err *e)
 	return ok;
 }
 
+struct file_out {
+	struct str path, tmp;
+	FILE *f;
+	int failed; /* errno; 0: not yet */
+};
+
+struct file_out *file_out_begin(const char *path)
+{
+	struct file_out *f = calloc(1, sizeof *f);
+
+	if (!f)
+		abort();
+	str_add(&f->path, path);
+	str_addf(&f->tmp, "%s.tmp.%ld", path, (long)getpid());
+	f->f = strcmp(path, "-") ? fopen(f->tmp.s, "we") : stdout;
+	f->failed = f->f ? 0 : errno;
+	return f;
+}
+
+void file_out_add(struct file_out *f, const void *p, size_t n)
+{
+	if (!f->failed && fwrite(p, 1, n, f->f) != n)
+		f->failed = errno ? errno : EIO;
+}
+
+bool file_out_end(struct file_out *f, bool keep, struct err *e)
+{
+	bool standard = f->f == stdout, ok;
+
+	if (f->f && fflush(f->f) && !f->failed)
+		f->failed = errno;
+	if (f->f && !standard) {
+		if (keep && !f->failed && fsync(fileno(f->f)))
+			f->failed = errno;
+		if (fclose(f->f) && !f->failed)
+			f->failed = errno;
+		if (keep && !f->failed && rename(f->tmp.s, f->path.s))
+			f->failed = errno;
+		if (!keep || f->failed)
+			unlink(f->tmp.s);
+	}
+	ok = !f->failed || !keep ||
+	     err_set(e, ERR_IO, "cannot write %s%s%s: %s", standard ? "" : "'", standard ? "to standard output" : f->path.s, standard ? "" : "'",
+		     strerror(f->failed));
+	str_free(&f->path);
+	str_free(&f->tmp);
+	free(f);
+	return ok;
+}
+
 bool file_exists(const char *path)
 {
 	return !access(path, F_OK);

@@ -22,6 +22,13 @@ void file_unmap(struct bytes b);
 /* Writes path.tmp.<pid>, fsyncs, renames: path is never half-written. "-" writes to standard output. */
 bool file_write(const char *path, const void *p, size_t n, struct err *e);
 
+/* The same piece by piece, for what is too large to be held: nothing is at path until the end. What goes wrong on the way is said
+ * at the end. file_out_end frees it in any case; keep false: nothing is written. */
+struct file_out;
+struct file_out *file_out_begin(const char *path);
+void file_out_add(struct file_out *f, const void *p, size_t n);
+bool file_out_end(struct file_out *f, bool keep, struct err *e);
+
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* mkdir -p */

@@ -27,6 +27,11 @@ bool report_write(struct store *s, enum report_format f, const struct report_opt
 /* The same, appended to text. */
 bool report_text(struct store *s, enum report_format f, const struct report_options *o, struct str *text, struct err *e);
 
+/* One page that opens from disk, with everything in it up to a size; of large campaigns the mutants' details lie in the folder
+ * FILE.files beside it (FILE without ".html"). "-" is standard output, with everything inside. Memory does not grow with the number
+ * of mutants. */
+bool report_html(struct store *s, const char *path, struct err *e);
+
 /* Mutant against original on each device; device against device for the original and for every mutant, within one store or
  * across several (mutants paired by id, images by name). REPORT_CSV is not offered (ERR_USAGE). */
 bool report_compare(struct store *const *s, size_t n, enum report_format f, struct str *text, struct err *e);

@@ -167,28 +167,43 @@ static void borrow(struct cmp_answer *a, const struct cmp_answer *original)
 	}
 }
 
+void cmp_take_result(const struct cmp *c, struct cmp_side *s, struct arena *a, const struct store_result *r)
+{
+	s->answer = ARENA_ARRAY(a, struct cmp_answer, c->nimages ? c->nimages : 1);
+	s->known = r;
+	s->outcome = r ? r->outcome : OUTCOME_NOT_RUN;
+	s->images = r ? r->images : 0;
+	s->images_changed = r ? r->images_changed : 0;
+}
+
+void cmp_take_image(struct cmp_side *s, struct arena *a, const struct store_image_result *im)
+{
+	keep(a, s, im->image, &im->answer, s->answer);
+}
+
+/* What is the original's program gives the original's answers. */
+void cmp_taken(const struct cmp *c, struct cmp_side *s)
+{
+	for (size_t i = 0; i < c->nimages; i++) {
+		borrow(&s->answer[i], &s->original[i]);
+		if (s->outcome == OUTCOME_NO_EFFECT || s->outcome == OUTCOME_EQUIVALENT)
+			s->answer[i] = s->original[i];
+	}
+}
+
 static bool read_mutant(struct cmp *c, struct cmp_side *s, struct arena *a, const char *id, struct err *e)
 {
 	struct store_iter *it = store_results(s->store, id, s->device);
 	struct store_image_result im;
 	struct store_result r;
 
-	s->answer = ARENA_ARRAY(a, struct cmp_answer, c->nimages ? c->nimages : 1);
-	s->known = store_next_result(it, &r);
-	s->outcome = s->known ? r.outcome : OUTCOME_NOT_RUN;
-	s->images = s->known ? r.images : 0;
-	s->images_changed = s->known ? r.images_changed : 0;
+	cmp_take_result(c, s, a, store_next_result(it, &r) ? &r : NULL);
 	if (!store_iter_end(it, e))
 		return false;
 	it = store_image_results(s->store, id, s->device);
 	while (store_next_image_result(it, &im))
-		keep(a, s, im.image, &im.answer, s->answer);
-	/* what is the original's program gives the original's answers */
-	for (size_t i = 0; i < c->nimages; i++) {
-		borrow(&s->answer[i], &s->original[i]);
-		if (s->outcome == OUTCOME_NO_EFFECT || s->outcome == OUTCOME_EQUIVALENT)
-			s->answer[i] = s->original[i];
-	}
+		cmp_take_image(s, a, &im);
+	cmp_taken(c, s);
 	return store_iter_end(it, e);
 }
 

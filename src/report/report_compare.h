@@ -69,5 +69,9 @@ struct cmp_walk {
 };
 /* Reads the next mutant on all sides into `a` (which may be freed before the next step). got is false at the end. */
 bool cmp_next(struct cmp *c, struct cmp_walk *w, struct arena *a, struct store_mutant *m, bool *got, struct err *e);
+/* The same for one side, from rows that the caller reads: its result (NULL: there is none), its images, and then what follows from both. */
+void cmp_take_result(const struct cmp *c, struct cmp_side *s, struct arena *a, const struct store_result *r);
+void cmp_take_image(struct cmp_side *s, struct arena *a, const struct store_image_result *im);
+void cmp_taken(const struct cmp *c, struct cmp_side *s);
 /* Pair number p for the mutant in hand. */
 void cmp_mutant_pair(const struct cmp *c, size_t p, struct cmp_pair *out, enum cmp_verdict *verdict);
