@@ -115,10 +115,26 @@ static void put_image(struct arena *a, struct pool_image *out, const float *add,
 	    .ran = true, .status = status, .output = t, .launches_run = 3, .launches_saved = 1, .time_s = 0.001};
 }
 
+/* The original with the time of each of its launches: k + 1 milliseconds of launch k. */
+static void run_timed(struct arena *a, const struct pool_job *j, struct pool_result *r)
+{
+	double *launch = ARENA_ARRAY(a, double, j->bundle->nlaunches);
+
+	for (uint32_t k = 0; k < j->bundle->nlaunches; k++)
+		launch[k] = (k + 1) * 1e-3;
+	r->image[0] = (struct pool_image){.ran = true, .launch_s = launch};
+}
+
 static void run_original(struct arena *a, const struct pool_job *j, struct pool_result *r)
 {
 	float add[CLASSES] = {0};
-	int run = ++fake.originals[j->device];
+	int run;
+
+	if (j->repeat) {
+		run_timed(a, j, r);
+		return;
+	}
+	run = ++fake.originals[j->device];
 
 	fake.nseen = 0; /* bundles of the next group may lie where those of the last one lay */
 	if (run % 2 == 0)
@@ -616,6 +632,41 @@ TEST(run, changes_without_effect_measure_the_noise_before_any_mutant)
 	cr_assert(store_open(store_file, STORE_READ, &s, &e), "%s", err_text(&e));
 	cr_assert(store_get(s, a, "noise host-gcc", &text, &e) && text);
 	cr_expect(strstr(text, "differ by up to 0.25; the floor is up to 0.5"), "%s", text);
+	store_close(s);
+	leave(a);
+}
+
+TEST(run, a_store_has_the_layers_the_times_of_their_kernels_and_what_the_compiler_sees)
+{
+	struct arena *a = arena_new(NULL);
+	struct store_iter *it;
+	struct config_campaign c;
+	struct store_kernel k;
+	struct store_layer l;
+	struct err e = {0};
+	struct store *s;
+	const char *dialect, *diff;
+	int layers = 0, kernels = 0, sources = 0;
+	static struct store_result r[500];
+	size_t n;
+
+	enter(a, &c);
+	c.ndevices = 2;
+	run(&c);
+	n = rows(a, "host-gcc", r, 500);
+	cr_assert(store_open(store_file, STORE_READ, &s, &e), "%s", err_text(&e));
+	for (it = store_layers(s); store_next_layer(it, &l); layers++)
+		cr_expect(l.index == layers && *l.node && *l.op && *l.shape, "layer %d", layers);
+	cr_assert(store_iter_end(it, &e), "%s", err_text(&e));
+	for (it = store_kernels(s, "host-clang"); store_next_kernel(it, &k); kernels++)
+		cr_expect(k.launch == kernels && *k.name && fabs(k.seconds - (kernels + 1) * 1e-3) < 1e-9, "'%s' took %g s", k.name, k.seconds);
+	cr_assert(store_iter_end(it, &e), "%s", err_text(&e));
+	for (size_t i = 0; i < n; i++) {
+		for (it = store_sources(s, r[i].mutant); store_next_source(it, &dialect, &diff); sources++)
+			cr_expect(!strcmp(dialect, "c") && strstr(diff, "\n+") && strstr(diff, "\n-"), "%s: %s", r[i].mutant, diff);
+		cr_assert(store_iter_end(it, &e), "%s", err_text(&e));
+	}
+	cr_expect(layers > 0 && kernels > 0 && sources > 0, "%d layers, %d kernels, %d changes of source", layers, kernels, sources);
 	store_close(s);
 	leave(a);
 }

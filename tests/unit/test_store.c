@@ -659,6 +659,65 @@ TEST(store, commits_several_puts_together_or_not_at_all)
 	leave();
 }
 
+TEST(store, keeps_what_a_report_shows_around_the_verdicts)
+{
+	static char longer[STORE_MAX_SOURCE + 100], zeros[STORE_MAX_THUMBNAIL + 1];
+	const char *dialect, *diff, *name;
+	struct store_kernel k = {"host-gcc", 0, "conv1", "conv1", 100, 0.5};
+	struct store_iter *it;
+	struct store_layer l;
+	struct err e = {0};
+	const void *jpeg;
+	struct store *s;
+	int64_t i;
+	bool has;
+	size_t n;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_thumbnail(s, 1, "jpeg", 4, &e));
+	cr_expect_not(store_put_thumbnail(s, 1, zeros, sizeof zeros, &e));
+	err_free(&e);
+	OK(store_has_thumbnail(s, 0, &has, &e));
+	cr_expect_not(has);
+	it = store_thumbnails(s);
+	cr_assert(store_next_thumbnail(it, &i, &jpeg, &n));
+	cr_expect(i == 1 && n == 4 && !memcmp(jpeg, "jpeg", 4));
+	cr_expect_not(store_next_thumbnail(it, &i, &jpeg, &n));
+	OK(store_iter_end(it, &e));
+
+	OK(store_put_class(s, 3, "cat", &e) && store_put_class(s, 3, "dog", &e));
+	it = store_classes(s);
+	cr_expect(store_next_class(it, &i, &name) && i == 3 && !strcmp(name, "dog"));
+	OK(store_iter_end(it, &e));
+
+	OK(store_put_layer(s, &(struct store_layer){0, "conv1", "Conv", "1x8x4x4", 1e6}, &e));
+	it = store_layers(s);
+	cr_expect(store_next_layer(it, &l) && !strcmp(l.op, "Conv") && l.macs == 1e6);
+	OK(store_iter_end(it, &e));
+
+	OK(store_has_times(s, "host-gcc", &has, &e));
+	cr_expect_not(has);
+	OK(store_put_kernel(s, &k, &e));
+	k.seconds = -1; /* put again by a campaign that goes on: the time stays */
+	OK(store_put_kernel(s, &k, &e) && store_has_times(s, "host-gcc", &has, &e));
+	cr_expect(has);
+	it = store_kernels(s, NULL);
+	cr_expect(store_next_kernel(it, &k) && k.seconds == 0.5 && !strcmp(k.device, "host-gcc"));
+	OK(store_iter_end(it, &e));
+
+	memset(longer, 'x', sizeof longer - 1);
+	memcpy(longer + 100, "\n", 1);
+	OK(store_put_source(s, "loop.lt/conv1/3/le", "c", longer, &e));
+	it = store_sources(s, "loop.lt/conv1/3/le");
+	cr_assert(store_next_source(it, &dialect, &diff) && !strcmp(dialect, "c"));
+	cr_expect(strlen(diff) < 200 && !strncmp(diff + 101, "... ", 4) && strstr(diff, "not kept"), "whole lines, and what is missing: %s", diff);
+	OK(store_iter_end(it, &e));
+	store_close(s);
+	leave();
+}
+
 TEST(outcome, table_is_in_order_and_kills_only_grow)
 {
 	unsigned kills = 0;
