@@ -98,3 +98,30 @@ bool str_parse_bytes(const char *text, uint64_t *out)
 	*out = (uint64_t)n << shift;
 	return true;
 }
+
+/* Bytes of the UTF-8 character at s; 0: it is none. */
+static int character(const unsigned char *s)
+{
+	int n = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : *s >= 0xe0 && *s < 0xf0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
+
+	for (int i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+void text_clean(char *text)
+{
+	for (unsigned char *s = (unsigned char *)text; *s;) {
+		int n = character(s);
+		int control = (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (n == 2 && *s == 0xc2 && s[1] < 0xa0);
+
+		for (int i = 0; control && i < n; i++)
+			s[i] = '?';
+		if (!n)
+			*s = '?';
+		s += n ? n : 1;
+	}
+}

@@ -17,6 +17,9 @@ void str_addf(struct str *s, const char *fmt, ...) __attribute__((format(printf,
 void str_vaddf(struct str *s, const char *fmt, va_list ap);
 const char *str_text(const struct str *s); /* "" while empty */
 void str_clear(struct str *s);             /* keeps the memory */
+/* In place: a question mark for each byte that is no UTF-8 or of a control character but tab and newline, which could tell a terminal
+ * what to do. For text that strangers wrote. */
+void text_clean(char *s);
 void str_free(struct str *s);
 
 /* "512", "64K", "2G": at least 1, with a unit of 2^10, 2^20, 2^30, 2^40 or none, and nothing behind it. */

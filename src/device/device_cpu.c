@@ -425,6 +425,8 @@ static bool cpu_load(struct device *d, const struct artefact *art, struct kernel
 	if (strcmp(machine, target_here()) != 0)
 		return err_set(e, ERR_DEVICE, "a kernel for %s cannot run on %s", *machine ? machine : "another machine",
 			       target_here());
+	if (elf_runs_at_load(art->data, art->size))
+		return err_set(e, ERR_DEVICE, "a kernel that runs code when it is loaded");
 	if (!(k.library = load_library(art, e)))
 		return false;
 	symbol = dlsym(k.library, "mutatenn_kernel");

@@ -32,6 +32,9 @@ static bool header(const uint8_t *p, size_t n, Elf64_Ehdr *h)
 	swap = foreign(h);
 	FIX(h->e_machine);
 	FIX(h->e_shoff);
+	FIX(h->e_phoff);
+	FIX(h->e_phentsize);
+	FIX(h->e_phnum);
 	FIX(h->e_shentsize);
 	FIX(h->e_shnum);
 	FIX(h->e_shstrndx);
@@ -107,4 +110,56 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out)
 	}
 	*out = hasher_end(h);
 	return ok;
+}
+
+/* A table of the loader's: does it name code that is run at once? */
+static bool dynamic_runs(const uint8_t *p, size_t n, const Elf64_Phdr *h)
+{
+	static const int64_t tags[] = {DT_INIT, DT_INIT_ARRAY, DT_PREINIT_ARRAY, DT_FINI, DT_FINI_ARRAY,
+				       DT_AUDIT, DT_DEPAUDIT};
+
+	for (uint64_t at = 0; inside(h->p_offset + at, sizeof(Elf64_Dyn), n) && at < h->p_filesz; at += sizeof(Elf64_Dyn)) {
+		Elf64_Dyn d;
+
+		memcpy(&d, p + h->p_offset + at, sizeof d);
+		for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+			if (d.d_tag == tags[i])
+				return true;
+	}
+	return false;
+}
+
+static bool symbols_run(const uint8_t *p, size_t n, const Elf64_Shdr *s)
+{
+	for (uint64_t at = 0; inside(s->sh_offset + at, sizeof(Elf64_Sym), n) && at < s->sh_size; at += sizeof(Elf64_Sym)) {
+		Elf64_Sym y;
+
+		memcpy(&y, p + s->sh_offset + at, sizeof y);
+		if (ELF64_ST_TYPE(y.st_info) == STT_GNU_IFUNC)
+			return true;
+	}
+	return false;
+}
+
+bool elf_runs_at_load(const uint8_t *p, size_t n)
+{
+	Elf64_Ehdr head;
+	Elf64_Phdr h;
+	Elf64_Shdr s;
+
+	if (!header(p, n, &head) || foreign(&head) || head.e_phentsize != sizeof h || head.e_shentsize != sizeof s)
+		return true;
+	for (unsigned i = 0; i < head.e_phnum; i++) {
+		uint64_t at = head.e_phoff + (uint64_t)i * sizeof h;
+
+		if (at < head.e_phoff || !inside(at, sizeof h, n))
+			return true;
+		memcpy(&h, p + at, sizeof h);
+		if (h.p_type == PT_DYNAMIC && (!inside(h.p_offset, h.p_filesz, n) || dynamic_runs(p, n, &h)))
+			return true;
+	}
+	for (unsigned i = 0; i < head.e_shnum; i++)
+		if (!section(p, n, &head, i, &s) || ((s.sh_type == SHT_DYNSYM || s.sh_type == SHT_SYMTAB) && symbols_run(p, n, &s)))
+			return true;
+	return false;
 }

@@ -25,6 +25,9 @@ bool spawn_run(const char *const *argv, const char *input, const char *temp, con
 
 /* Hash of the sections that the loader maps (names, flags, contents). False when p is not a 64-bit ELF file. Any machine's will do. */
 bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
+/* Would loading it run code of its own - constructors, resolvers - before anybody calls it? An object that cannot be
+ * understood would. Kernels, whatever a mutation did to them, have no such thing. */
+bool elf_runs_at_load(const uint8_t *p, size_t n);
 /* Its machine, as in elf.h; EM_NONE when it is no ELF file. */
 unsigned elf_machine(const uint8_t *p, size_t n);
 

@@ -1,34 +1,22 @@
 /* device_spawn.c: run a compiler - input and output in memory, time and memory limited, nothing left behind */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/reap.h"
 #include "base/str.h"
 #include "device/device_internal.h"
 
 #define MAX_FILE ((rlim_t)256 << 20)
 
 extern char **environ;
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int memory_file(const char *name, const char *text, struct err *e)
 {
@@ -72,67 +60,60 @@ static char **environment(struct arena *a, const char *temp)
 	return out;
 }
 
-static void limit(pid_t pid, int what, rlim_t value)
+static void limit(int what, rlim_t value)
 {
-	struct rlimit old, new;
+	struct rlimit r;
 
-	if (prlimit(pid, what, NULL, &old))
+	if (getrlimit((__rlimit_resource_t)what, &r))
 		return;
-	new = (struct rlimit){value < old.rlim_max ? value : old.rlim_max, old.rlim_max};
-	prlimit(pid, what, &new, NULL);
+	r.rlim_cur = value < r.rlim_max ? value : r.rlim_max;
+	setrlimit((__rlimit_resource_t)what, &r);
 }
 
-static bool start(const char *const *argv, char **env, int in, int out, pid_t *pid, struct err *e)
+/* In the new process; what it starts inherits the limits. */
+static _Noreturn void become(const char *const *argv, char **env, int in, int out, const struct spawn_limits *l, int tell)
 {
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, usual;
+	static const int usual[] = {SIGPIPE, SIGCHLD, SIGINT, SIGTERM};
+	sigset_t none;
 	int r;
 
+	setpgid(0, 0);
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+		signal(usual[i], SIG_DFL);
 	sigemptyset(&none);
-	sigemptyset(&usual);
-	sigaddset(&usual, SIGPIPE);
-	sigaddset(&usual, SIGCHLD);
-	sigaddset(&usual, SIGINT);
-	sigaddset(&usual, SIGTERM);
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, in, 0);
-	posix_spawn_file_actions_adddup2(&files, out, 1);
-	posix_spawn_file_actions_adddup2(&files, out, 2);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &usual);
-	r = posix_spawnp(pid, argv[0], &files, &attr, (char *const *)argv, env);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	if (!r)
-		return true;
-	return err_set(e, r == ENOENT || r == EACCES ? ERR_USAGE : ERR_IO, "cannot start '%s': %s", argv[0], strerror(r));
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	limit(RLIMIT_CPU, (rlim_t)l->seconds + 2);
+	limit(RLIMIT_FSIZE, MAX_FILE);
+	limit(RLIMIT_CORE, 0);
+	if (l->memory)
+		limit(RLIMIT_DATA, (rlim_t)l->memory);
+	if (dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0)
+		execvpe(argv[0], (char *const *)argv, env);
+	r = errno;
+	while (write(tell, &r, sizeof r) < 0 && errno == EINTR)
+		;
+	_exit(127);
 }
 
-/* False when the time is over and it still runs. */
-static bool wait_until(pid_t pid, double deadline, int *status)
+static bool start(const char *const *argv, char **env, int in, int out, const struct spawn_limits *l, pid_t *pid, struct err *e)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	bool ended = false;
+	int tell[2], r = 0;
 
-	for (;;) {
-		double left = deadline - now();
-		pid_t r = waitpid(pid, status, WNOHANG);
-
-		ended = r == pid || (r < 0 && errno != EINTR);
-		if (ended || left <= 0)
-			break;
-		if (fd >= 0)
-			poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, left > 1000 ? 1000000 : (int)(left * 1000) + 1);
-		else
-			nanosleep(&(struct timespec){0, 1000000}, NULL);
-	}
-	if (fd >= 0)
-		close(fd);
-	return ended;
+	if (pipe2(tell, O_CLOEXEC))
+		return err_set(e, ERR_IO, "cannot start '%s': %s", argv[0], strerror(errno));
+	*pid = fork();
+	if (!*pid)
+		become(argv, env, in, out, l, tell[1]);
+	r = *pid < 0 ? errno : 0;
+	close(tell[1]);
+	while (!r && read(tell[0], &r, sizeof r) < 0 && errno == EINTR)
+		;
+	close(tell[0]);
+	if (!r)
+		return true;
+	if (*pid > 0)
+		reap_killed(*pid, false, NULL);
+	return err_set(e, r == ENOENT || r == EACCES ? ERR_USAGE : ERR_IO, "cannot start '%s': %s", argv[0], strerror(r));
 }
 
 static void read_back(int fd, size_t keep, struct str *output)
@@ -158,23 +139,17 @@ bool spawn_run(const char *const *argv, const char *input, const char *temp, con
 	struct arena *a = arena_new(NULL);
 	int in = memory_file("source", input, e), out = in < 0 ? -1 : memory_file("log", "", e);
 	bool ok = false;
-	pid_t pid;
+	pid_t pid = 0;
 
-	if (in < 0 || out < 0 || !start(argv, environment(a, temp), in, out, &pid, e))
+	if (in < 0 || out < 0 || !start(argv, environment(a, temp), in, out, l, &pid, e))
 		goto out;
-	/* the driver needs milliseconds before it starts the compiler proper, which inherits these */
-	limit(pid, RLIMIT_CPU, (rlim_t)l->seconds + 2);
-	limit(pid, RLIMIT_FSIZE, MAX_FILE);
-	limit(pid, RLIMIT_CORE, 0);
-	if (l->memory)
-		limit(pid, RLIMIT_DATA, (rlim_t)l->memory);
-	ok = wait_until(pid, now() + l->seconds, status);
-	kill(-pid, SIGKILL); /* what the driver may have left, or all of it */
-	if (!ok) {
-		while (waitpid(pid, status, 0) < 0 && errno == EINTR)
-			;
+	ok = reap_within(pid, l->seconds, status);
+	if (ok)
+		kill(-pid, SIGKILL); /* what the driver may have left */
+	else if (reap_killed(pid, true, status))
 		err_set(e, ERR_TIMEOUT, "'%s' took longer than %g s", argv[0], l->seconds);
-	}
+	else
+		err_set(e, ERR_TIMEOUT, "'%s' took longer than %g s, and process %d cannot be killed", argv[0], l->seconds, (int)pid);
 	read_back(out, keep, output);
 out:
 	if (in >= 0)

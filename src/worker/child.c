@@ -52,7 +52,7 @@ bool worker_send(struct worker *w, enum wire_type type, const void *message, str
 bool worker_data(struct worker *w, const void *p, size_t n, struct err *e)
 {
 	for (size_t at = 0; at < n;) {
-		uint32_t len = n - at < WIRE_MAX_DATA ? (uint32_t)(n - at) : WIRE_MAX_DATA;
+		uint32_t len = n - at < WIRE_CHUNK ? (uint32_t)(n - at) : WIRE_CHUNK;
 		uint8_t head[WIRE_HEAD];
 
 		wire_head_put(head, WIRE_DATA, len);
@@ -129,8 +129,8 @@ static bool build(struct worker *w, const Wire__Build *m, struct err *e)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	r.seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
-	r.log =
-	    arena_printf(a, "%s%s%s", err_text(&why), *err_text(&why) && art.log && *art.log ? "\n" : "", art.log ? art.log : "");
+	r.log = arena_printf(a, "%.*s%s%.*s", WIRE_MAX_LOG / 4, err_text(&why), *err_text(&why) && art.log && *art.log ? "\n" : "",
+			     WIRE_MAX_LOG / 2, art.log ? art.log : "");
 	ok = worker_send(w, WIRE_BUILT, &r, e) && worker_data(w, art.data, r.size, e);
 	err_free(&why);
 	arena_free(a);
@@ -197,7 +197,8 @@ static const char *describe(struct worker *w, const Wire__Hello *m, const struct
 {
 	if (!c->isolates || strcmp(m->role, "runner") != 0)
 		return c->describe;
-	return arena_printf(w->arena, "%s%s%s", c->describe, jail_closes() ? "" : ", no system-call filter",
+	w->closes = jail_closes();
+	return arena_printf(w->arena, "%s%s%s", c->describe, w->closes ? "" : ", no system-call filter",
 			    jail_limits_memory() ? "" : ", no memory limit");
 }
 
@@ -215,6 +216,8 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 		const struct device_caps *c = w->ops->caps(w->device);
 
 		w->threads = c->threads > 0 ? c->threads : 1;
+		if (c->isolates) /* drivers may need more */
+			jail_worker();
 		r.backend = (char *)c->backend;
 		r.dialect = (char *)c->dialect;
 		r.describe = (char *)describe(w, m, c);
@@ -283,6 +286,8 @@ static bool serve(struct worker *w, struct err *e)
 			return false;
 		if (w->broken)
 			return err_set(e, ERR_DEVICE, "the device failed; another worker goes on");
+		if (w->stuck)
+			return err_set(e, ERR_DEVICE, "a child cannot be killed");
 	}
 	return !*err_text(e);
 }

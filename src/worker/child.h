@@ -25,6 +25,18 @@ struct map;
 #define PAD_ELEMENTS BUNDLE_PAD
 #define PAGE ((size_t)4096)
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED 1
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0 /* else: the sanitizer's runtime needs more than a kernel does, and its shadow is private writable memory */
+#endif
+
 /* ---- memory (child_mem.c) ------------------------------------------------------------------------------- */
 
 /* Private memory in large pages for tensors that children only read: constants, inputs, cached tensors. */
@@ -76,14 +88,15 @@ uint64_t pad_pattern(const char *name, enum dtype t);
 
 enum proc_mode { PROC_CHECKED, PROC_TIMED };
 
-/* Shared with the child; what it writes is not trusted. */
+/* Shared with the child, which may write any of it at any time: the worker copies what it needs, once, and believes nothing that it
+ * can know by itself - what it asked for lies in memory of its own. */
 struct ctl {
 	_Atomic uint32_t cmd, done; /* sequence numbers */
 	_Atomic uint32_t worker_sleeps, child_sleeps;
 	_Atomic uint32_t stage, launch, rep; /* announced before entering */
 	uint32_t mode, nsel, warmup, repeat;
 	double seconds; /* of the selected launches */
-	char text[256]; /* why it gave up */
+	char text[256]; /* why it gave up; not terminated perhaps */
 };
 
 enum slot_state { SLOT_ABSENT, SLOT_OPEN, SLOT_READ };
@@ -103,6 +116,7 @@ struct proc_spec {
 	uint32_t repeat;    /* room for times */
 	double cpu_seconds; /* limit; 0: none */
 	uint64_t memory;    /* beyond what it has at the fork */
+	bool closed;        /* no start without the system-call filter */
 };
 
 struct proc {
@@ -113,9 +127,11 @@ struct proc {
 	double *times;
 	double *spent; /* per launch: seconds, over all repetitions */
 	void **arg; /* prog->nargs */
+	uint32_t seq; /* of the last command; the child's copy may be anything */
 	pid_t pid;
 	int sock;
 	int status; /* of waitpid, once dead */
+	bool stuck; /* killed, and not dead: left alone */
 };
 
 enum proc_end { PROC_OK, PROC_DIED, PROC_HUNG, PROC_GONE }; /* GONE: the pool is gone, give up */
@@ -125,16 +141,24 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e);
 double worker_now(void); /* monotonic seconds */
 
 enum proc_end proc_ready(struct proc *p, double limit_s, int wire);
-/* Runs sel[0..nsel). limit_s is per repetition. */
-enum proc_end proc_run(struct proc *p, uint32_t nsel, enum proc_mode mode, uint32_t warmup, uint32_t repeat, double limit_s,
-		       int wire);
-void proc_stop(struct proc *p); /* kills and reaps what is left */
+/* Runs the launches pick[0..n). limit_s is per repetition. */
+enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat,
+		       double limit_s, int wire);
+/* What the child says: seconds of the last run; of each repetition; of each launch. Each is finite, not negative and below 1e9. */
+double proc_seconds(const struct proc *p);
+void proc_times(const struct proc *p, double *times, double *spent);
+void proc_text(const struct proc *p, char out[static 256]); /* why it gave up: printable */
+/* Kills and reaps what is left, with what it may have forked. stuck says that it would not go. */
+void proc_stop(struct proc *p);
 /* The child's side of both; never returns. */
 _Noreturn void proc_child(struct proc *p, int sock, pid_t parent);
 /* Lets the child's threads do little more than compute; false where the platform refuses. (child_jail.c) */
 bool jail_close(int sock, int slots);
-void jail_limits(double cpu_seconds, uint64_t memory);
+void jail_enter(void); /* before anything else: no privileges, first to go when memory is short */
+void jail_limits(double cpu_seconds, uint64_t memory); /* before a kernel is loaded, and once threads run */
+void jail_files(int files);    /* no file but those below `files` from here on */
 bool jail_closes(void);        /* would jail_close work? */
+void jail_worker(void); /* the worker itself: what root could do and a worker need not */
 bool jail_limits_memory(void); /* would jail_limits' memory be kept? */
 
 /* ---- jobs (child_run.c, child_base.c) -------------------------------------------------------------------- */
@@ -186,7 +210,9 @@ struct worker {
 	struct base *base;
 	uint64_t clock;
 	struct gpu *gpu;       /* what lies on a device with a memory of its own */
+	bool closes;           /* children run behind a system-call filter */
 	bool broken;           /* such a device failed: this process ends after it has told, and the pool starts another */
+	bool stuck;            /* a child cannot be killed: no other worker goes on either */
 };
 
 enum step { STEP_OK, STEP_ENDED, STEP_GONE }; /* ENDED: the child is dead or hung, out says how */
@@ -204,6 +230,9 @@ struct exec {
 	struct gpu_exec *gpu; /* NULL: in a child */
 	uint64_t job;         /* for announcements */
 	bool original;        /* runs to be known: nobody's fault when it fails */
+	bool ready;           /* the child has said that it is */
+	bool *trusted;        /* per kernel: the original's, which stays inside its buffers */
+	uint32_t *sel, nsel;  /* launches to run next, running, or just run */
 	double since; /* monotonic: the image's start */
 	struct worker *w;
 	struct arena *arena;
@@ -232,6 +261,8 @@ void exec_image(struct exec *x, const struct blob *const *input);
 /* k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *k, const uint32_t *twin);
 enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat);
+/* Ends the child and looks at all canaries, those too that no launch was to come near. */
+void exec_stop(struct exec *x);
 void exec_close(struct exec *x);
 
 /* False with no error set: the pool closed the wire in front of the first byte. */
@@ -260,12 +291,11 @@ void base_close(struct worker *w);
 
 /* ---- devices with a memory of their own (child_gpu.c) ----------------------------------------------------------- */
 
-/* kernel: per kernel of the program, NULL where it is to be loaded; trusted: likewise, the original's. */
-void gpu_open(struct exec *x, struct kernel **kernel, const bool *trusted);
+/* kernel: per kernel of the program, NULL where it is to be loaded. */
+void gpu_open(struct exec *x, struct kernel **kernel);
 enum step gpu_start(struct exec *x);
 void gpu_image(struct exec *x); /* a new image: only what is made of constants is still there */
-uint32_t *gpu_selection(struct exec *x); /* launches to run next: room for all */
-/* Runs the first n of the selection and reads what they wrote into the worker's views. */
+/* Runs the first n of sel and reads what they wrote into the worker's views. */
 enum step gpu_run(struct exec *x, uint32_t n, double limit_s);
 enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat);
 bool gpu_mend(struct exec *x, uint32_t buffer); /* its pads were overwritten: writes them again */

@@ -16,10 +16,9 @@
 static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec *s, struct err *e)
 {
 	struct prog *p = x->prog;
-	bool *trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 
 	s->kernel = ARENA_ARRAY(x->arena, struct kernel *, p->nkernels);
-	s->trusted = trusted;
+	s->trusted = x->trusted;
 	s->artefact = ARENA_ARRAY(x->arena, const uint8_t *, p->nkernels);
 	s->artefact_size = ARENA_ARRAY(x->arena, size_t, p->nkernels);
 	for (uint32_t i = 0; i < p->nkernels; i++) {
@@ -28,7 +27,7 @@ static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec 
 		for (uint32_t k = 0; b && k < b->prog->nkernels && !s->kernel[i]; k++)
 			if (hash_eq(b->prog->kernel[k].artefact, p->kernel[i].artefact))
 				s->kernel[i] = b->kernel[k];
-		trusted[i] = s->kernel[i] && b->prog != p;
+		x->trusted[i] = s->kernel[i] && b->prog != p;
 		if (s->kernel[i])
 			continue;
 		if (!(blob = worker_blob(x->w, p->kernel[i].artefact)))
@@ -68,7 +67,8 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 			      .threads = threads,
 			      .repeat = repeat,
 			      .cpu_seconds = cpu_seconds,
-			      .memory = w->memory_limit};
+			      .memory = w->memory_limit,
+			      .closed = w->closes};
 
 	*x = (struct exec){
 	    .w = w, .arena = arena_new(NULL), .prog = p, .job = job, .original = !job, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
@@ -79,33 +79,90 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 	x->cut = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->held = ARENA_ARRAY(x->arena, bool, p->nlaunches);
+	x->times = ARENA_ARRAY(x->arena, double, repeat);
+	x->spent = ARENA_ARRAY(x->arena, double, p->nlaunches);
+	x->sel = ARENA_ARRAY(x->arena, uint32_t, p->nlaunches);
+	x->trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
 	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, e))
 		return false;
 	if (!w->ops->launch)
 		return proc_start(&x->proc, &s, e);
-	x->times = ARENA_ARRAY(x->arena, double, repeat);
-	x->spent = ARENA_ARRAY(x->arena, double, p->nlaunches);
-	gpu_open(x, s.kernel, s.trusted);
+	gpu_open(x, s.kernel);
 	return true;
+}
+
+static void overran(struct exec *x, int64_t launch, uint32_t buffer)
+{
+	const char *name = launch >= 0 ? x->prog->launch[launch].name : "a kernel";
+
+	if (!x->overrun && x->end.status != POOL_OVERRUN) {
+		x->end.status = POOL_OVERRUN;
+		x->end.stage = POOL_RUN;
+		x->end.launch = launch;
+		x->end.buffer = buffer;
+		snprintf(x->end.text, sizeof x->end.text, "'%.100s' wrote outside of buffer '%.100s'", name,
+			 x->prog->buffer[buffer].name);
+	}
+	x->overrun = true;
+}
+
+/* The one kernel that is not the original's, if there is only one; else -1. */
+static int64_t only_suspect(const struct exec *x)
+{
+	int64_t found = -1;
+
+	for (uint32_t k = 0; k < x->prog->nlaunches; k++) {
+		if (x->trusted[x->prog->launch[k].kernel])
+			continue;
+		if (found >= 0)
+			return -1;
+		found = k;
+	}
+	return found;
+}
+
+void exec_stop(struct exec *x)
+{
+	bool ran = x->proc.ctl != NULL;
+
+	proc_stop(&x->proc);
+	x->w->stuck = x->w->stuck || x->proc.stuck;
+	/* The next program must find its canaries whole, and this one answers for what it did to any. */
+	for (uint32_t i = 0; ran && !x->w->slots.dirty && i < x->w->slots.n; i++) {
+		struct slot *s = &x->w->slots.slot[i];
+
+		if (!s->size || slot_intact(s))
+			continue;
+		slot_refill(s);
+		overran(x, only_suspect(x), i);
+	}
 }
 
 void exec_close(struct exec *x)
 {
 	if (x->gpu)
 		gpu_close(x);
-	proc_stop(&x->proc);
+	exec_stop(x);
 	arena_free(x->arena);
 	x->arena = NULL;
 }
 
-/* What the child announced last, as far as it makes sense. */
+/* What the child announced last, as far as it makes sense: once it is ready nothing but what it was asked to run is believed. */
 static void where(struct exec *x, struct run_end *end)
 {
 	uint32_t stage = atomic_load(&x->proc.ctl->stage), launch = atomic_load(&x->proc.ctl->launch);
+	bool asked = false;
 
-	end->stage = stage <= POOL_END ? (enum pool_stage)stage : POOL_RUN;
-	end->launch = launch && launch <= x->prog->nlaunches ? (int64_t)launch - 1 : -1;
+	if (!x->ready) {
+		end->stage = stage == POOL_LOAD ? POOL_LOAD : POOL_START;
+		end->launch = end->stage == POOL_LOAD && launch && launch <= x->prog->nlaunches ? (int64_t)launch - 1 : -1;
+		return;
+	}
+	end->stage = POOL_RUN;
+	for (uint32_t i = 0; launch && i < x->nsel; i++)
+		asked = asked || x->sel[i] == launch - 1;
+	end->launch = asked ? (int64_t)launch - 1 : only_suspect(x);
 }
 
 static void say_death(struct exec *x, struct run_end *end)
@@ -113,13 +170,13 @@ static void say_death(struct exec *x, struct run_end *end)
 	static const char *const doing[] = {"starting", "building", "loading", "running", "ending"};
 	int status = x->proc.status;
 	const char *name = end->launch >= 0 ? x->prog->launch[end->launch].name : NULL;
-	char why[300];
+	char why[300], text[256];
 
 	if (WIFSIGNALED(status)) {
 		end->signal = WTERMSIG(status);
 		snprintf(why, sizeof why, "killed by signal %d (%s)", end->signal, strsignal(end->signal));
-	} else if (WEXITSTATUS(status) == 3 && x->proc.ctl->text[0]) {
-		snprintf(why, sizeof why, "%.*s", (int)sizeof x->proc.ctl->text - 1, x->proc.ctl->text);
+	} else if (proc_text(&x->proc, text), WEXITSTATUS(status) == 3 && *text) {
+		snprintf(why, sizeof why, "%s", text);
 	} else {
 		snprintf(why, sizeof why, "ended with status %d", WEXITSTATUS(status));
 	}
@@ -134,10 +191,14 @@ static enum step ended(struct exec *x, enum proc_end how)
 	if (how == PROC_OK)
 		return STEP_OK;
 	x->w->slots.dirty = true;
+	x->w->stuck = x->w->stuck || x->proc.stuck;
 	if (how == PROC_GONE)
 		return STEP_GONE;
 	where(x, end);
-	if (how == PROC_HUNG || (WIFSIGNALED(x->proc.status) && WTERMSIG(x->proc.status) == SIGXCPU)) {
+	if (how == PROC_HUNG && !x->ready) {
+		end->status = POOL_LOST;
+		snprintf(end->text, sizeof end->text, "the child that runs kernels was not ready after %d s", START_LIMIT_S);
+	} else if (how == PROC_HUNG || (WIFSIGNALED(x->proc.status) && WTERMSIG(x->proc.status) == SIGXCPU)) {
 		end->status = POOL_HUNG;
 		snprintf(end->text, sizeof end->text, "not done after %.3g s%s%.100s%s", x->limit_s,
 			 end->launch >= 0 ? " in '" : "", end->launch >= 0 ? x->prog->launch[end->launch].name : "",
@@ -151,7 +212,10 @@ static enum step ended(struct exec *x, enum proc_end how)
 
 enum step exec_start(struct exec *x)
 {
-	return x->gpu ? gpu_start(x) : ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
+	enum step s = x->gpu ? gpu_start(x) : ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
+
+	x->ready = s == STEP_OK;
+	return s;
 }
 
 void exec_image(struct exec *x, const struct blob *const *input)
@@ -170,16 +234,6 @@ void exec_image(struct exec *x, const struct blob *const *input)
 	x->overrun = false;
 	if (x->gpu)
 		gpu_image(x);
-}
-
-static void select_launch(struct exec *x, uint32_t *n, uint32_t k)
-{
-	(x->gpu ? gpu_selection(x) : x->proc.sel)[(*n)++] = k;
-}
-
-static uint32_t selected(struct exec *x, uint32_t i)
-{
-	return x->gpu ? gpu_selection(x)[i] : x->proc.sel[i];
 }
 
 /* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
@@ -256,15 +310,7 @@ static void check_pads(struct exec *x, uint32_t k)
 		slot_refill(s);
 		if (x->gpu)
 			gpu_mend(x, l->arg[o]);
-		if (!x->overrun && x->end.status != POOL_OVERRUN) {
-			x->end.status = POOL_OVERRUN;
-			x->end.stage = POOL_RUN;
-			x->end.launch = k;
-			x->end.buffer = l->arg[o];
-			snprintf(x->end.text, sizeof x->end.text, "'%.100s' wrote outside of buffer '%.100s'", l->name,
-				 x->prog->buffer[l->arg[o]].name);
-		}
-		x->overrun = true;
+		overran(x, k, l->arg[o]);
 	}
 }
 
@@ -295,14 +341,12 @@ static enum step flush(struct exec *x, uint32_t n)
 		return STEP_OK;
 	if (left < 0.01)
 		left = 0.01;
-	s = x->gpu ? gpu_run(x, n, left) : ended(x, proc_run(&x->proc, n, PROC_CHECKED, 0, 1, left, x->w->in));
-	if (s == STEP_OK && !x->gpu) {
-		double t = x->proc.ctl->seconds;
-
-		x->seconds += t >= 0 && t < 1e9 ? t : 0;
-	}
+	x->nsel = n;
+	s = x->gpu ? gpu_run(x, n, left) : ended(x, proc_run(&x->proc, x->sel, n, PROC_CHECKED, 0, 1, left, x->w->in));
+	if (s == STEP_OK && !x->gpu)
+		x->seconds += proc_seconds(&x->proc);
 	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
-		check_pads(x, selected(x, i));
+		check_pads(x, x->sel[i]);
 	return s;
 }
 
@@ -322,7 +366,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 			continue;
 		}
 		set_args(x, k);
-		select_launch(x, &pending, k);
+		x->sel[pending++] = k;
 		x->run++;
 		x->held[k] = l->constant;
 		for (uint32_t o = l->nargs - l->nout; twin && o < l->nargs; o++)
@@ -332,7 +376,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		if ((s = flush(x, pending)) != STEP_OK)
 			return s;
 		for (uint32_t i = 0; i < pending; i++)
-			cut_off(x, selected(x, i), constant, image, twin);
+			cut_off(x, x->sel[i], constant, image, twin);
 		pending = 0;
 	}
 	return flush(x, pending);
@@ -350,7 +394,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 		set_args(x, k);
 		x->held[k] = true;
 		x->run++;
-		select_launch(x, &n, k);
+		x->sel[n++] = k;
 	}
 	if ((s = flush(x, n)) != STEP_OK)
 		return s;
@@ -359,16 +403,17 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 		if (!x->prog->launch[k].constant) {
 			make_keys(x, k);
 			set_args(x, k);
-			select_launch(x, &n, k);
+			x->sel[n++] = k;
 		}
 	x->saved = x->prog->nlaunches - x->run - n;
 	x->run += n;
-	memset(x->gpu ? x->spent : x->proc.spent, 0, x->prog->nlaunches * sizeof *x->spent);
+	x->nsel = n;
+	memset(x->spent, 0, x->prog->nlaunches * sizeof *x->spent);
 	s = x->gpu ? gpu_timed(x, n, warmup, repeat)
-		   : ended(x, proc_run(&x->proc, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
-	if (!x->gpu)
-		x->times = x->proc.times, x->spent = x->proc.spent;
+		   : ended(x, proc_run(&x->proc, x->sel, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
+	if (s == STEP_OK && !x->gpu)
+		proc_times(&x->proc, x->times, x->spent);
 	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
-		check_pads(x, selected(x, i));
+		check_pads(x, x->sel[i]);
 	return s;
 }

@@ -47,11 +47,10 @@ struct gpu {
 
 struct gpu_exec {
 	struct kernel **kernel;      /* per kernel of the program */
-	bool *own, *trusted;         /* per kernel: loaded here; the original's */
+	bool *own;                   /* per kernel: loaded here */
 	bool *warm;                  /* per kernel: was launched */
 	struct device_memory **slot; /* per buffer that a launch writes; NULL: none yet */
 	bool *there;                 /* per buffer: its slot holds what the worker's view shows */
-	uint32_t *sel;
 	double *seconds; /* of the selected launches */
 	struct device_memory **arg;
 };
@@ -254,7 +253,7 @@ static bool read_slot(struct exec *x, uint32_t b, struct err *e)
 
 /* ---- one program ------------------------------------------------------------------------------------------------------------- */
 
-void gpu_open(struct exec *x, struct kernel **kernel, const bool *trusted)
+void gpu_open(struct exec *x, struct kernel **kernel)
 {
 	const struct prog *p = x->prog;
 	struct gpu_exec *g = x->gpu = ARENA_NEW(x->arena, struct gpu_exec);
@@ -263,10 +262,8 @@ void gpu_open(struct exec *x, struct kernel **kernel, const bool *trusted)
 	g->kernel = kernel;
 	g->own = ARENA_ARRAY(x->arena, bool, p->nkernels);
 	g->warm = ARENA_ARRAY(x->arena, bool, p->nkernels);
-	g->trusted = (bool *)trusted;
 	g->slot = ARENA_ARRAY(x->arena, struct device_memory *, p->nbuffers);
 	g->there = ARENA_ARRAY(x->arena, bool, p->nbuffers);
-	g->sel = ARENA_ARRAY(x->arena, uint32_t, p->nlaunches);
 	g->seconds = ARENA_ARRAY(x->arena, double, p->nlaunches);
 	g->arg = ARENA_ARRAY(x->arena, struct device_memory *, p->nargs);
 }
@@ -382,30 +379,30 @@ enum step gpu_run(struct exec *x, uint32_t n, double limit_s)
 
 	x->w->gpu->clock++;
 	for (uint32_t i = 0; i < n; i++) {
-		bool *warm = &g->warm[x->prog->launch[g->sel[i]].kernel];
+		bool *warm = &g->warm[x->prog->launch[x->sel[i]].kernel];
 
 		limit_s += *warm ? 0 : FIRST_LAUNCH_S;
 		*warm = true;
 	}
 	alarm_in(limit_s + 0.05);
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t k = g->sel[i];
+		uint32_t k = x->sel[i];
 
-		if ((!i || !g->trusted[x->prog->launch[k].kernel]) && !announce(x, x->original ? POOL_START : POOL_RUN, k))
+		if ((!i || !x->trusted[x->prog->launch[k].kernel]) && !announce(x, x->original ? POOL_START : POOL_RUN, k))
 			return STEP_GONE;
 		if (!gather(x, k, true, &e) || !queue_launch(x, k, &e))
 			return refused(x, POOL_RUN, k, &e);
 	}
 	if (!x->w->ops->finish(x->w->device, g->seconds, n, &e))
-		return refused(x, POOL_RUN, n == 1 ? (int64_t)g->sel[0] : -1, &e);
+		return refused(x, POOL_RUN, n == 1 ? (int64_t)x->sel[0] : -1, &e);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct prog_launch *l = &x->prog->launch[g->sel[i]];
+		const struct prog_launch *l = &x->prog->launch[x->sel[i]];
 		double t = worker_now();
 
 		device += g->seconds[i];
 		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
 			if (!read_slot(x, l->arg[o], &e))
-				return refused(x, POOL_RUN, g->sel[i], &e);
+				return refused(x, POOL_RUN, x->sel[i], &e);
 		x->transfer_s += worker_now() - t;
 	}
 	alarm_in(0);
@@ -424,8 +421,8 @@ enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat
 	x->w->gpu->clock++;
 	alarm_in(x->limit_s + FIRST_LAUNCH_S);
 	for (uint32_t i = 0; i < n; i++)
-		if (!gather(x, g->sel[i], false, &e))
-			return refused(x, POOL_RUN, g->sel[i], &e);
+		if (!gather(x, x->sel[i], false, &e))
+			return refused(x, POOL_RUN, x->sel[i], &e);
 	x->transfer_s += worker_now() - transfer;
 	for (uint32_t r = 0; r < warmup + repeat; r++) {
 		double t = worker_now();
@@ -434,29 +431,24 @@ enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat
 		if (!announce(x, POOL_RUN, -1))
 			return STEP_GONE;
 		for (uint32_t i = 0; i < n; i++)
-			if (!queue_launch(x, g->sel[i], &e))
-				return refused(x, POOL_RUN, g->sel[i], &e);
+			if (!queue_launch(x, x->sel[i], &e))
+				return refused(x, POOL_RUN, x->sel[i], &e);
 		if (!x->w->ops->finish(x->w->device, g->seconds, n, &e))
 			return refused(x, POOL_RUN, -1, &e);
 		if (r >= warmup)
 			x->times[r - warmup] = worker_now() - t;
 		for (uint32_t i = 0; r >= warmup && i < n; i++)
-			x->spent[g->sel[i]] += g->seconds[i];
+			x->spent[x->sel[i]] += g->seconds[i];
 	}
 	transfer = worker_now();
 	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t o = x->prog->launch[g->sel[i]].nargs - x->prog->launch[g->sel[i]].nout;
-		     o < x->prog->launch[g->sel[i]].nargs; o++)
-			if (!read_slot(x, x->prog->launch[g->sel[i]].arg[o], &e))
-				return refused(x, POOL_RUN, g->sel[i], &e);
+		for (uint32_t o = x->prog->launch[x->sel[i]].nargs - x->prog->launch[x->sel[i]].nout;
+		     o < x->prog->launch[x->sel[i]].nargs; o++)
+			if (!read_slot(x, x->prog->launch[x->sel[i]].arg[o], &e))
+				return refused(x, POOL_RUN, x->sel[i], &e);
 	x->transfer_s += worker_now() - transfer;
 	alarm_in(0);
 	return STEP_OK;
-}
-
-uint32_t *gpu_selection(struct exec *x)
-{
-	return x->gpu->sel;
 }
 
 void gpu_image(struct exec *x)

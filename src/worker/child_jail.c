@@ -2,28 +2,25 @@
 #include "worker/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/reap.h"
 
 #ifdef HAVE_SECCOMP
 #include <seccomp.h>
 #endif
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0 /* else: the sanitizer's runtime needs more than a kernel does, and its shadow is private writable memory */
-#endif
+#define STACK ((rlim_t)16 << 20) /* as the other threads have */
 
 static void limit(int what, rlim_t soft, rlim_t hard)
 {
@@ -50,12 +47,49 @@ static uint64_t data_bytes(void)
 	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Keeps of the process's capabilities those in the mask. Root without them is a user who owns root's files. */
+static void keep_capabilities(uint32_t keep)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct now[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (syscall(SYS_capget, &head, now))
+		return;
+	now[0].effective = now[0].permitted &= keep;
+	now[0].inheritable = 0;
+	now[1] = (struct __user_cap_data_struct){0};
+	syscall(SYS_capset, &head, now);
+}
+
+/* It starts compilers and keeps caches, which may belong to others when it is root's. */
+void jail_worker(void)
+{
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	keep_capabilities(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER);
+}
+
+void jail_enter(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, "1000", 4) < 0)
+		errno = 0; /* then the kernel chooses as it likes */
+	if (fd >= 0)
+		close(fd);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	keep_capabilities(0);
+}
+
+/* RLIMIT_DATA leaves out what is shared and what is stack: the filter lets neither be made, the stack has a limit. */
 void jail_limits(double cpu_seconds, uint64_t memory)
 {
 	uint64_t now;
 
 	limit(RLIMIT_CORE, 0, 0);
-	limit(RLIMIT_FSIZE, 0, 0);
+	limit(RLIMIT_NPROC, 0, 0);
+	limit(RLIMIT_STACK, STACK, STACK);
+	limit(RLIMIT_FSIZE, WIRE_MAX_ARTEFACT, WIRE_MAX_ARTEFACT); /* a kernel is loaded from a file in memory */
 	if (cpu_seconds > 0 && cpu_seconds < 1e9) {
 		rlim_t s = (rlim_t)ceil(cpu_seconds);
 
@@ -66,25 +100,48 @@ void jail_limits(double cpu_seconds, uint64_t memory)
 		limit(RLIMIT_DATA, now + memory, now + memory);
 }
 
+void jail_files(int files)
+{
+	limit(RLIMIT_FSIZE, 0, 0);
+	limit(RLIMIT_NOFILE, (rlim_t)files, (rlim_t)files);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* RLIMIT_CORE does not stop a core dump into a pipe; and nobody traces it */
+}
+
 #ifdef HAVE_SECCOMP
+static bool allow_signals(scmp_filter_ctx c)
+{
+	/* what abort(), and a division on processors that have none, send to themselves; never one that stops */
+	static const int own[] = {SIGABRT, SIGFPE, SIGSEGV, SIGILL, SIGBUS, SIGTRAP};
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < sizeof own / sizeof *own; i++)
+		ok = !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0),
+				       SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)own[i], 0));
+	return ok;
+}
+
+/* Private memory that RLIMIT_DATA counts, and the slots as slot_set maps them; never to be executed. */
+static bool allow_memory(scmp_filter_ctx c, int slots)
+{
+	const uint32_t may = MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK;
+
+	return !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) &&
+	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 3, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+				 SCMP_A3(SCMP_CMP_MASKED_EQ, (uint32_t)~may, MAP_PRIVATE),
+				 SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0xffffffffu)) &&
+	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 3, SCMP_A2(SCMP_CMP_EQ, PROT_READ | PROT_WRITE, 0),
+				 SCMP_A3(SCMP_CMP_EQ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, 0),
+				 SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)slots)) &&
+	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED, 0)) &&
+	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, SCMP_A2(SCMP_CMP_EQ, MADV_FREE, 0));
+}
+
+/* What computing needs, and the child's own loop. A thread cannot end alone: that would look like a kernel that does not. */
 bool jail_close(int sock, int slots)
 {
 	static const int harmless[] = {
-	    SCMP_SYS(futex),
-	    SCMP_SYS(sched_yield),
-	    SCMP_SYS(exit),
-	    SCMP_SYS(exit_group),
-	    SCMP_SYS(munmap),
-	    SCMP_SYS(madvise),
-	    SCMP_SYS(clock_gettime),
-	    SCMP_SYS(rt_sigprocmask),
-	    SCMP_SYS(rt_sigreturn),
-	    SCMP_SYS(restart_syscall),
-	    SCMP_SYS(getpid),
-	    SCMP_SYS(gettid),
-	    SCMP_SYS(brk),
-	    SCMP_SYS(nanosleep),
-	    SCMP_SYS(clock_nanosleep),
+	    SCMP_SYS(futex),	       SCMP_SYS(sched_yield), SCMP_SYS(exit_group),	   SCMP_SYS(munmap), SCMP_SYS(clock_gettime),
+	    SCMP_SYS(rt_sigprocmask), SCMP_SYS(getpid),      SCMP_SYS(gettid),	   SCMP_SYS(brk),    SCMP_SYS(restart_syscall),
 	    SCMP_SYS(sched_getaffinity),
 	};
 	scmp_filter_ctx c = SANITIZED ? NULL : seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -92,17 +149,12 @@ bool jail_close(int sock, int slots)
 
 	if (!c)
 		return false;
+	ok = !seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS); /* else: ends the thread only */
 	for (size_t i = 0; ok && i < sizeof harmless / sizeof *harmless; i++)
 		ok = !seccomp_rule_add(c, SCMP_ACT_ALLOW, harmless[i], 0);
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock, 0));
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock, 0));
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-				     SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0xffffffffu));
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
-				     SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)slots));
-	/* abort() and nothing else: signals to itself */
-	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0));
+	ok = ok && allow_memory(c, slots) && allow_signals(c);
 	ok = ok && !seccomp_attr_set(c, SCMP_FLTATR_CTL_TSYNC, 1) && !seccomp_load(c);
 	seccomp_release(c);
 	return ok;
@@ -121,9 +173,8 @@ bool jail_closes(void)
 
 	if (!child)
 		_exit(jail_close(0, 0) ? 0 : 1);
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		;
-	return child > 0 && WIFEXITED(status) && !WEXITSTATUS(status);
+	return child > 0 && (reap_within(child, REAP_S, &status) || reap_killed(child, false, &status)) && WIFEXITED(status) &&
+	       !WEXITSTATUS(status);
 }
 
 /* Emulators of processors let some limits pass. */

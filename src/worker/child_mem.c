@@ -2,6 +2,7 @@
 #include "worker/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +52,12 @@ struct chunk *mem_chunk(struct mem *m, size_t size)
 	size = up(size ? size : 1,
 		  size > HUGE_PAGE / 2 ? HUGE_PAGE : PAGE); /* a fork copies one entry for a large page, 512 for small ones */
 	p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED || !(c = calloc(1, sizeof *c)))
+	if (p == MAP_FAILED)
 		return NULL;
+	if (!(c = calloc(1, sizeof *c))) {
+		munmap(p, size + HUGE_PAGE);
+		return NULL;
+	}
 	at = (uint8_t *)up((uintptr_t)p, HUGE_PAGE);
 	if (at > p)
 		munmap(p, (size_t)(at - p));
@@ -191,9 +196,12 @@ static size_t affordable(void)
 
 bool slots_open(struct slots *s, struct err *e)
 {
-	*s = (struct slots){.reserve = affordable(), .file = memfd_create("mutatenn-tensors", MFD_CLOEXEC)};
+	*s = (struct slots){.reserve = affordable(), .file = memfd_create("mutatenn-tensors", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
 	if (s->file < 0)
 		return err_set(e, ERR_IO, "no memory file for tensors: %s", strerror(errno));
+	/* a child has it too: were it made shorter, the worker would die of looking */
+	if (fcntl(s->file, F_ADD_SEALS, F_SEAL_SHRINK) && errno != EINVAL && errno != ENOSYS)
+		return err_set(e, ERR_IO, "cannot seal the memory file for tensors: %s", strerror(errno));
 	for (;; s->reserve /= 2) {
 		s->base = mmap(RESERVE_AT, s->reserve, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (s->base != MAP_FAILED)

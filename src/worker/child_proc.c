@@ -17,9 +17,11 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/reap.h"
 #include "device/device.h"
 
 #define SPIN_S 30e-6
+#define MAX_ORPHANS 1000
 #define SOCK 3
 #define SLOTS 4 /* descriptors of a child */
 
@@ -66,15 +68,34 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 	return p->pid > 0 || err_set(e, ERR_IO, "cannot fork: %s", strerror(errno));
 }
 
-static void reap(struct proc *p, bool force)
+static void reap(struct proc *p)
 {
 	if (p->pid <= 0)
 		return;
-	if (force)
-		kill(p->pid, SIGKILL);
-	while (waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
-		;
+	p->stuck = !reap_killed(p->pid, false, &p->status);
 	p->pid = -1;
+}
+
+/* Where no filter holds a child, it may have forked: its children came to this process, a reaper, when it died. */
+static void reap_orphans(void)
+{
+	for (int round = 0; round < MAX_ORPHANS; round++) {
+		pid_t pid = waitpid(-1, NULL, WNOHANG);
+		int child = 0;
+		FILE *f;
+
+		if (pid < 0)
+			return;
+		if (pid > 0)
+			continue;
+		f = fopen("/proc/thread-self/children", "re");
+		if (!f || fscanf(f, "%d", &child) != 1)
+			child = 0;
+		if (f)
+			fclose(f);
+		if (child <= 0 || !reap_killed(child, false, NULL))
+			return;
+	}
 }
 
 /* 1: something came or time passed, 0: the child is dead, -1: the pool is gone */
@@ -91,7 +112,7 @@ static int wait_some(struct proc *p, double left, int wire)
 	if (f[0].revents) {
 		n = recv(p->sock, drain, sizeof drain, MSG_DONTWAIT);
 		if (!n || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-			reap(p, true); /* it is ending, or closed its only descriptor */
+			reap(p); /* it is ending, or closed its only descriptor */
 			return 0;
 		}
 	} else if (waitpid(p->pid, &p->status, WNOHANG) == p->pid) { /* a process of its own may still hold the socket */
@@ -101,7 +122,8 @@ static int wait_some(struct proc *p, double left, int wire)
 	return 1;
 }
 
-static enum proc_end await(struct proc *p, uint32_t seq, double limit_s, int wire)
+/* reps: that may still begin, each with a limit of its own */
+static enum proc_end await(struct proc *p, uint32_t seq, uint32_t reps, double limit_s, int wire)
 {
 	struct ctl *c = p->ctl;
 	double start = worker_now(), since = start;
@@ -119,17 +141,18 @@ static enum proc_end await(struct proc *p, uint32_t seq, double limit_s, int wir
 			return PROC_OK;
 		if ((r = wait_some(p, limit_s - (worker_now() - since), wire)) <= 0) {
 			if (r < 0)
-				reap(p, true);
+				reap(p);
 			return r < 0 ? PROC_GONE : PROC_DIED;
 		}
 		if (atomic_load(&c->done) == seq)
 			return PROC_OK;
-		if ((at = atomic_load(&c->rep)) != rep) {
+		if (reps && (at = atomic_load(&c->rep)) != rep) {
 			rep = at;
+			reps--;
 			since = worker_now();
 		}
 		if (worker_now() - since >= limit_s) {
-			reap(p, true);
+			reap(p);
 			return PROC_HUNG;
 		}
 	}
@@ -137,37 +160,73 @@ static enum proc_end await(struct proc *p, uint32_t seq, double limit_s, int wir
 
 enum proc_end proc_ready(struct proc *p, double limit_s, int wire)
 {
-	return await(p, 1, limit_s, wire);
+	return await(p, 1, 0, limit_s, wire);
 }
 
-enum proc_end proc_run(struct proc *p, uint32_t nsel, enum proc_mode mode, uint32_t warmup, uint32_t repeat, double limit_s,
-		       int wire)
+enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat,
+		       double limit_s, int wire)
 {
 	struct ctl *c = p->ctl;
-	uint32_t seq = atomic_load(&c->cmd) + 1;
+	uint32_t seq = ++p->seq;
 
-	c->nsel = nsel;
+	memcpy(p->sel, pick, n * sizeof *pick);
+	memset(p->spent, 0, p->spec.prog->nlaunches * sizeof *p->spent);
+	c->nsel = n;
 	c->mode = mode;
 	c->warmup = warmup;
 	c->repeat = repeat;
 	c->seconds = 0;
 	atomic_store(&c->cmd, seq);
-	if (atomic_exchange(&c->child_sleeps, 0) && send(p->sock, "", 1, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
+	/* one that does not read what wakes it up has filled its socket: no kernel's thread of control gets here */
+	if (atomic_exchange(&c->child_sleeps, 0) && send(p->sock, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE &&
 	    errno != ECONNRESET) {
-		reap(p, true);
+		reap(p);
 		return PROC_DIED;
 	}
-	return await(p, seq + 1, limit_s, wire);
+	return await(p, seq + 1, mode == PROC_TIMED ? warmup + repeat : 0, limit_s, wire);
+}
+
+static double seconds_of(const volatile double *shared)
+{
+	double t = *shared;
+
+	return t >= 0 && t < 1e9 ? t : 0;
+}
+
+double proc_seconds(const struct proc *p)
+{
+	return seconds_of(&p->ctl->seconds);
+}
+
+void proc_times(const struct proc *p, double *times, double *spent)
+{
+	for (uint32_t i = 0; i < p->spec.repeat; i++)
+		times[i] = seconds_of(&p->times[i]);
+	for (uint32_t i = 0; i < p->spec.prog->nlaunches; i++)
+		spent[i] = seconds_of(&p->spent[i]);
+}
+
+void proc_text(const struct proc *p, char out[static 256])
+{
+	memcpy(out, p->ctl->text, 256);
+	out[255] = 0;
+	for (; *out; out++)
+		if (*out < ' ' || *out > '~')
+			*out = '?';
 }
 
 void proc_stop(struct proc *p)
 {
-	reap(p, true);
+	bool was = p->ctl != NULL;
+
+	reap(p);
 	if (p->sock >= 0)
 		close(p->sock);
 	if (p->ctl)
 		munmap(p->ctl, p->ctl_size);
-	*p = (struct proc){.pid = -1, .sock = -1, .status = p->status};
+	if (was && !p->stuck)
+		reap_orphans();
+	*p = (struct proc){.pid = -1, .sock = -1, .status = p->status, .stuck = p->stuck};
 }
 
 /* ---- the child's side -------------------------------------------------------------------------------------- */
@@ -199,10 +258,9 @@ static void leave_worker(int sock, int slots, pid_t parent)
 	if (dup2(sock, SOCK) < 0 || dup2(slots, SLOTS) < 0)
 		_exit(4);
 	null = open("/dev/null", O_RDWR);
-	if (null >= 0) {
-		dup2(null, 0);
-		dup2(null, 1);
-	}
+	for (int fd = 0; fd < (SANITIZED ? 2 : 3); fd++)
+		if (null < 0 || dup2(null, fd) < 0)
+			close(fd);
 	if (syscall(SYS_close_range, SLOTS + 1, ~0u, 0))
 		for (int fd = SLOTS + 1; fd < 1024; fd++)
 			close(fd);
@@ -241,6 +299,14 @@ static void load_all(struct proc *p)
 	}
 }
 
+/* Nothing is open to a kernel that is not known but what it is to write. */
+static void close_slots(struct proc *p)
+{
+	for (uint32_t i = 0; i < p->spec.slots->n; i++)
+		if (p->spec.open[i] == SLOT_OPEN)
+			slot_set(p, i, SLOT_READ);
+}
+
 static void run_one(struct proc *p, uint32_t k, bool checked)
 {
 	const struct prog_launch *l = &p->spec.prog->launch[k];
@@ -248,21 +314,19 @@ static void run_one(struct proc *p, uint32_t k, bool checked)
 	struct err e = {0};
 	double t;
 
+	if (checked && !p->spec.trusted[l->kernel])
+		close_slots(p);
+	announce(p->ctl, POOL_RUN, k + 1);
 	for (uint32_t i = l->nargs - l->nout; checked && i < l->nargs; i++) {
 		slot_set(p, l->arg[i], SLOT_OPEN);
 		/* a quiet NaN in every float type: what nobody writes is the same every time */
 		memset(slot[l->arg[i]].at + slot[l->arg[i]].front, 0xff, slot[l->arg[i]].bytes);
 	}
-	announce(p->ctl, POOL_RUN, k + 1);
 	t = worker_now();
 	if (!p->spec.ops->run(p->spec.device, p->spec.kernel[l->kernel], p->arg + l->first_arg, l->parallel, &e))
 		give_up(p, err_text(&e));
 	p->ctl->seconds += worker_now() - t;
-	/* What an unknown kernel made is closed at once, so that no other writes there. Outputs of the original's kernels stay
-	 * open: changing them each time costs as much as running small kernels, and what strays into them is written over before it
-	 * is read. */
-	for (uint32_t i = l->nargs - l->nout; checked && !p->spec.trusted[l->kernel] && i < l->nargs; i++)
-		slot_set(p, l->arg[i], SLOT_READ);
+	/* Outputs stay open until an unknown kernel comes: changing them each time costs as much as running small kernels. */
 }
 
 static void run_timed(struct proc *p)
@@ -320,13 +384,16 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent)
 
 	announce(c, POOL_START, 0);
 	leave_worker(sock, p->spec.slots->file, parent);
+	jail_enter();
 	mem_read_only(p->spec.mem);
 	if (!p->spec.ops->start_threads(p->spec.device, p->spec.threads, &e))
 		give_up(p, err_text(&e));
-	load_all(p);
-	announce(c, POOL_LOAD, 0);
 	jail_limits(p->spec.cpu_seconds, p->spec.memory);
-	jail_close(SOCK, SLOTS);
+	load_all(p);
+	announce(c, POOL_START, 0);
+	jail_files(SLOTS + 1);
+	if (!jail_close(SOCK, SLOTS) && p->spec.closed)
+		give_up(p, "no system-call filter for the child");
 	answer(p, 1);
 	for (;;) {
 		seen = next_command(p, seen);

@@ -96,14 +96,17 @@ static bool prepare(struct run *r, struct err *e)
 
 /* ---- what is told ------------------------------------------------------------------------------------------ */
 
-static Wire__Tensor *describe(struct run *r, const struct exec *x, uint32_t buffer)
+/* Of a copy: a child that goes on writing must not change what is sent after it was hashed. */
+static Wire__Tensor *describe(struct arena *a, const struct exec *x, uint32_t buffer, const uint8_t **data)
 {
-	Wire__Tensor *t = ARENA_NEW(r->arena, Wire__Tensor);
+	Wire__Tensor *t = ARENA_NEW(a, Wire__Tensor);
+	size_t n = x->prog->buffer[buffer].bytes;
 
 	wire__tensor__init(t);
+	*data = arena_memdup(a, x->view[buffer], n);
 	t->buffer = buffer;
-	t->hash = wire_hash_put(ARENA_NEW(r->arena, struct wire_hash), hash_bytes(x->view[buffer], x->prog->buffer[buffer].bytes));
-	t->key = wire_hash_put(ARENA_NEW(r->arena, struct wire_hash), x->key[buffer]);
+	t->hash = wire_hash_put(ARENA_NEW(a, struct wire_hash), hash_bytes(*data, n));
+	t->key = wire_hash_put(ARENA_NEW(a, struct wire_hash), x->key[buffer]);
 	t->cut_off = x->cut[buffer];
 	t->reused = x->reused[buffer];
 	return t;
@@ -127,17 +130,14 @@ static void add_times(struct run *r, const struct exec *x, Wire__Image *im)
 	im->n_times = r->m->repeat;
 	im->times = ARENA_ARRAY(r->arena, double, im->n_times);
 	sorted = ARENA_ARRAY(r->arena, double, im->n_times);
-	for (size_t i = 0; i < im->n_times; i++) /* the child's word: anything that is no duration is none */
-		sorted[i] = im->times[i] = x->times[i] >= 0 && x->times[i] < 1e9 ? x->times[i] : 0;
+	for (size_t i = 0; i < im->n_times; i++)
+		sorted[i] = im->times[i] = x->times[i];
 	qsort(sorted, im->n_times, sizeof *sorted, by_value);
 	im->time = sorted[im->n_times / 2];
 	im->n_launch = x->prog->nlaunches;
 	im->launch = ARENA_ARRAY(r->arena, double, im->n_launch);
-	for (size_t i = 0; i < im->n_launch; i++) {
-		double t = x->spent[i] / r->m->repeat;
-
-		im->launch[i] = t >= 0 && t < 1e9 ? t : 0;
-	}
+	for (size_t i = 0; i < im->n_launch; i++)
+		im->launch[i] = x->spent[i] / r->m->repeat;
 }
 
 /* Outputs in order; then, for a dump, everything that launches write. */
@@ -145,27 +145,30 @@ static bool tell_image(struct run *r, const struct exec *x, uint32_t index, enum
 {
 	Wire__Image im = WIRE__IMAGE__INIT;
 	const struct prog *p = r->prog;
-	bool data = status == POOL_DONE || status == POOL_OVERRUN;
+	bool data = status == POOL_DONE || status == POOL_OVERRUN, ok;
+	struct arena *a = arena_new(NULL);
+	const uint8_t **copy = ARENA_ARRAY(a, const uint8_t *, (size_t)p->noutputs + p->nbuffers);
 
 	im.id = r->m->id;
 	im.index = index;
 	im.status = status;
 	im.launches_run = x->run;
 	im.launches_saved = x->saved;
-	im.tensor = ARENA_ARRAY(r->arena, Wire__Tensor *, (size_t)p->noutputs + p->nbuffers);
+	im.tensor = ARENA_ARRAY(a, Wire__Tensor *, (size_t)p->noutputs + p->nbuffers);
 	if (data)
 		add_times(r, x, &im);
-	for (uint32_t i = 0; data && i < p->noutputs; i++)
-		im.tensor[im.n_tensor++] = describe(r, x, p->output[i]);
+	for (uint32_t i = 0; data && i < p->noutputs; i++, im.n_tensor++)
+		im.tensor[im.n_tensor] = describe(a, x, p->output[i], &copy[im.n_tensor]);
 	for (uint32_t i = 0; data && r->m->dump && i < p->nbuffers; i++)
-		if (p->buffer[i].writer >= 0)
-			im.tensor[im.n_tensor++] = describe(r, x, i);
-	if (!worker_send(r->w, WIRE_IMAGE, &im, e))
-		return false;
-	for (size_t i = 0; i < im.n_tensor; i++)
-		if (!worker_data(r->w, x->view[im.tensor[i]->buffer], p->buffer[im.tensor[i]->buffer].bytes, e))
-			return false;
-	return true;
+		if (p->buffer[i].writer >= 0) {
+			im.tensor[im.n_tensor] = describe(a, x, i, &copy[im.n_tensor]);
+			im.n_tensor++;
+		}
+	ok = worker_send(r->w, WIRE_IMAGE, &im, e);
+	for (size_t i = 0; ok && i < im.n_tensor; i++)
+		ok = worker_data(r->w, copy[i], p->buffer[im.tensor[i]->buffer].bytes, e);
+	arena_free(a);
+	return ok;
 }
 
 static bool tell_done(struct run *r, struct err *e)
@@ -180,6 +183,8 @@ static bool tell_done(struct run *r, struct err *e)
 	d.buffer = (uint32_t)(r->end.buffer + 1);
 	d.text = r->end.text;
 	d.seconds = r->seconds;
+	if (r->w->stuck)
+		d.lost = "a process that ran a kernel was killed and does not end";
 	return worker_send(r->w, WIRE_DONE, &d, e);
 }
 
@@ -227,6 +232,8 @@ static enum step run_some(struct run *r, uint32_t first, uint32_t last, struct e
 	}
 	for (uint32_t i = first; s == STEP_OK && i < last; i++)
 		s = run_image(r, &x, i, e);
+	if (x.arena)
+		exec_stop(&x);
 	if (worse(r->end.status, x.end.status)) {
 		r->end = x.end;
 		if (x.end.status == POOL_OVERRUN && s == STEP_OK)

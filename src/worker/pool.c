@@ -34,6 +34,8 @@ double pool_now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static const char stuck_text[] = "a worker process was killed and does not end: a driver hangs, perhaps";
+
 /* ---- deaths ------------------------------------------------------------------------------------------------ */
 
 static void job_requeue(struct job *j, bool blamed, const char *text)
@@ -69,12 +71,15 @@ static void kern_requeue(struct dev *d, struct kern *k, bool blamed, const char 
 /* A device without children: the mutant that was running takes the blame, unless somebody may have killed the worker. */
 static bool killed_it(struct dev *d, struct job *j, int status, const char *text)
 {
-	bool hung = status == PEER_SILENT || (WIFEXITED(status) && WEXITSTATUS(status) == WIRE_EXIT_HUNG);
+	bool silent = status == PEER_SILENT, hung = silent || status == PEER_STUCK || (WIFEXITED(status) && WEXITSTATUS(status) == WIRE_EXIT_HUNG);
 	bool from_outside = status >= 0 && WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
 	bool connection = d->custom && !hung && status >= 0 && WIFEXITED(status); /* of which ssh says no more */
 	struct str s = {0};
 
 	if (d->caps.isolates || !j->announced || j->at < POOL_LOAD || ((from_outside || connection) && ++j->killed < MAX_KILLED))
+		return false;
+	/* its own alarm ends a launch that does not end; one that says nothing may have been stopped from outside */
+	if (silent && !j->silent++)
 		return false;
 	for (size_t i = 0; i < j->r.nimages; i++)
 		if (!j->r.image[i].ran) {
@@ -136,12 +141,14 @@ static bool gone_for_good(const struct peer *p)
 void pool_peer_died(struct peer *p, int status, const char *text)
 {
 	struct dev *d = p->dev;
-	bool starting = p->state == PEER_STARTING;
+	bool starting = p->state == PEER_STARTING, stuck;
 	char *said = strdup(text);
 
 	log_line(d->known && !d->error ? LOG_WARN : LOG_DEBUG, "device '%s': %s", d->d.name, said);
 	d->pool->stats.workers_lost++;
-	peer_stop(p);
+	stuck = !peer_stop(p) || status == PEER_STUCK;
+	if (stuck)
+		status = PEER_STUCK;
 	take_back(p, status, said);
 	if (starting)
 		p->bad_starts++;
@@ -150,8 +157,8 @@ void pool_peer_died(struct peer *p, int status, const char *text)
 	if (!p->gone_since)
 		p->gone_since = pool_now();
 	p->retry_at = pool_now() + pause_before_start(p);
-	if ((starting && gone_for_good(p)) || p->failures >= MAX_FAILURES)
-		pool_dev_failed(d, said);
+	if (stuck || (starting && gone_for_good(p)) || p->failures >= MAX_FAILURES)
+		pool_dev_failed(d, stuck ? stuck_text : said);
 	free(said);
 }
 
@@ -309,8 +316,9 @@ static void give_jobs(struct dev *d)
 
 static void touch(struct peer *p)
 {
-	if (p->state == PEER_READY)
+	if (p->state == PEER_READY && p->moved != p->seen_moved)
 		p->deadline = p->njobs ? pool_now() + job_patience(p->job[0]) : p->nkerns ? pool_now() + BUILD_S : 0;
+	p->seen_moved = p->moved;
 }
 
 static void check_deadlines(struct pool *p)
@@ -644,8 +652,8 @@ void pool_restart(struct pool *p, size_t d)
 	struct dev *dev = &p->dev[d];
 
 	for (int i = 0; i < dev->nrunners; i++)
-		if (dev->peer[i].state == PEER_READY && !dev->peer[i].njobs)
-			peer_stop(&dev->peer[i]);
+		if (dev->peer[i].state == PEER_READY && !dev->peer[i].njobs && !peer_stop(&dev->peer[i]))
+			pool_dev_failed(dev, stuck_text);
 }
 
 struct pool_stats pool_stats(const struct pool *p)

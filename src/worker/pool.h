@@ -57,7 +57,7 @@ struct job {
 	uint64_t seq;
 	struct kern **kern; /* of the bundle, then of the baseline */
 	uint32_t nkern, nwait;
-	int lost, killed;
+	int lost, killed, silent;
 	uint64_t signs; /* of life of the worker that runs it */
 	bool announced;     /* by a worker that runs mutants in its own process: this is what it was at last */
 	enum pool_stage at;
@@ -128,6 +128,7 @@ struct peer {
 	char tail[PEER_TAIL]; /* of standard error */
 	size_t ntail;
 	double deadline; /* monotonic seconds; 0: none */
+	uint64_t moved, seen_moved; /* whole messages read and whole items written: bytes that trickle are no sign of life */
 	double retry_at;
 	int failures, bad_starts; /* in a row */
 	double gone_since;        /* its first death since it last was ready; 0: none */
@@ -174,7 +175,8 @@ double pool_now(void);
 
 /* pool_peer.c: a worker process and the bytes to and from it */
 bool peer_start(struct peer *p, struct err *e);
-void peer_stop(struct peer *p); /* kills, reaps, forgets; jobs and kernels stay listed */
+/* Kills, reaps, forgets; jobs and kernels stay listed. False: its process was killed and does not end; it is left alone. */
+bool peer_stop(struct peer *p);
 void peer_polled(struct peer *p, short to, short from, short err);
 bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e);
 void peer_enqueue(struct peer *p, const struct out_item *item);
@@ -215,5 +217,6 @@ double job_patience(const struct job *j); /* seconds without a word from the run
 /* status: of waitpid, or why it was ended from here. */
 #define PEER_SILENT (-1)
 #define PEER_NONSENSE (-2)
+#define PEER_STUCK (-3) /* was killed, and does not end */
 void pool_peer_died(struct peer *p, int status, const char *text);
 void pool_dev_failed(struct dev *d, const char *text);

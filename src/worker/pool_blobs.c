@@ -74,7 +74,7 @@ void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64
 	item.p = item.own;
 	peer_enqueue(p, &item);
 	for (size_t at = 0; at < n;) {
-		uint32_t len = n - at < WIRE_MAX_DATA ? (uint32_t)(n - at) : WIRE_MAX_DATA;
+		uint32_t len = n - at < WIRE_CHUNK ? (uint32_t)(n - at) : WIRE_CHUNK;
 
 		item.p = item.own = must(malloc(WIRE_HEAD));
 		item.n = WIRE_HEAD;

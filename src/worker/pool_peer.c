@@ -15,9 +15,11 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "base/reap.h"
 
 #define READ_SIZE ((size_t)256 << 10)
 #define MAX_IOV 16
+#define MAX_ROUNDS 16 /* reads at a time from one worker */
 
 extern char **environ;
 
@@ -154,26 +156,23 @@ static void forget_bytes(struct peer *p)
 	p->arena = NULL;
 	p->sent = NULL;
 	p->nout = p->capout = p->outoff = p->nin = p->capin = p->ntail = p->nseg = p->segat = p->segoff = 0;
-	p->nsent = p->queued = 0;
+	p->nsent = p->queued = p->moved = p->seen_moved = 0;
 	peer_forget_questions(p);
 	p->magic = p->keeps_blobs = false;
 	p->deadline = 0;
 }
 
-void peer_stop(struct peer *p)
+bool peer_stop(struct peer *p)
 {
-	if (p->pid > 0) {
-		kill(-p->pid, SIGKILL);
-		kill(p->pid, SIGKILL);
-		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	bool ended = p->pid <= 0 || reap_killed(p->pid, true, NULL);
+
 	p->pid = 0;
 	close_fd(&p->to);
 	close_fd(&p->from);
 	close_fd(&p->err);
 	forget_bytes(p);
 	p->state = PEER_DOWN;
+	return ended;
 }
 
 /* ---- out --------------------------------------------------------------------------------------------------- */
@@ -224,6 +223,7 @@ static bool flush(struct peer *p)
 			free(p->out[done++].own);
 		}
 		p->nout -= done;
+		p->moved += done;
 		memmove(p->out, p->out + done, p->nout * sizeof *p->out);
 	}
 	return true;
@@ -286,6 +286,7 @@ static bool take_frames(struct peer *p, struct err *e)
 		ok = h.type == WIRE_DATA ? peer_data(p, p->in + at + WIRE_HEAD, h.len, e)
 					 : peer_message(p, h.type, p->in + at + WIRE_HEAD, h.len, e);
 		at += WIRE_HEAD + h.len;
+		p->moved++;
 	}
 	if (!ok)
 		return false;
@@ -297,7 +298,7 @@ static bool take_frames(struct peer *p, struct err *e)
 /* False: end of the wire, or nonsense on it (e set). */
 static bool take(struct peer *p, struct err *e)
 {
-	for (int round = 0; round < 16; round++) {
+	for (int round = 0; round < MAX_ROUNDS; round++) {
 		ssize_t k;
 
 		if (p->capin - p->nin < READ_SIZE) {
@@ -318,13 +319,18 @@ static bool take(struct peer *p, struct err *e)
 	return true;
 }
 
-/* Keeps the end of what the worker says. */
+/* Keeps the end of what the worker says. It may say more than can be read: others have their turn. */
 static void take_stderr(struct peer *p)
 {
 	char b[4096];
 	ssize_t k;
 
-	while (p->err >= 0 && (k = read(p->err, b, sizeof b)) != 0) {
+	for (int round = 0; p->err >= 0; round++) {
+		if (round == MAX_ROUNDS)
+			return;
+		k = read(p->err, b, sizeof b);
+		if (!k)
+			break;
 		if (k < 0) {
 			if (errno == EINTR)
 				continue;
@@ -351,6 +357,8 @@ void peer_said(struct peer *p, struct str *out)
 		str_addf(out, "; it printed: %.*s", (int)p->printed.n, p->printed.s);
 	if (p->ntail)
 		str_addf(out, "; on standard error: %.*s", (int)p->ntail, p->tail);
+	if (out->n)
+		text_clean(out->s);
 	while (out->n && (out->s[out->n - 1] == '\n' || out->s[out->n - 1] == '\r' || out->s[out->n - 1] == ' '))
 		out->s[--out->n] = 0;
 }
@@ -418,10 +426,8 @@ static int last_status(struct peer *p)
 		if (!si.si_pid)
 			usleep(2000);
 	}
-	kill(-p->pid, SIGKILL); /* what it started must not outlive it */
-	kill(p->pid, SIGKILL);
-	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (!reap_killed(p->pid, true, &status)) /* with what it started, which must not outlive it */
+		status = PEER_STUCK;
 	p->pid = 0;
 	return status;
 }
@@ -451,7 +457,11 @@ void peer_polled(struct peer *p, short to, short from, short err)
 	if (*err_text(&e)) {
 		str_addf(&text, "the worker talks nonsense: %s", err_text(&e));
 	} else {
-		peer_obituary(p, status = last_status(p), &text);
+		status = last_status(p);
+		if (status == PEER_STUCK)
+			str_add(&text, "a worker process was killed and does not end");
+		else
+			peer_obituary(p, status, &text);
 	}
 	err_free(&e);
 	pool_peer_died(p, status, str_text(&text));

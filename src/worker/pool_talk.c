@@ -277,9 +277,12 @@ static bool on_done(struct peer *p, const Wire__Done *m, struct err *e)
 		return err_set(e, ERR_PARSE, "the end of a job that was not asked for");
 	if (m->status == POOL_EQUIVALENT || m->status == POOL_BUILD_FAILED)
 		return err_set(e, ERR_PARSE, "an end that no run has");
-	for (uint32_t i = 0; (m->status == POOL_DONE || m->status == POOL_OVERRUN) && i < j->r.nimages; i++)
-		if (!j->r.image[i].ran)
-			return err_set(e, ERR_PARSE, "a job done with images left out");
+	for (uint32_t i = 0; (m->status == POOL_DONE || m->status == POOL_OVERRUN) && i < j->r.nimages; i++) {
+		const struct pool_image *im = &j->r.image[i];
+
+		if (!im->ran || (im->status != POOL_DONE && im->status != m->status))
+			return err_set(e, ERR_PARSE, "a job done with images that are not");
+	}
 	memmove(p->job, p->job + 1, sizeof *p->job * (PEER_DEPTH - 1));
 	p->njobs--;
 	p->failures = 0;
@@ -294,6 +297,8 @@ static bool on_done(struct peer *p, const Wire__Done *m, struct err *e)
 	j->r.buffer = m->buffer ? j->prog->buffer[m->buffer - 1].name : NULL;
 	jobs_remove(&p->dev->pool->running, j);
 	job_end(j, (enum pool_status)m->status, (enum pool_stage)m->stage, m->text);
+	if (*m->lost)
+		return err_set(e, ERR_DEVICE, "%s", m->lost);
 	return true;
 }
 
@@ -357,7 +362,7 @@ bool peer_message(struct peer *p, enum wire_type type, const uint8_t *bytes, siz
 
 bool peer_data(struct peer *p, const uint8_t *bytes, size_t n, struct err *e)
 {
-	if (!p->message)
+	if (!p->message || !n)
 		return err_set(e, ERR_PARSE, "data that belong to nothing");
 	while (n && p->segat < p->nseg) {
 		struct segment *s = &p->seg[p->segat];

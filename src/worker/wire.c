@@ -6,10 +6,18 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "worker/worker.h"
 
 static const ProtobufCMessageDescriptor *const descriptors[] = {
-#define X(id, message) [WIRE_##id] = &wire__##message##__descriptor,
+#define X(id, message, most) [WIRE_##id] = &wire__##message##__descriptor,
+    WIRE_TYPES(X)
+#undef X
+};
+
+static const uint32_t longest[] = {
+    [WIRE_DATA] = WIRE_MAX_DATA,
+#define X(id, message, most) [WIRE_##id] = most,
     WIRE_TYPES(X)
 #undef X
 };
@@ -22,7 +30,7 @@ bool wire_head_parse(const uint8_t p[static WIRE_HEAD], struct wire_head *out, s
 	if (type >= WIRE_TYPE_COUNT)
 		return err_set(e, ERR_PARSE, "frame of unknown type %u", type);
 	out->type = (enum wire_type)type;
-	if (out->len > (out->type == WIRE_DATA ? WIRE_MAX_DATA : WIRE_MAX_MESSAGE))
+	if (out->len > longest[out->type])
 		return err_set(e, ERR_PARSE, "frame of %u bytes is too long", out->len);
 	return true;
 }
@@ -39,9 +47,9 @@ bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *
 {
 	size_t len = protobuf_c_message_get_packed_size(message);
 
-	if (len > WIRE_MAX_MESSAGE)
-		return err_set(e, ERR_UNSUPPORTED, "message of %zu bytes is longer than the %u MiB a worker takes", len,
-			       WIRE_MAX_MESSAGE >> 20);
+	if (len > longest[type])
+		return err_set(e, ERR_UNSUPPORTED, "'%s' message of %zu bytes is longer than the %u that are taken",
+			       descriptors[type]->short_name, len, longest[type]);
 	if (!(*out = malloc(WIRE_HEAD + len)))
 		abort();
 	wire_head_put(*out, type, (uint32_t)len);
@@ -87,7 +95,7 @@ static bool check_run(const Wire__Run *m)
 
 static bool check_image(const Wire__Image *m)
 {
-	if (m->status > POOL_LOST || !seconds_ok(m->time))
+	if (m->status > POOL_LOST || m->status == POOL_EQUIVALENT || m->status == POOL_BUILD_FAILED || !seconds_ok(m->time))
 		return false;
 	for (size_t i = 0; i < m->n_times; i++)
 		if (!seconds_ok(m->times[i]))
@@ -103,26 +111,39 @@ static bool check_image(const Wire__Image *m)
 	return true;
 }
 
+/* What a worker says is shown to people, and kept. */
+static bool text_ok(char *s, size_t most)
+{
+	text_clean(s);
+	return strlen(s) <= most;
+}
+
 static bool check_built(const Wire__Built *m)
 {
-	if (m->status > WIRE_BUILT_ERROR || !seconds_ok(m->seconds) || m->size > WIRE_MAX_ARTEFACT)
+	if (!text_ok(m->log, WIRE_MAX_LOG) || m->status > WIRE_BUILT_ERROR || !seconds_ok(m->seconds) || m->size > WIRE_MAX_ARTEFACT)
 		return false;
 	return m->status == WIRE_BUILT_OK ? hash_ok(m->code) && hash_ok(m->hash) && m->size : !m->size;
 }
 
+static bool check_ready(const Wire__Ready *r)
+{
+	char *const text[] = {r->error, r->backend, r->dialect, r->describe, r->identity, r->machine};
+
+	for (size_t i = 0; i < sizeof text / sizeof *text; i++)
+		if (!text_ok(text[i], WIRE_MAX_TEXT))
+			return false;
+	return r->lanes <= 1024 && r->threads <= 65536 && r->cls <= DEVICE_GPU && r->max_group <= 65536;
+}
+
 static bool check_done(const Wire__Done *m)
 {
-	return m->status <= POOL_LOST && m->stage <= POOL_END && m->signal >= 0 && m->signal < 128 && seconds_ok(m->seconds);
+	return text_ok(m->text, WIRE_MAX_TEXT) && text_ok(m->lost, WIRE_MAX_TEXT) && m->status <= POOL_LOST && m->stage <= POOL_END && m->signal >= 0 && m->signal < 128 && seconds_ok(m->seconds);
 }
 
 static bool check(enum wire_type type, const void *message)
 {
 	switch (type) {
-	case WIRE_READY: {
-		const Wire__Ready *r = message;
-
-		return r->lanes <= 1024 && r->threads <= 65536 && r->cls <= DEVICE_GPU && r->max_group <= 65536;
-	}
+	case WIRE_READY: return check_ready(message);
 	case WIRE_HELLO:
 		return ((const Wire__Hello *)message)->threads <= 65536 && ((const Wire__Hello *)message)->runners <= 65536;
 	case WIRE_HAVE:
@@ -138,12 +159,35 @@ static bool check(enum wire_type type, const void *message)
 	}
 }
 
+static void *take(void *left, size_t n)
+{
+	if (n > *(size_t *)left)
+		return NULL;
+	*(size_t *)left -= n;
+	return malloc(n ? n : 1);
+}
+
+static void give(void *left, void *p)
+{
+	(void)left;
+	free(p);
+}
+
+/* An element of a list is two bytes at least, and seldom more than sixty in memory. */
+ProtobufCMessage *wire_unpack_bounded(const ProtobufCMessageDescriptor *d, size_t n, const uint8_t *p)
+{
+	size_t left = 32 * n + (64 << 10);
+	ProtobufCAllocator a = {.alloc = take, .free = give, .allocator_data = &left};
+
+	return protobuf_c_message_unpack(d, &a, n, p);
+}
+
 bool wire_unpack(enum wire_type type, const uint8_t *p, size_t n, void **out, struct err *e)
 {
 	*out = NULL;
 	if (type == WIRE_DATA || type >= WIRE_TYPE_COUNT)
 		return err_set(e, ERR_PARSE, "data where a message should be");
-	*out = protobuf_c_message_unpack(descriptors[type], NULL, n, p);
+	*out = wire_unpack_bounded(descriptors[type], n, p);
 	if (!*out)
 		return err_set(e, ERR_PARSE, "broken '%s' message", descriptors[type]->short_name);
 	if (!check(type, *out)) {

@@ -22,6 +22,7 @@ struct err;
 #define WIRE_VERSION 2
 #define WIRE_HEAD 8
 #define WIRE_MAX_DATA (1u << 20)
+#define WIRE_CHUNK (256u << 10) /* as it is sent: even a slow line has one through before anybody loses patience */
 #define WIRE_MAX_MESSAGE (32u << 20)
 #define WIRE_MAX_ARTEFACT (256u << 20)
 #define WIRE_MAX_GROUPS ((uint64_t)1 << 32)
@@ -29,26 +30,30 @@ struct err;
 #define WIRE_ASK_SIZE ((uint64_t)32 << 10) /* a smaller blob is sent sooner than asked about */
 #define WIRE_EXIT_HUNG 70 /* status of a worker that ended itself because a launch did not end */
 
-/* TYPE(id, message): who sends it is checked by the receiver's switch */
+#define WIRE_MAX_LOG (128u << 10) /* of a compiler */
+#define WIRE_MAX_TEXT (16u << 10) /* any other text a worker says */
+
+/* TYPE(id, message, longest in bytes): who sends it is checked by the receiver's switch. What unpacking makes of a message may be
+ * fifty times as long, so none is let be longer than there is a use for. */
 #define WIRE_TYPES(X)                                                                                                              \
-	X(HELLO, hello)                                                                                                            \
-	X(READY, ready)                                                                                                            \
-	X(BLOB, blob)                                                                                                              \
-	X(DROP, drop)                                                                                                              \
-	X(BUILD, build)                                                                                                            \
-	X(BUILT, built)                                                                                                            \
-	X(RUN, run)                                                                                                                \
-	X(IMAGE, image)                                                                                                            \
-	X(DONE, done)                                                                                                              \
-	X(STAGE, stage)                                                                                                            \
-	X(PULSE, pulse)                                                                                                            \
-	X(FORGET, forget)                                                                                                          \
-	X(HAVE, have)                                                                                                              \
-	X(HELD, held)
+	X(HELLO, hello, 1u << 20)                                                                                                  \
+	X(READY, ready, 1u << 20)                                                                                                  \
+	X(BLOB, blob, 64)                                                                                                          \
+	X(DROP, drop, WIRE_MAX_MESSAGE)                                                                                            \
+	X(BUILD, build, WIRE_MAX_MESSAGE)                                                                                          \
+	X(BUILT, built, 1u << 20)                                                                                                  \
+	X(RUN, run, WIRE_MAX_MESSAGE)                                                                                              \
+	X(IMAGE, image, 16u << 20)                                                                                                 \
+	X(DONE, done, 1u << 20)                                                                                                    \
+	X(STAGE, stage, 64)                                                                                                        \
+	X(PULSE, pulse, 64)                                                                                                        \
+	X(FORGET, forget, 64)                                                                                                      \
+	X(HAVE, have, WIRE_MAX_MESSAGE)                                                                                            \
+	X(HELD, held, WIRE_MAX_MESSAGE)
 
 enum wire_type {
 	WIRE_DATA,
-#define X(id, message) WIRE_##id,
+#define X(id, ...) WIRE_##id,
 	WIRE_TYPES(X)
 #undef X
 	    WIRE_TYPE_COUNT
@@ -66,9 +71,12 @@ void wire_head_put(uint8_t p[static WIRE_HEAD], enum wire_type type, uint32_t le
 
 /* Head and message in one malloc'ed block. */
 bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *n, struct err *e);
-/* Checks that every hash has its size and every number its range; wire_free gives the message back. */
+/* Checks that every hash has its size, every number its range and every text of a worker's its length, and makes those fit for a
+ * terminal; wire_free gives the message back. */
 bool wire_unpack(enum wire_type type, const uint8_t *p, size_t n, void **out, struct err *e);
 void wire_free(enum wire_type type, void *message); /* NULL is allowed */
+/* Unpacks with memory in proportion to n; NULL: broken, or made to take much. */
+ProtobufCMessage *wire_unpack_bounded(const ProtobufCMessageDescriptor *d, size_t n, const uint8_t *p);
 /* The version in a first message that wire_unpack does not take, 0 when there is none. */
 uint32_t wire_greeting(const uint8_t *p, size_t n);
 

@@ -138,6 +138,22 @@ static bool decode_list(struct arena *a, const uint32_t *from, size_t n, struct 
 	return true;
 }
 
+/* Every input is given a tensor, once. */
+static bool inputs_are_given(struct arena *a, const struct prog *p, struct err *e)
+{
+	bool *given = ARENA_ARRAY(a, bool, p->nbuffers);
+
+	for (uint32_t k = 0; k < p->ninputs; k++) {
+		if (given[p->input[k]])
+			return err_set(e, ERR_PARSE, "the program names input '%s' twice", p->buffer[p->input[k]].name);
+		given[p->input[k]] = true;
+	}
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		if (p->buffer[i].role == BUF_INPUT && !given[i])
+			return err_set(e, ERR_PARSE, "buffer '%s' is an input that the program does not name", p->buffer[i].name);
+	return true;
+}
+
 static struct hash identity(const struct prog *p)
 {
 	struct hasher *h = hasher_new();
@@ -191,13 +207,14 @@ static bool decode(struct arena *a, const Wire__Program *w, struct prog *p, stru
 	for (uint32_t i = 0; i < p->nlaunches; i++)
 		if (!decode_launch(a, w->launch[i], p, i, ready, e))
 			return false;
-	return decode_list(a, w->input, w->n_input, p, NULL, &p->input, e) &&
+	return decode_list(a, w->input, w->n_input, p, NULL, &p->input, e) && inputs_are_given(a, p, e) &&
 	       decode_list(a, w->output, w->n_output, p, ready, &p->output, e);
 }
 
 bool prog_decode(struct arena *a, const uint8_t *bytes, size_t n, struct prog **out, struct err *e)
 {
-	Wire__Program *w = n > WIRE_MAX_MESSAGE ? NULL : wire__program__unpack(NULL, n, bytes);
+	Wire__Program *w =
+	    n > WIRE_MAX_MESSAGE ? NULL : (Wire__Program *)wire_unpack_bounded(&wire__program__descriptor, n, bytes);
 	struct prog *p = ARENA_NEW(a, struct prog);
 	bool ok;
 

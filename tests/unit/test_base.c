@@ -1,9 +1,11 @@
 #include "test_support.h"
 
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -13,6 +15,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/reap.h"
 #include "base/str.h"
 #include "base/vec.h"
 
@@ -249,4 +252,55 @@ TEST(str, sizes_have_units_and_nothing_behind_them)
 	cr_expect(str_parse_bytes("2G", &n) && n == (uint64_t)2 << 30);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		cr_expect_not(str_parse_bytes(bad[i], &n), "'%s'", bad[i]);
+}
+
+static pid_t sleeper(int seconds)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		sleep((unsigned)seconds);
+		_exit(7);
+	}
+	return pid;
+}
+
+TEST(reap, a_child_that_does_not_end_is_not_waited_for)
+{
+	pid_t pid = sleeper(1000);
+	int status = 0;
+
+	cr_expect(!reap_within(pid, 0.05, &status));
+	cr_expect(reap_killed(pid, false, &status));
+	cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	cr_expect(reap_within(pid, 0.05, NULL), "it is no more");
+}
+
+TEST(reap, a_child_that_ends_says_how)
+{
+	pid_t pid = sleeper(0);
+	int status = 0;
+
+	cr_expect(reap_within(pid, 60, &status));
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+TEST(str, text_of_strangers_cannot_control_a_terminal)
+{
+	static const char *const text[][2] = {
+	    {"plain\ttext\n", "plain\ttext\n"},
+	    {"\033[2Jgone\r\a\177", "?[2Jgone???"},
+	    {"h\303\266r \342\202\254 \360\237\231\202", "h\303\266r \342\202\254 \360\237\231\202"},
+	    {"\302\233c \302\240", "??c \302\240"},
+	    {"cut \342\202", "cut ??"},
+	    {"\300\200 \355\240\200 \364\220\200\200 \377", "?? ??? ???? ?"},
+	};
+
+	for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+		char s[64];
+
+		strcpy(s, text[i][0]);
+		text_clean(s);
+		cr_expect_str_eq(s, text[i][1]);
+	}
 }

@@ -220,6 +220,55 @@ TEST(device, a_compiler_that_hangs_is_killed_with_what_it_started)
 	arena_free(a);
 }
 
+/* Compilers that take what they can get; -dM is the question what they are. */
+static void greedy(const char *script, const char *source, uint64_t memory, const char *words)
+{
+	struct arena *a = arena_new(NULL);
+	char *dir = temp_dir(a), *cc = file_join(a, dir, "greedy-gcc");
+	struct device_options o = {.cc = cc, .cache_dir = "", .compile_timeout_s = 30, .compile_memory = memory};
+	struct artefact art;
+	struct device *d;
+	struct err e = {0};
+	struct stat st;
+
+	script = arena_printf(a, "#!/bin/sh\ncase \"$*\" in *-dM*) exit 0;; esac\n%s\n", script);
+	cr_assert(file_write(cc, script, strlen(script), &e));
+	cr_assert(!chmod(cc, 0755));
+	cr_assert(device_cpu.open(&o, &d, &e), "%s", err_text(&e));
+	cr_expect(!device_cpu.compile(d, a, source, false, &art, &e));
+	cr_expect_eq(e.code, ERR_DEVICE, "%s", err_text(&e));
+	cr_expect(strstr(err_text(&e), words) != NULL, "'%s' in '%.300s'", words, err_text(&e));
+	cr_expect(!art.log || strlen(art.log) <= 64 << 10);
+	device_cpu.close(d);
+	unlink(cc);
+	cr_expect(stat(file_join(a, dir, "left"), &st), "it left a file");
+	rmdir(dir);
+	err_free(&e);
+	arena_free(a);
+}
+
+TEST(device, a_compiler_that_prints_without_end_is_stopped)
+{
+	greedy("exec yes 'warning: endless'", "", 0, "died of signal 25");
+}
+
+TEST(device, a_compiler_that_writes_without_end_is_stopped_and_its_file_goes)
+{
+	greedy("while test \"$1\" != -o; do shift; done; exec cat /dev/zero >\"$2\"", "", 0, "died of signal 25");
+}
+
+/* The compiler proper is a grandchild. */
+TEST(device, a_text_that_takes_the_compiler_too_much_memory_is_refused)
+{
+	struct arena *a = arena_new(NULL);
+	const char *source = "#define A(x) x+x+x+x+x+x+x+x+x+x\n#define B(x) A(A(A(x)))\nint f(int y) { return B(B(B(y))); }\n";
+
+	if (system("command -v gcc >/dev/null"))
+		cr_skip_test("no gcc");
+	greedy("gcc \"$@\"", source, (uint64_t)128 << 20, "memory");
+	arena_free(a);
+}
+
 TEST(device, hostile_objects_have_no_hash)
 {
 	struct device *d = open_with("gcc", "");
@@ -253,6 +302,45 @@ TEST(device, hostile_objects_have_no_hash)
 #define PARTS_KERNEL                                                                                                               \
 	ENTRY "{\n\tfor (long long i = 1000 * part / parts; i < 1000 * (part + 1) / parts; i++)\n\t\t((float *)buffer[0])[i] += "  \
 	      "i;\n}"
+
+static void refused_with(const char *cc)
+{
+	static const char *const runs[] = {
+	    "__attribute__((constructor)) static void at_load(void) { __builtin_trap(); }\n" ENTRY "{ }\n",
+	    "__attribute__((destructor)) static void at_unload(void) { __builtin_trap(); }\n" ENTRY "{ }\n",
+	    "static void f(void) { }\nstatic void *choose(void) { __builtin_trap(); return f; }\n"
+	    "void g(void) __attribute__((ifunc(\"choose\")));\n" ENTRY "{ g(); }\n",
+	    "static void f(void) { }\nstatic void *choose(void) { __builtin_trap(); return f; }\n"
+	    "__attribute__((used, ifunc(\"choose\"))) static void g(void);\n" ENTRY "{ g(); }\n",
+	};
+	struct device *d = open_with(cc, "");
+	struct arena *a = arena_new(NULL);
+
+	for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+		struct artefact art = compile(d, a, runs[i]);
+		struct kernel *k;
+		struct err e = {0};
+
+		cr_expect(!device_cpu.load(d, &art, &k, &e), "kernel %zu", i);
+		cr_expect_str_eq(err_text(&e), "a kernel that runs code when it is loaded");
+		err_free(&e);
+	}
+	cr_expect(elf_runs_at_load((const uint8_t *)"\x7f"
+							"ELF",
+				   4));
+	arena_free(a);
+	device_cpu.close(d);
+}
+
+TEST(device, gcc_kernels_that_run_code_when_they_are_loaded_are_refused)
+{
+	refused_with("gcc");
+}
+
+TEST(device, clang_kernels_that_run_code_when_they_are_loaded_are_refused)
+{
+	refused_with("clang");
+}
 
 TEST(device, threads_together_do_a_kernel_once_also_in_a_forked_child)
 {

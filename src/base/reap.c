@@ -1,0 +1,55 @@
+/* reap.c: waiting for a child process within a limit */
+#include "base/reap.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bool reap_within(pid_t pid, double seconds, int *status)
+{
+	double until = now() + seconds;
+	int fd = -1, unused;
+	bool ended;
+
+	if (!status)
+		status = &unused;
+	for (;;) {
+		double left = until - now();
+		pid_t r = waitpid(pid, status, WNOHANG);
+
+		if (r < 0 && errno != EINTR)
+			*status = 0;
+		ended = r == pid || (r < 0 && errno != EINTR);
+		if (ended || left <= 0)
+			break;
+		if (fd < 0)
+			fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (fd < 0 || left < 0.001)
+			nanosleep(&(struct timespec){0, 1000000}, NULL);
+		else
+			poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, left > 1000 ? 1000000 : (int)(left * 1000));
+	}
+	if (fd >= 0)
+		close(fd);
+	return ended;
+}
+
+bool reap_killed(pid_t pid, bool group, int *status)
+{
+	if (group)
+		kill(-pid, SIGKILL);
+	kill(pid, SIGKILL);
+	return reap_within(pid, REAP_S, status);
+}
