@@ -169,7 +169,7 @@ bool camp_inputs_edited(struct arena *a, const struct camp_model *m, const struc
 		return false;
 	*out = ARENA_ARRAY(a, struct tensor *, n);
 	for (size_t i = 0; i < n; i++) {
-		p.fault.seed = i + 1;
+		p.fault.seed = in[i].hash.lo; /* of the picture, wherever it stands in the list */
 		if (!load(a, m, in[i].path, &p, &(*out)[i], e))
 			return false;
 	}

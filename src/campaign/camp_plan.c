@@ -175,14 +175,36 @@ static bool same_number_of_images(struct camp *c, struct err *e)
 		       store_path(c->store), n, c->ninputs, c->config->images);
 }
 
-/* What a device is and which functions it runs: results under another schedule are others. */
+const char *camp_identity(struct arena *a, const struct device_caps *caps, const struct camp_target *t, int opt_level)
+{
+	bool native = opt_level >= 3;
+
+	return arena_printf(a, "%s | schedule %s, %d lanes, %s", caps->identity, native && t->cls == DEVICE_GPU ? "gpu" : "cpu",
+			    native ? t->lanes : 1, dtype_name(t->precision));
+}
+
 static const char *identity(const struct camp *c, size_t d)
 {
-	const struct camp_target *t = &c->variant[c->device[d].variant].target;
-	bool native = c->config->opt_level >= 3;
+	return camp_identity(c->a, pool_caps(c->pool, d), &c->variant[c->device[d].variant].target, c->config->opt_level);
+}
 
-	return arena_printf(c->a, "%s | schedule %s, %d lanes, %s", pool_caps(c->pool, d)->identity,
-			    native && t->cls == DEVICE_GPU ? "gpu" : "cpu", native ? t->lanes : 1, dtype_name(t->precision));
+/* What a later run on another day needs to do the same, and the configuration does not say. */
+static bool record_how(struct camp *c, struct err *e)
+{
+	const struct camp_model *m = c->model;
+	bool ok = store_set(c->store, "model-path", file_absolute(c->a, m->file), e) &&
+		  store_set(c->store, "preprocess", preprocess_text(c->a, &m->preprocess), e) &&
+		  store_set(c->store, "output", m->graph->outputs.v[m->output]->name, e) &&
+		  store_set(c->store, "scores", m->probabilities ? "probabilities" : "logits", e);
+
+	for (size_t d = 0; ok && d < c->ndevices; d++) {
+		const struct camp_target *t = &c->variant[c->device[d].variant].target;
+
+		if (!c->device[d].dead)
+			ok = store_set(c->store, arena_printf(c->a, "target %s", c->device[d].name),
+				       arena_printf(c->a, "%s %d %s", t->cls == DEVICE_GPU ? "gpu" : "cpu", t->lanes, dtype_name(t->precision)), e);
+	}
+	return ok;
 }
 
 static bool record_facts(struct camp *c, struct err *e)
@@ -211,7 +233,7 @@ static bool record_facts(struct camp *c, struct err *e)
 		if (!store_put_device(c->store, &dev, e))
 			return false;
 	}
-	return true;
+	return record_how(c, e);
 }
 
 static bool record_mutant(struct camp *c, const struct mutant *m, struct err *e)

@@ -12,6 +12,7 @@
 #include "config/config.h"
 #include "image/image.h"
 #include "mutate/mutate.h"
+#include "select/select.h"
 #include "store/store.h"
 #include "worker/worker.h"
 
@@ -88,6 +89,8 @@ struct camp_target {
  * a device that cannot compute with its precision. */
 bool camp_targets(const struct pool *p, const struct config_campaign *c, struct camp_target *out, struct err *e);
 bool camp_same_functions(const struct camp_target *a, const struct camp_target *b);
+/* What a device is and which functions it runs: results under another schedule are others. */
+const char *camp_identity(struct arena *a, const struct device_caps *caps, const struct camp_target *t, int opt_level);
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
                         struct camp_program *out, struct err *e);
 /* The same functions in another dialect. */
@@ -160,3 +163,40 @@ bool camp_list(struct arena *a, const struct config_campaign *c, const struct ca
 /* Plans, runs, judges, stores. Resumes what the store holds. */
 bool camp_run(const struct config_campaign *c, const char *store_path, const struct camp_run_options *o, const struct camp_hooks *h,
               struct camp_summary *out, struct err *e);
+
+/* ---- the acceptance set (camp_select.c, camp_check.c) ---- */
+
+/* Writes the images of `r` that were selected from s, what is expected of them, and the manifest, which comes last, to the folder
+ * dir, which must be new or empty. model: its file now; NULL: where it was. The model and every image must be what the campaign had. */
+bool camp_set_write(struct store *s, const struct select_options *o, const struct select_result *r, const char *model, const char *dir,
+                    struct err *e);
+
+struct camp_check_image {
+	const struct select_image *image;
+	const struct select_expected *expected;
+	struct store_image_result result; /* against what is expected; of a run that ended: the outcome alone */
+	double tolerance;
+	bool pass;
+};
+struct camp_check {
+	struct select_set set;
+	unsigned criteria;                /* that it was judged by */
+	const char *device, *identity;    /* that was checked */
+	const struct select_device *against; /* whose results are expected */
+	bool same_identity;               /* ... and which this is */
+	const char *ended;                /* the original ended before the last image: how; NULL */
+	struct camp_check_image *image;   /* set.nimages */
+	size_t nfailed, ndrifted;         /* drifted: passed, and not bitwise what was expected */
+	double worst;                     /* largest difference of a score among those that passed */
+};
+struct camp_check_options {
+	const char *model;                /* NULL: where it was when the set was made */
+	unsigned criteria;                /* 0: the set's */
+	double tolerance;                 /* on scores, in place of the set's; negative: the set's */
+};
+/* Reads the set in folder dir, makes sure that model and images are those it was made of, and loads the model. */
+bool camp_check_load(struct arena *a, const char *dir, const struct camp_check_options *o, struct camp_check *out, struct camp_model **model,
+                     struct camp_input **input, struct err *e);
+/* Runs it on the device 0 of the pool, for which t is the target. False only where it cannot be run: a device that fails is a result. */
+bool camp_check_run(struct arena *a, struct pool *p, const char *device, const struct camp_target *t, const struct camp_model *model,
+                    const struct camp_input *input, const char *dir, const struct camp_check_options *o, struct camp_check *out, struct err *e);

@@ -46,6 +46,7 @@ struct cli_command {
 	const struct cli_option *options; /* ends with a NULL name */
 	const char *examples;             /* lines */
 	size_t min_positional, max_positional; /* max 0: no limit */
+	bool builds_anew;                 /* kernels of an earlier run are not taken from the cache */
 	/* *status: exit status on success (0 or 3). On false the caller prints e, which decides the status. */
 	bool (*run)(const struct cli_args *args, int *status, struct err *e);
 };
@@ -99,6 +100,9 @@ bool cli_program(const struct cli_args *args, const struct camp_model *m, const 
 bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *ask, struct err *e);
 /* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. */
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e);
+
+/* --criterion of label, topk, numeric as STORE_KILL_*; 0: not given. (cmd_select.c) */
+bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e);
 
 /* ---- cli_keys.c ---- */
 

@@ -59,6 +59,8 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 			return false;
 		if (threads)
 			dev[d].threads = (int)threads;
+		if (args->command->builds_anew)
+			dev[d].cache_dir = "";
 	}
 	if (!pool_open(dev, c->ndevices, out, e))
 		return false;

@@ -253,6 +253,17 @@ struct store_iter *store_image_results(struct store *s, const char *mutant, cons
 struct store_iter *store_image_verdicts(struct store *s, const char *mutant, const char *device); /* the same without the logits */
 bool store_next_image_result(struct store_iter *it, struct store_image_result *out);
 
+/* Of every killed mutant and device, what each image gave, by mutant, device, image; once without an image when none was run. */
+struct store_kill {
+	const char *mutant, *device;
+	int64_t mutant_number, device_number; /* tell where the next one begins */
+	unsigned killed;                      /* STORE_KILL_* of the whole result */
+	int64_t image;                        /* -1: none */
+	enum outcome outcome;                 /* of the image */
+};
+struct store_iter *store_kills(struct store *s);
+bool store_next_kill(struct store_iter *it, struct store_kill *out);
+
 /* Counts of mutants by outcome: whole, or of one device, operator, category (NULL: any); and how many are killed. */
 struct store_counts {
 	int64_t outcome[OUTCOME_COUNT];

@@ -294,6 +294,33 @@ bool store_next_image_result(struct store_iter *it, struct store_image_result *o
 	return read_answer(it, 2, &out->answer);
 }
 
+struct store_iter *store_kills(struct store *s)
+{
+	return iterate(s,
+		       "SELECT m.id, d.name, r.mutant, r.device, r.killed, i.image, i.outcome FROM results r"
+		       " CROSS JOIN mutants m ON m.mutant = r.mutant CROSS JOIN devices d ON d.device = r.device"
+		       " LEFT JOIN image_results i ON i.mutant = r.mutant AND i.device = r.device"
+		       " WHERE r.killed <> 0 ORDER BY r.mutant, r.device, i.image",
+		       "", NULL, NULL);
+}
+
+bool store_next_kill(struct store_iter *it, struct store_kill *out)
+{
+	sqlite3_stmt *st = it->st;
+
+	if (!step(it))
+		return false;
+	*out = (struct store_kill){.mutant = store_text(st, 0),
+				   .device = store_text(st, 1),
+				   .mutant_number = sqlite3_column_int64(st, 2),
+				   .device_number = sqlite3_column_int64(st, 3),
+				   .killed = (unsigned)sqlite3_column_int(st, 4) & (STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC),
+				   .image = sqlite3_column_type(st, 5) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 5)};
+	if (out->image >= 0 && !outcome_parse(store_text(st, 6), &out->outcome))
+		return damaged(it, "an unknown outcome");
+	return true;
+}
+
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out, struct err *e)
 {
 	static const char sql[] = "SELECT outcome, count(*), sum(killed & 1), sum((killed & 2) <> 0), sum((killed & 4) <> 0),"

@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+"""The acceptance set: it keeps every kill, it finds a planted fault, and what it was made of is looked after.
+
+usage: acceptance.py BUILD_DIR SOURCE_DIR [TEST...]     needs only python3's standard library
+"""
+import csv
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+import xml.etree.ElementTree
+
+BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+BIN, MODEL, IMAGES = BUILD / "mutatenn", SOURCE / "demo/model.onnx", SOURCE / "demo/images"
+TESTS = []
+CRITERIA = ["label", "topk", "numeric"]
+
+
+def test(f):
+    TESTS.append(f)
+    return f
+
+
+def run(*args, status=0, **kw):
+    r = subprocess.run([BIN, *map(str, args)], capture_output=True, text=True, timeout=300, **kw)
+    assert r.returncode == status, f"{args}: exit status {r.returncode}, not {status}\n{r.stdout[-2000:]}\n{r.stderr[-2000:]}"
+    return r
+
+
+def campaign(folder, images, store, devices=("host-gcc", "host-clang")):
+    """Every sort of end: crashes and overruns, changes of all sizes, noise in the pictures."""
+    (folder / "campaign.yaml").write_text(f"""
+model: {MODEL}
+images: {images}
+devices: [{", ".join(devices)}]
+mutations:
+  - {{operator: 'loop.*', sites: sample 14}}
+  - {{operator: 'graph.*', sites: sample 6}}
+  - {{operator: 'input.*'}}
+""")
+    run("run", folder / "campaign.yaml", "--store", store, "--quiet")
+    report = json.loads(run("report", store, "--json", "-").stdout)
+    return {(m["id"], d["device"], c) for m in report["mutants"] for d in m["devices"] for c in CRITERIA if d["killed"][c]}
+
+
+_shared = {}
+
+
+def shared():
+    """One campaign and its set, for the tests that only look."""
+    if not _shared:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-acceptance-"))
+        images = folder / "pictures"
+        images.mkdir()
+        for name in sorted(os.listdir(IMAGES))[:12]:
+            shutil.copy(IMAGES / name, images)
+        _shared.update(folder=folder, images=images, store=folder / "s.db", set=folder / "set")
+        _shared["killed"] = campaign(folder, images, _shared["store"])
+        _shared["selection"] = json.loads(run("select", _shared["store"], "--out", _shared["set"], "--json").stdout)
+    return _shared
+
+
+@test
+def the_selected_images_alone_keep_every_kill(tmp):
+    s = shared()
+    x = s["selection"]
+    assert x["kept"] == x["of"] == len(s["killed"]) and x["no_fewer_than"] <= len(x["images"]) < 12, x
+    assert x["redundant"] == 12 - len(x["images"]) and (not x["smallest"] or x["no_fewer_than"] == len(x["images"]))
+    assert sorted(os.listdir(s["set"] / "images")) == sorted(x["images"])
+    again = campaign(tmp, s["set"] / "images", tmp / "again.db")
+    assert again == s["killed"], f"lost {sorted(s['killed'] - again)[:5]}, new {sorted(again - s['killed'])[:5]}"
+    few = tmp / "few"
+    shutil.copytree(s["set"] / "images", few)
+    (few / x["images"][0]).unlink()
+    assert campaign(tmp, few, tmp / "few.db") < s["killed"], "an image of the set is superfluous"
+
+
+@test
+def kills_and_manifest_say_the_same(tmp):
+    s = shared()
+    rows = list(csv.DictReader(open(s["set"] / "kills.csv", newline="")))
+    assert {(r["mutant"], r["device"], r["criterion"]) for r in rows} == s["killed"]
+    assert all(int(r["images_of_set"]) >= 1 for r in rows)
+    assert {(r["mutant"], r["device"]) for r in rows if r["images_of_campaign"] == "1"} == \
+        {(k["mutant"], k["device"]) for k in s["selection"]["only_one_image"]}
+    manifest = json.loads((s["set"] / "manifest.json").read_text())
+    assert manifest["format"] == "mutatenn-acceptance-set" and manifest["version"] == 1
+    assert [d["name"] for d in manifest["devices"]] == ["host-gcc", "host-clang"]
+    for image in manifest["images"]:
+        assert (s["set"] / image["file"]).read_bytes() == (s["images"] / image["name"]).read_bytes()
+        for e in image["expected"]:
+            assert (s["set"] / e["scores"]).exists() and len(e["top"]) == 5
+            assert image["tolerance"] >= e["noise"] >= 0
+    assert sum(i["kills_of_its_own"] for i in manifest["images"]) == sum(r["images_of_campaign"] == "1" for r in rows)
+
+
+@test
+def criteria_devices_and_limits_choose_what_is_kept(tmp):
+    s = shared()
+    label = json.loads(run("select", s["store"], "--criterion", "label", "--json").stdout)
+    one = json.loads(run("select", s["store"], "--device", "host-gcc", "--json").stdout)
+    few = json.loads(run("select", s["store"], "--max", "1", "--json").stdout)
+    assert label["of"] == sum(c == "label" for _, _, c in s["killed"]) and len(label["images"]) <= len(s["selection"]["images"])
+    assert one["of"] == sum(d == "host-gcc" for _, d, _ in s["killed"])
+    assert len(few["images"]) == 1 and few["kept"] <= few["at_most"] < few["of"] and not few["smallest"], few
+    text = run("select", s["store"]).stdout
+    assert "keep all" in text and "redundant" in text and ("No smaller set" in text or "No set of fewer" in text), text
+    assert max(map(len, text.splitlines())) < 200
+    run("select", s["store"], "--criterion", "colour", status=2)
+    run("select", s["store"], "--device", "gpu", status=2)
+    run("select", s["store"], "--max", "0", status=2)
+    run("select", tmp / "none.db", status=1)
+
+
+# Compiles what its author did not write: the identity is gcc's own.
+BROKEN = """#!/usr/bin/env python3
+import os, subprocess, sys
+if "-shared" not in sys.argv:
+    os.execvp("gcc", ["gcc"] + sys.argv[1:])
+text = sys.stdin.read()
+PLANTED
+sys.exit(subprocess.run(["gcc"] + sys.argv[1:], input=text, text=True).returncode)
+"""
+FAULTS = {
+    "guard": 'text = text.replace("p_2 < 32", "p_2 <= 32")',
+    "constant": 'text = text.replace("min_f32(6.0f", "min_f32(5.0f")',
+    "bits": 'text = text.replace("const f32 v = acc_0;", "const f32 v = acc_0 * 1.0000001f;")',
+}
+
+
+@test
+def a_planted_fault_fails_and_the_same_device_without_it_passes(tmp):
+    s = shared()
+    definitions = "device-definitions:\n"
+    for name, planted in {"sound": "", **FAULTS}.items():
+        cc = tmp / f"{name}-cc"
+        cc.write_text(BROKEN.replace("PLANTED", planted))
+        cc.chmod(0o755)
+        definitions += f"  - {{name: {name}, cc: {cc}}}\n"
+    (tmp / "devices.yaml").write_text(definitions)
+    check = ["check", s["set"], "--devices-file", tmp / "devices.yaml", "--device"]
+    r = run(*check, "sound")
+    assert r.stdout.startswith("PASS: 'sound'") and r.stdout.count("\n") == 1 and not r.stderr, (r.stdout, r.stderr)
+    for name in FAULTS:
+        r = run(*check, name, status=3)
+        assert r.stdout.startswith(f"FAIL: '{name}'") and r.stdout.count("\n") > 1, r.stdout
+        j = json.loads(run(*check, name, "--json", status=3).stdout)
+        assert not j["pass"] and j["same_identity"] and j["failed"] == sum(not i["pass"] for i in j["images"]) > 0
+    small = json.loads(run(*check, "bits", "--criterion", "label", "--json").stdout)  # a bit is no other class
+    assert small["pass"] and any(i["outcome"] != "identical" for i in small["images"])
+
+
+@test
+def other_devices_are_told_apart_and_judged_by_order(tmp):
+    s = shared()
+    (tmp / "devices.yaml").write_text("device-definitions:\n  - {name: fast, cc: gcc, cflags: [-O3, -ffast-math]}\n  - {name: none, cc: no-such-compiler}\n")
+    more = ["--devices-file", tmp / "devices.yaml"]
+    r = run("check", s["set"], "--device", "fast", *more)
+    assert "PASS" in r.stdout and "is not what was recorded" in r.stderr and "-ffast-math" in r.stderr, (r.stdout, r.stderr)
+    assert not run("check", s["set"], "--device", "fast", "--quiet", *more).stderr
+    run("check", s["set"], "--device", "fast", "--tolerance", "0", *more, status=3)
+    run("check", s["set"], "--device", "none", *more, status=1)
+    run("check", s["set"], "--device", "host-gcc,host-clang", status=2)
+    run("check", s["set"], "--tolerance", "-1", status=2)
+
+
+@test
+def junit_has_a_test_for_each_image(tmp):
+    s = shared()
+    run("check", s["set"], "--device", "host-gcc", "--junit", tmp / "pass.xml", "--quiet")
+    suite = xml.etree.ElementTree.parse(tmp / "pass.xml").getroot().find("testsuite")
+    assert suite.get("failures") == "0" and [t.get("name") for t in suite] == s["selection"]["images"]
+    (tmp / "d.yaml").write_text("device-definitions:\n  - {name: fast, cc: gcc, cflags: [-O3, -ffast-math]}\n")
+    out = run("check", s["set"], "--device", "fast", "--devices-file", tmp / "d.yaml", "--tolerance", "0", "--junit", "-", status=3).stdout
+    suite = xml.etree.ElementTree.fromstring(out).find("testsuite")
+    assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) > 0
+    assert "tolerance" in suite.find("testcase/failure").get("message")
+
+
+@test
+def what_the_set_was_made_of_is_checked_first(tmp):
+    s = shared()
+    work = tmp / "set"
+    shutil.copytree(s["set"], work)
+    name = s["selection"]["images"][0]
+    shutil.copy(IMAGES / "30_disc.png", work / "images" / name)
+    r = run("check", work, status=1)
+    assert name in r.stderr and "not the set's any more" in r.stderr, r.stderr
+    (work / "images" / name).unlink()
+    assert name in run("check", work, status=1).stderr
+    shutil.copy(s["set"] / "images" / name, work / "images")
+    other = tmp / "other.onnx"
+    other.write_bytes(MODEL.read_bytes() + b"\x12\x01x")  # another producer: the same network in another file
+    assert "is not the set's: its hash is" in run("check", work, "--model", other, status=1).stderr
+    shutil.copy(MODEL, tmp / "moved.onnx")
+    assert "PASS" in run("check", work, "--model", tmp / "moved.onnx", "--device", "host-gcc").stdout
+    scores = work / "expected/host-gcc" / f"{name}.npy"
+    scores.write_bytes(scores.read_bytes()[:-1] + b"\x7f")
+    assert f"{name}.npy" in run("check", work, "--device", "host-gcc", status=1).stderr
+    (work / "manifest.json").write_text("{")
+    assert "manifest.json" in run("check", work, status=1).stderr
+    run("check", tmp / "nothing", status=2)
+
+
+@test
+def a_set_is_not_written_over_another_or_from_changed_pictures(tmp):
+    s = shared()
+    run("select", s["store"], "--out", s["set"], status=2)
+    images = tmp / "pictures"
+    shutil.copytree(s["images"], images)
+    run("run", "--model", MODEL, "--images", images, "--mutations", "input.flip", "--store", tmp / "s.db", "--quiet")
+    for name in os.listdir(images):
+        if name.endswith(".png"):
+            shutil.copy(IMAGES / "30_disc.png", images / name)
+    r = run("select", tmp / "s.db", "--out", tmp / "set", status=2)
+    assert "the file has changed since" in r.stderr and not (tmp / "set/manifest.json").exists(), r.stderr
+    shutil.rmtree(images)
+    assert ".png" in run("select", tmp / "s.db", "--out", tmp / "set2", status=1).stderr
+
+
+def main():
+    wanted, failed = sys.argv[3:], 0
+    for t in TESTS:
+        if wanted and t.__name__ not in wanted:
+            continue
+        with tempfile.TemporaryDirectory(prefix="mutatenn-acceptance-") as tmp:
+            try:
+                t(pathlib.Path(tmp))
+                print(f"ok    {t.__name__}", flush=True)
+            except Exception:
+                failed += 1
+                print(f"FAIL  {t.__name__}\n{traceback.format_exc()}", flush=True)
+    if _shared:
+        shutil.rmtree(_shared["folder"], ignore_errors=True)
+    sys.exit(failed > 0)
+
+
+main()
