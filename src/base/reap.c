@@ -17,10 +17,11 @@ static double now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-bool reap_within(pid_t pid, double seconds, int *status)
+bool reap_unless_closed(pid_t pid, double seconds, int wire, bool *closed, int *status)
 {
 	double until = now() + seconds;
-	int fd = -1, unused;
+	struct pollfd f[2] = {{.fd = wire, .events = POLLRDHUP}, {.fd = -1, .events = POLLIN}}; /* poll passes over negative ones */
+	int unused;
 	bool ended;
 
 	if (!status)
@@ -32,18 +33,23 @@ bool reap_within(pid_t pid, double seconds, int *status)
 		if (r < 0 && errno != EINTR)
 			*status = 0;
 		ended = r == pid || (r < 0 && errno != EINTR);
-		if (ended || left <= 0)
+		*closed = f[0].revents & (POLLHUP | POLLRDHUP | POLLERR);
+		if (ended || left <= 0 || *closed)
 			break;
-		if (fd < 0)
-			fd = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (fd < 0 || left < 0.001)
-			nanosleep(&(struct timespec){0, 1000000}, NULL);
-		else
-			poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, left > 1000 ? 1000000 : (int)(left * 1000));
+		if (f[1].fd < 0)
+			f[1].fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		poll(f, 2, f[1].fd < 0 || left < 0.001 ? 1 : left > 1000 ? 1000000 : (int)(left * 1000));
 	}
-	if (fd >= 0)
-		close(fd);
+	if (f[1].fd >= 0)
+		close(f[1].fd);
 	return ended;
+}
+
+bool reap_within(pid_t pid, double seconds, int *status)
+{
+	bool closed;
+
+	return reap_unless_closed(pid, seconds, -1, &closed, status);
 }
 
 bool reap_killed(pid_t pid, bool group, int *status)

@@ -171,6 +171,21 @@ static bool run_chunk(struct chunk *k, struct err *e)
 	return true;
 }
 
+/* Copies of rows, many at once. */
+static bool store_twins(struct camp *c, struct group *g, struct err *e)
+{
+	bool ok = store_begin(c->store, e);
+
+	if (!ok)
+		return false;
+	for (size_t i = 0; ok && i < g->n * c->ndevices; i++)
+		ok = !g->pending[i].twin || camp_twin_store(c, i % c->ndevices, &g->pending[i], e);
+	if (ok)
+		return store_commit(c->store, e);
+	store_rollback(c->store);
+	return false;
+}
+
 static bool run_group(struct camp *c, struct group *g, struct err *e)
 {
 	for (size_t m = 0; m < g->n && !camp_stopping(c); m++) {
@@ -187,10 +202,7 @@ static bool run_group(struct camp *c, struct group *g, struct err *e)
 		if (!run_chunk(&k, e))
 			return false;
 	}
-	for (size_t i = 0; i < g->n * c->ndevices && !c->stopped; i++)
-		if (g->pending[i].twin && !camp_twin_store(c, i % c->ndevices, &g->pending[i], e))
-			return false;
-	return true;
+	return c->stopped || store_twins(c, g, e);
 }
 
 /* The device's control run failed: what it said since the last good one is not believed. */

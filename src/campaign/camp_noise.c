@@ -160,7 +160,7 @@ static bool controls(struct camp *c, struct measuring *m, struct err *e)
 	m->first = 0;
 	m->mutant = mutant;
 	ok = true;
-	for (size_t i = 0; ok && i < n; i++)
+	for (size_t i = 0; ok && i < n && !camp_stopping(c); i++)
 		ok = !mutant[i].sites || (camp_make(c, &mutant[i], &made[i], e) && submit(c, &made[i], in, images, i, &jobs, e));
 	ok = ok && camp_wait_all(c, a, jobs, take_control, m, e);
 	if (!ok || c->stopped) {

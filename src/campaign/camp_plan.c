@@ -269,7 +269,7 @@ static bool record(struct camp *c, struct err *e)
 		return false;
 	ok = record_facts(c, e) && camp_context(c, e);
 	for (size_t i = 0; ok && i < c->nmutants; i++) {
-		ok = record_mutant(c, &c->mutant[i], e);
+		ok = camp_go_on(c, e) && record_mutant(c, &c->mutant[i], e);
 		if (i % 64 == 0)
 			camp_tell(c, NULL);
 	}
@@ -281,10 +281,11 @@ static bool record(struct camp *c, struct err *e)
 
 static bool prepare(struct camp *c, struct err *e)
 {
-	if (!load_model(c, e) || !load_inputs(c, e) || !open_devices(c, e) || !compile(c, e))
+	if (!load_model(c, e) || !camp_go_on(c, e) || !load_inputs(c, e) || !camp_go_on(c, e) || !open_devices(c, e) || !camp_go_on(c, e) ||
+	    !compile(c, e) || !camp_go_on(c, e))
 		return false;
 	choose_chunk(c);
-	return list_mutants(c, e);
+	return list_mutants(c, e) && camp_go_on(c, e);
 }
 
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e)

@@ -33,6 +33,14 @@ bool camp_stopping(struct camp *c)
 	return c->stopped;
 }
 
+bool camp_go_on(struct camp *c, struct err *e)
+{
+	if (!camp_stopping(c))
+		return true;
+	return err_set(e, ERR_CANCELLED, "%s while %s; the same command begins again", c->out_of_time ? "the time was up" : "stopped",
+		       c->progress.phase ? c->progress.phase : "reading the model");
+}
+
 /* Every mutant of the plan has its result on every device that works. */
 static bool nothing_left(struct camp *c, bool *nothing, struct err *e)
 {

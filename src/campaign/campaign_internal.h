@@ -93,6 +93,8 @@ const struct bundle *camp_original(const struct camp *c, size_t device);
 double camp_now(void);                    /* monotonic seconds */
 void camp_tell(struct camp *c, const char *phase);
 bool camp_stopping(struct camp *c);
+/* For what comes before the first mutant: false with an error when camp_stopping. */
+bool camp_go_on(struct camp *c, struct err *e);
 
 /* camp_plan.c: everything before the first mutant runs. */
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e);

@@ -1,7 +1,6 @@
-/* cli_progress.c: progress with an ETA, and Ctrl-C */
+/* cli_progress.c: progress with an ETA */
 #include "cli/cli_progress.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,22 +10,15 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
+#include "cli/cli_stop.h"
 
-static volatile sig_atomic_t interrupted;
 static bool shown;
 static double last;
-
-static void on_signal(int sig)
-{
-	if (interrupted)
-		_exit(128 + sig);
-	interrupted = 1;
-}
 
 static bool stop(void *user)
 {
 	(void)user;
-	return interrupted;
+	return cli_stop_wanted();
 }
 
 static void clear_line(void)
@@ -85,11 +77,8 @@ static void progress(const struct camp_progress *p, void *user)
 
 void cli_progress_start(struct camp_hooks *h, bool quiet)
 {
-	struct sigaction sa = {.sa_handler = on_signal};
 	const char *term = getenv("TERM");
 
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
 	h->stop = stop;
 	if (quiet || !isatty(STDERR_FILENO) || (term && !strcmp(term, "dumb")))
 		return;

@@ -4,8 +4,7 @@
 
 struct camp_hooks;
 
-/* Fills the hooks: progress on standard error when that is a terminal and not quiet, and a stop on Ctrl-C or SIGTERM (a second
- * one ends the process at once). */
+/* Fills the hooks: progress on standard error when that is a terminal and not quiet, and cli_stop_wanted(). */
 void cli_progress_start(struct camp_hooks *h, bool quiet);
 /* Clears the line. */
 void cli_progress_end(void);

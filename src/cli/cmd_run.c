@@ -10,6 +10,7 @@
 #include "campaign/campaign.h"
 #include "cli/cli.h"
 #include "cli/cli_progress.h"
+#include "cli/cli_stop.h"
 #include "report/report.h"
 
 static const struct cli_option options[] = {
@@ -184,7 +185,11 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (cli_flag(args, "plan"))
 		return print_plan(args, &c, &o, e);
 	cli_progress_start(&hooks, cli_flag(args, "quiet"));
+	cli_stop_orderly(arena_printf(args->a, "\nmutatenn: stopped at once; the same command goes on from there ('%s')\n", store));
+	if (o.max_time_s > 0)
+		cli_stop_after(o.max_time_s, arena_printf(args->a, "\nmutatenn: the time is up; the same command goes on from there ('%s')\n", store));
 	ok = camp_run(&c, store, &o, &hooks, &sum, e);
+	cli_stop_done();
 	cli_progress_end();
 	if (!ok)
 		return false;

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/cli_stop.h"
 
 #define CMD(id, summary) extern const struct cli_command cmd_##id;
 #include "cli/commands.def"
@@ -98,5 +99,6 @@ int main(int argc, char **argv)
 	}
 	if (wants_help(argc - 2, argv + 2))
 		return help(c->name);
+	cli_stop_install();
 	return run(c, argc - 2, argv + 2);
 }

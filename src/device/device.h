@@ -98,6 +98,9 @@ struct device_ops {
 
 extern const struct device_ops device_cpu, device_opencl, device_vulkan, device_cuda; /* those that this build has: device_backends */
 
+/* Compilers that run when the other end of this pipe or socket is closed are ended, and what they wrote is removed. */
+void device_cancel_fd(int fd);
+
 /* By backend name; NULL when there is no such backend in this build. */
 const struct device_ops *device_find(const char *backend);
 /* NULL-terminated. */

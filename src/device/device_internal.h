@@ -17,7 +17,7 @@ struct spawn_limits {
 
 /* Runs argv (looked up in PATH, never a shell), its own process group, `input` on fd 0, the first `keep` bytes of what it
  * writes to fd 1 and 2 appended to output. temp is its TMPDIR or NULL. status is waitpid's. ERR_TIMEOUT: killed with its whole
- * group. ERR_USAGE: there is no such command. */
+ * group, as with ERR_CANCELLED: device_cancel_fd. ERR_USAGE: there is no such command. */
 bool spawn_run(const char *const *argv, const char *input, const char *temp, const struct spawn_limits *l, size_t keep,
 	       struct str *output, int *status, struct err *e);
 

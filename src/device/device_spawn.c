@@ -18,6 +18,13 @@
 
 extern char **environ;
 
+static int cancel_fd = -1; /* the other end waits for what is compiled */
+
+void device_cancel_fd(int fd)
+{
+	cancel_fd = fd;
+}
+
 static int memory_file(const char *name, const char *text, struct err *e)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC);
@@ -138,18 +145,20 @@ bool spawn_run(const char *const *argv, const char *input, const char *temp, con
 {
 	struct arena *a = arena_new(NULL);
 	int in = memory_file("source", input, e), out = in < 0 ? -1 : memory_file("log", "", e);
-	bool ok = false;
+	bool ok = false, closed = false;
 	pid_t pid = 0;
 
 	if (in < 0 || out < 0 || !start(argv, environment(a, temp), in, out, l, &pid, e))
 		goto out;
-	ok = reap_within(pid, l->seconds, status);
+	ok = reap_unless_closed(pid, l->seconds, cancel_fd, &closed, status);
 	if (ok)
 		kill(-pid, SIGKILL); /* what the driver may have left */
-	else if (reap_killed(pid, true, status))
-		err_set(e, ERR_TIMEOUT, "'%s' took longer than %g s", argv[0], l->seconds);
-	else
+	else if (!reap_killed(pid, true, status))
 		err_set(e, ERR_TIMEOUT, "'%s' took longer than %g s, and process %d cannot be killed", argv[0], l->seconds, (int)pid);
+	else if (closed)
+		err_set(e, ERR_CANCELLED, "'%s' was ended: nobody waits for it any more", argv[0]);
+	else
+		err_set(e, ERR_TIMEOUT, "'%s' took longer than %g s", argv[0], l->seconds);
 	read_back(out, keep, output);
 out:
 	if (in >= 0)

@@ -1,9 +1,9 @@
 /* store/store.h: everything a campaign knows, in one SQLite file
  *
  * One process writes, any number read while it does. Every store_put_* is one transaction (inside store_begin/store_commit:
- * part of that one): after a kill at any moment the file opens again and holds everything that was committed. After an error
- * the store stays usable; what failed was rolled back. A power cut may lose the last transactions, never the file
- * (WAL, synchronous=NORMAL).
+ * part of that one). What has returned true is on the disk (WAL, synchronous=FULL): after a kill or a power cut at any moment
+ * the file opens again and holds it, and of every other transaction all or nothing. After an error the store stays usable; what
+ * failed was rolled back.
  * Strings handed in are copied; strings and arrays handed out by an iterator are valid until its next step.
  */
 #pragma once
@@ -44,9 +44,9 @@ bool store_criterion_parse(const char *name, unsigned *bit);
 
 /* ---- the file ------------------------------------------------------------------------------------------- */
 
-/* WRITE makes the file when it is absent; a second writer is refused. READ works while somebody writes and needs no write
- * permission. WRITE brings a store of an older version up to date. A file that is no store, one of a newer version, and for READ
- * one of an older version is an error and is not touched. */
+/* WRITE makes the file when it is absent; a second writer is refused; a damaged file is an error. READ works while somebody writes
+ * and needs no write permission. WRITE brings a store of an older version up to date, READ reads a temporary copy of it (in
+ * SQLITE_TMPDIR, TMPDIR or /var/tmp). A file that is no store, or one of a newer version, is an error and is not touched. */
 enum store_mode { STORE_READ, STORE_WRITE };
 bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is allowed; rolls back an open transaction */

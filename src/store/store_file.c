@@ -74,6 +74,15 @@ static bool pragma_number(struct store *s, const char *sql, int64_t *out, struct
 	return rc == SQLITE_ROW;
 }
 
+/* Nothing in a file of others is trusted. */
+static void protect(struct store *s)
+{
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, BUSY_MS);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+}
+
 static int64_t oldest_version(void)
 {
 	return store_steps[0].version;
@@ -97,9 +106,6 @@ static bool recognise(struct store *s, int64_t *version, struct err *e)
 	if (*version < oldest_version())
 		return err_set(e, ERR_STORE, "store '%s' has version %lld, the oldest that this program can bring up to date is %lld",
 			       s->path, (long long)*version, (long long)oldest_version());
-	if (*version < STORE_VERSION && s->mode == STORE_READ)
-		return err_set(e, ERR_STORE, "store '%s' was written by an older mutatenn (version %lld, now %d): go on with its campaign ('mutatenn run') "
-			       "to bring it up to date", s->path, (long long)*version, STORE_VERSION);
 	return true;
 }
 
@@ -141,6 +147,20 @@ static bool bring_up_to_date(struct store *s, int64_t version, struct err *e)
 	return false;
 }
 
+/* A campaign that goes on must not build on damaged pages. */
+static bool sound(struct store *s, struct err *e)
+{
+	sqlite3_stmt *st = NULL;
+	bool ok = sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW;
+
+	if (!ok)
+		store_fail(s, "check it", e);
+	else if (strcmp(store_text(st, 0), "ok") != 0)
+		ok = store_damaged(s, store_text(st, 0), e);
+	sqlite3_finalize(st);
+	return ok;
+}
+
 static bool prepare_writing(struct store *s, int64_t version, struct err *e)
 {
 	struct stat st;
@@ -149,8 +169,33 @@ static bool prepare_writing(struct store *s, int64_t version, struct err *e)
 		return err_set(e, ERR_STORE, "store '%s': %s", s->path, strerror(errno));
 	s->dev = st.st_dev;
 	s->ino = st.st_ino;
-	return store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON", e) &&
+	return (!version || sound(s, e)) &&
+	       store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON", e) &&
 	       (version == STORE_VERSION || bring_up_to_date(s, version, e));
+}
+
+/* A reader leaves an older store as it is and reads a temporary copy that is brought up to date; SQLite removes it. */
+static bool read_a_copy(struct store *s, int64_t version, struct err *e)
+{
+	sqlite3 *file = s->db;
+	sqlite3_backup *b;
+	bool ok;
+
+	s->db = NULL;
+	if (sqlite3_open_v2("", &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
+		ok = store_fail(s, "copy it to read it", e);
+	} else {
+		b = sqlite3_backup_init(s->db, "main", file, "main");
+		if (b)
+			sqlite3_backup_step(b, -1);
+		ok = b && sqlite3_backup_finish(b) == SQLITE_OK;
+		if (!ok)
+			store_fail(s, "copy it to read it", e);
+	}
+	sqlite3_close(file);
+	if (ok)
+		protect(s);
+	return ok && bring_up_to_date(s, version, e);
 }
 
 /* A name that SQLite takes for a file, whatever it looks like. */
@@ -184,12 +229,9 @@ static int connect(struct store *s, int flags)
 	str_free(&name);
 	if (rc != SQLITE_OK)
 		return rc;
-	sqlite3_extended_result_codes(s->db, 1);
-	sqlite3_busy_timeout(s->db, BUSY_MS);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	protect(s);
 	if (s->mode == STORE_READ)
 		sqlite3_exec(s->db, "PRAGMA query_only = ON", NULL, NULL, NULL);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
 	return SQLITE_OK;
 }
 
@@ -220,13 +262,13 @@ static bool open_file(struct store *s, struct err *e)
 		return recognise(s, &version, e) && prepare_writing(s, version, e);
 	if (recognise(s, &version, &first)) {
 		err_free(&first);
-		return true;
+		return version == STORE_VERSION || read_a_copy(s, version, e);
 	}
 	rc = sqlite3_errcode(s->db) & 0xff;
 	if ((rc == SQLITE_CANTOPEN || rc == SQLITE_READONLY) &&
 	    connect(s, SQLITE_OPEN_READONLY | (only_readable(s) ? SQLITE_OPEN_URI : 0)) == SQLITE_OK) {
 		err_free(&first);
-		return recognise(s, &version, e);
+		return recognise(s, &version, e) && (version == STORE_VERSION || read_a_copy(s, version, e));
 	}
 	err_set(e, first.code, "%s", err_text(&first));
 	err_free(&first);

@@ -34,6 +34,7 @@ extern const char store_views[];
 
 /* Says what SQLite said; returns false. */
 bool store_fail(struct store *s, const char *doing, struct err *e);
+bool store_damaged(struct store *s, const char *what, struct err *e);
 bool store_exec(struct store *s, const char *sql, struct err *e);
 
 /* A reset statement of this literal text, kept for the next time. NULL: error. */

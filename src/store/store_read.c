@@ -52,7 +52,7 @@ sqlite3_stmt *store_step(struct store_iter *it)
 static bool damaged(struct store_iter *it, const char *what)
 {
 	it->failed = true;
-	return err_set(&it->err, ERR_STORE, "store '%s' is damaged: %s", it->s->path, what);
+	return store_damaged(it->s, what, &it->err);
 }
 
 bool store_iter_end(struct store_iter *it, struct err *e)

@@ -6,6 +6,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+bool store_damaged(struct store *s, const char *what, struct err *e)
+{
+	return err_set(e, ERR_STORE, "store '%s' is damaged: %s; \"sqlite3 '%s' .recover\" writes what can still be read", s->path, what,
+		       s->path);
+}
+
 bool store_fail(struct store *s, const char *doing, struct err *e)
 {
 	int code = s->db ? sqlite3_extended_errcode(s->db) : SQLITE_NOMEM;
@@ -15,7 +21,7 @@ bool store_fail(struct store *s, const char *doing, struct err *e)
 	case SQLITE_FULL: return err_set(e, ERR_STORE, "store '%s': cannot %s: no space left", s->path, doing);
 	case SQLITE_READONLY: return err_set(e, ERR_STORE, "store '%s': cannot %s: it is not writable", s->path, doing);
 	case SQLITE_NOTADB: return err_set(e, ERR_STORE, "'%s' is not a store", s->path);
-	case SQLITE_CORRUPT: return err_set(e, ERR_STORE, "store '%s' is damaged: %s", s->path, sqlite3_errmsg(s->db));
+	case SQLITE_CORRUPT: return store_damaged(s, sqlite3_errmsg(s->db), e);
 	case SQLITE_BUSY: return err_set(e, ERR_STORE, "store '%s': cannot %s: another program locks it", s->path, doing);
 	case SQLITE_IOERR:
 	case SQLITE_CANTOPEN:

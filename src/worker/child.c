@@ -309,6 +309,7 @@ int worker_main(int argc, char **argv)
 		return argc == 2 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "--help")) ? 0 : 2;
 	}
 	signal(SIGPIPE, SIG_IGN);
+	device_cancel_fd(w.in);
 	w.arena = arena_new(NULL);
 	w.blob = map_new(w.arena);
 	ok = serve(&w, &e);

@@ -522,7 +522,7 @@ bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struc
 	return true;
 }
 
-/* Workers whose wire is closed end by themselves; those that do not within a second are ended. */
+/* Workers whose wire is closed end by themselves, and the compilers they run; those that do not within a second are ended. */
 static void end_workers(struct pool *p)
 {
 	double until = pool_now() + 1;
@@ -540,9 +540,9 @@ static void end_workers(struct pool *p)
 			for (int k = 0; k < p->dev[i].npeers; k++) {
 				struct peer *q = &p->dev[i].peer[k];
 
-				if (q->pid > 0 && !q->njobs && !q->nkerns && waitpid(q->pid, NULL, WNOHANG) == q->pid)
-					q->pid = 0;
-				left = left || (q->pid > 0 && !q->njobs && !q->nkerns);
+				if (q->pid > 0 && !q->njobs && waitpid(q->pid, NULL, WNOHANG) == q->pid)
+					peer_reaped(q);
+				left = left || (q->pid > 0 && !q->njobs);
 			}
 		if (left)
 			usleep(2000);

@@ -177,6 +177,7 @@ double pool_now(void);
 bool peer_start(struct peer *p, struct err *e);
 /* Kills, reaps, forgets; jobs and kernels stay listed. False: its process was killed and does not end; it is left alone. */
 bool peer_stop(struct peer *p);
+void peer_reaped(struct peer *p); /* its process is waited for, or left alone */
 void peer_polled(struct peer *p, short to, short from, short err);
 bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e);
 void peer_enqueue(struct peer *p, const struct out_item *item);

@@ -83,6 +83,8 @@ static int spawn(struct peer *p, const int to[2], const int from[2], const int e
 	sigaddset(&def, SIGPIPE);
 	sigaddset(&def, SIGINT);
 	sigaddset(&def, SIGTERM);
+	sigaddset(&def, SIGHUP);
+	sigaddset(&def, SIGXFSZ);
 	posix_spawn_file_actions_init(&fa);
 	posix_spawn_file_actions_adddup2(&fa, to[0], 0);
 	posix_spawn_file_actions_adddup2(&fa, from[1], 1);
@@ -99,6 +101,49 @@ static int spawn(struct peer *p, const int to[2], const int from[2], const int e
 	free(env);
 	free(argv);
 	return rc;
+}
+
+/* All that run, for a signal handler; those beyond the table's size end by themselves when their wire is closed. */
+#define MAX_ALIVE 4096
+static struct {
+	volatile pid_t pid; /* 0: free */
+	volatile int to;
+} alive[MAX_ALIVE];
+
+static void is_alive(const struct peer *p)
+{
+	for (size_t i = 0; i < MAX_ALIVE; i++)
+		if (!alive[i].pid) {
+			alive[i].to = p->to;
+			alive[i].pid = p->pid;
+			return;
+		}
+}
+
+void peer_reaped(struct peer *p)
+{
+	for (size_t i = 0; p->pid > 0 && i < MAX_ALIVE; i++)
+		if (alive[i].pid == p->pid)
+			alive[i].pid = 0;
+	p->pid = 0;
+}
+
+void pool_kill_workers(void)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < MAX_ALIVE; i++)
+		if (alive[i].pid) {
+			close(alive[i].to);
+			any = true;
+		}
+	if (any)
+		poll(NULL, 0, 200); /* compilers and their files are removed by those that started them */
+	for (size_t i = 0; i < MAX_ALIVE; i++)
+		if (alive[i].pid) {
+			kill(-alive[i].pid, SIGKILL);
+			kill(alive[i].pid, SIGKILL);
+		}
 }
 
 static void close_fd(int *fd)
@@ -129,6 +174,7 @@ bool peer_start(struct peer *p, struct err *e)
 	p->to = to[1];
 	p->from = from[0];
 	p->err = err[0];
+	is_alive(p);
 	fcntl(p->to, F_SETFL, O_NONBLOCK);
 	fcntl(p->from, F_SETFL, O_NONBLOCK);
 	fcntl(p->err, F_SETFL, O_NONBLOCK);
@@ -166,7 +212,7 @@ bool peer_stop(struct peer *p)
 {
 	bool ended = p->pid <= 0 || reap_killed(p->pid, true, NULL);
 
-	p->pid = 0;
+	peer_reaped(p);
 	close_fd(&p->to);
 	close_fd(&p->from);
 	close_fd(&p->err);
@@ -428,7 +474,7 @@ static int last_status(struct peer *p)
 	}
 	if (!reap_killed(p->pid, true, &status)) /* with what it started, which must not outlive it */
 		status = PEER_STUCK;
-	p->pid = 0;
+	peer_reaped(p);
 	return status;
 }
 

@@ -57,6 +57,9 @@ bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struc
 /* Ends all workers: asks, waits a second, kills. */
 void pool_close(struct pool *p);
 
+/* Ends the worker processes of all pools within 0.2 s. For a process about to end; safe in a signal handler. */
+void pool_kill_workers(void);
+
 /* NULL when device d works; else why it does not (owned by the pool). A device may be lost at any time: its jobs are then
  * delivered as POOL_LOST. */
 const char *pool_device_error(const struct pool *p, size_t d);
