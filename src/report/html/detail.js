@@ -1,12 +1,13 @@
 /* detail.js: one mutant, opened: what changes, what ran, how far the scores went, what the images became */
 
-const INPUTS_ONLY = /^input:/;
-
 function diffText(parent, text) {
-	const pre = put(parent, "pre").attr("tabindex", 0).attr("role", "region").attr("aria-label", "diff");
-	for (const line of text.replace(/\n$/, "").split("\n")) {
-		const kind = /^(---|\+\+\+|@@)/.test(line) ? "at" : line[0] === "+" ? "add" : line[0] === "-" ? "del" : "";
-		put(pre, "span", `l ${kind}`, line || " ");
+	const pre = put(parent, "pre").attr("tabindex", 0).attr("role", "region").attr("aria-label", "diff"), lines = text.replace(/\n$/, "").split("\n");
+	const heading = (l) => /^(---|\+\+\+|@@|\.\.\. )/.test(l);
+	/* what all lines are indented by says nothing */
+	const depth = d3.min(lines.filter((l) => !heading(l) && l.trim()), (l) => /^[-+ ]?(\s*)/.exec(l)[1].length) || 0;
+	for (const line of lines) {
+		const kind = heading(line) ? "at" : line[0] === "+" ? "add" : line[0] === "-" ? "del" : "";
+		put(pre, "span", `l ${kind}`, (kind === "at" || !depth ? line : line[0] + " " + line.slice(1 + depth)) || " ");
 	}
 }
 
@@ -18,7 +19,7 @@ function changes(box, row, x) {
 	const grid = put(box, "div", "diffs");
 	if (x.diff) {
 		const d = put(grid, "div");
-		put(d, "h4", "soft", INPUTS_ONLY.test(x.diff) ? "Preprocessing" : row.opName.startsWith("graph.") ? "Graph" : "Loop IR");
+		put(d, "h4", "soft", row.opName.startsWith("input.") ? "Preprocessing" : row.opName.startsWith("graph.") ? "Graph" : "Loop IR");
 		diffText(d, x.diff);
 	}
 	for (const [dialect, text] of x.source) {
@@ -104,12 +105,12 @@ function strips(box, x) {
 	if (nimages > n) put(box, "p", "note", `The first ${n} of ${count(nimages)} images.`);
 }
 
-/* The original's top labels beside the mutant's, on one device. */
-function answer(box, i, d, seen) {
-	const original = (meta.originals[d] || {})[i], b = put(box, "div", "answer");
-	const h = put(b, "h4", "soft", devices[d].name + " ");
+/* The original's top labels beside the mutant's, on devices where both are the same. */
+function answer(box, i, ds, seen) {
+	const original = (meta.originals[ds[0]] || {})[i], b = put(box, "div", "answer");
+	const h = put(b, "h4", "soft", ds.map((d) => devices[d].name).join(", ") + "\u2002");
 	outcome(h, outcomeAt(seen[0]));
-	if (seen[3] !== null) put(h, "span", "soft", `  by ${short(seen[3])}`).attr("data-tip", "largest difference of a score");
+	if (seen[3] !== null) put(h, "span", "soft", `, scores off by ${short(seen[3])}`).attr("data-tip", "largest difference of a score");
 	if (!seen[1].length) return void put(b, "p", "note", "no answer");
 	const t = put(b, "table"), hr = put(t, "thead").append("tr");
 	for (const c of ["original", "", "mutant", ""]) put(hr, c ? "th" : "td", null, c).attr("scope", c ? "col" : null).attr("class", c ? null : "p");
@@ -117,10 +118,15 @@ function answer(box, i, d, seen) {
 	seen[1].forEach((label, k) => {
 		const tr = body.append("tr"), was = original && original[0][k];
 		put(tr, "td", null, original && k < original[0].length ? className(was) : "\u2013").attr("data-tip", original && k < original[0].length ? className(was) : null);
-		put(tr, "td", "p soft", original && k < original[0].length ? prob(original[1][k]) : "");
+		probability(tr, original && k < original[0].length ? original[1][k] : undefined);
 		put(tr, "td", was !== label ? "changed" : null, className(label)).attr("data-tip", className(label));
-		put(tr, "td", "p soft", prob(seen[2][k]));
+		probability(tr, seen[2][k]);
 	});
+}
+
+function probability(tr, p) {
+	const td = put(tr, "td", "p", p === undefined ? "" : prob(p));
+	if (p > 0) td.style("background", `linear-gradient(to left, var(--line) ${100 * Math.min(1, p)}%, transparent 0) 0 85% / 100% 2px no-repeat`);
 }
 
 const prob = (p) => (p === null ? "NaN" : !isFinite(p) ? "Inf" : `${(100 * p).toFixed(1)} %`);
@@ -134,7 +140,8 @@ function shots(box, x) {
 		const [name, label] = meta.images[i] || [`image ${i}`, -1];
 		put(left, "div", "soft name", label >= 0 ? className(label) : name).attr("data-tip", name);
 		const answers = put(shot, "div", "answers");
-		sides.forEach((seen, d) => seen && answer(answers, i, d, seen));
+		const alike = d3.groups(sides.map((seen, d) => [d, seen]).filter((s) => s[1]), ([d, seen]) => JSON.stringify([seen, ((meta.originals[d] || {})[i] || []).slice(0, 2)]));
+		for (const [, group] of alike) answer(answers, i, group.map((g) => g[0]), group[0][1]);
 	}
 	if (x.more) put(box, "p", "note", `${many(x.more, "more image")} ${x.more === 1 ? "differs" : "differ"} on some device; 'mutatenn report STORE --json FILE --images' has them all.`);
 }

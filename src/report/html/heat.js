@@ -12,7 +12,8 @@ function measures() {
 const measured = (t, m) => (m[0] === "k" ? [t.killed[Number(m.slice(1))], t.counted] : [t.outcome[Number(m.slice(1))], t.rows]);
 
 function heatTable(parent, m, all) {
-	const order = meta.operators.map(([name, category], i) => ({ i, name, category, rows: byOperator[i] })).filter((o) => o.rows.some((t) => t.rows));
+	const known = meta.operators.map(([name, category], i) => ({ i, name, category, rows: byOperator[i] }));
+	const order = known.filter((o) => o.rows.some((t) => measured(t, m)[1]));
 	const groups = d3.groups(order, (o) => o.category);
 	const t = put(put(parent, "div", "scroll"), "table", "heat");
 	const hr = put(t, "thead").append("tr");
@@ -39,6 +40,12 @@ function heatTable(parent, m, all) {
 		}
 	}
 	arrows(t, ".cell button", devices.length);
+	const idle = known.filter((o) => !order.includes(o)).map((o) => o.name);
+	if (idle.length) {
+		const d = put(parent, "details");
+		put(d, "summary", null, `${many(idle.length, "operator")} without a verdict: no site in this model, or nothing but the original\u2019s code`);
+		put(d, "p", "mono note", idle.join("  "));
+	}
 	return order.length - listed;
 }
 
@@ -48,10 +55,10 @@ function operators() {
 	if (!rows.length) return;
 	let m = "k0", all = false;
 	picker(s, "Show", measures(), (v) => draw(v, all), m);
-	const scale = put(s, "span", "soft");
-	scale.append("span").text("\u2003 0 % ");
-	for (let i = 0; i <= 10; i++) put(scale, "span").attr("aria-hidden", "true").style("background", `var(--h${i})`).style("padding", "0 .45em").style("margin-right", "1px");
-	scale.append("span").text(" 100 %");
+	const scale = put(s, "span", "scale soft");
+	scale.append("span").text("0 %");
+	for (let i = 0; i <= 10; i++) put(scale, "i").attr("aria-hidden", "true").style("background", `var(--h${i})`);
+	scale.append("span").text("100 %");
 	const box = put(s, "div");
 	const more = put(s, "button", "more").attr("type", "button").on("click", () => draw(m, true));
 	function draw(measure, every) {

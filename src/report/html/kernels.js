@@ -18,20 +18,19 @@ function times() {
 		more.attr("hidden", shown < names.length ? null : "");
 		const t = put(box, "table"), hr = put(t, "thead").append("tr"), timed = devices.map((d, i) => i).filter((i) => total[i]);
 		put(hr, "th", null, "kernel").attr("scope", "col");
-		for (const d of timed) put(hr, "th", null, `${devices[d].name}, ${seconds(total[d])}`).attr("scope", "colgroup").attr("colspan", 3);
+		for (const d of timed) put(hr, "th", null, `${devices[d].name}, ${seconds(total[d])}`).attr("scope", "colgroup").attr("colspan", 3).attr("class", "first");
 		const list = d3.sort(names, (a, b) => d3.descending(a.share, b.share)).slice(0, shown), body = put(t, "tbody");
 		for (const k of list) {
 			const tr = body.append("tr");
 			put(put(tr, "th").attr("scope", "row"), "span", "mono", k.name);
 			for (const d of timed) {
 				const one = k.list.find((r) => r[0] === d), part = one ? one[4] / total[d] : 0;
-				bar(put(tr, "td"), part / longest, [0, 0], timed.length > 3 ? 60 : 130, "var(--mark)");
+				bar(put(tr, "td", "first"), part / longest, [0, 0], timed.length > 3 ? 60 : 130, "var(--mark)");
 				put(tr, "td", "n nowrap", one ? seconds(one[4]) : "\u2013");
 				put(tr, "td", "n soft nowrap", one ? `${percent(part)} %` + (one[3] && one[4] ? `, ${short(one[3] / one[4] / 1e9)} GFLOP/s` : "") : "")
 					.attr("data-tip", one ? `${short(one[3] / 1e6)} MFLOP at most (every branch taken) in ${seconds(one[4])}` : null);
 			}
 		}
-		if (shown < names.length) put(s.select(".rest").empty() ? put(s, "p", "note rest") : s.select(".rest"), "span");
 	}
 	draw();
 }

@@ -2,7 +2,7 @@
 
 const SHAPES = [d3.symbolCircle, d3.symbolSquare, d3.symbolTriangle, d3.symbolDiamond, d3.symbolCross, d3.symbolStar, d3.symbolWye, d3.symbolCircle];
 const deviceColor = (d) => `var(--d${d % 8})`;
-const mark = (d) => d3.symbol(SHAPES[d % 8], 42)();
+const mark = (d) => d3.symbol().type(SHAPES[d % 8]).size(42)();
 
 function network() {
 	const s = byId("network");
@@ -57,7 +57,8 @@ function layerChart(box, shown, c) {
 	const every = Math.ceil(15 / band);
 	g.filter((l, i) => i % every === 0).append("text").attr("transform", `translate(${band / 2 + 4},${top + h + gap + hm + 9}) rotate(-52)`).attr("text-anchor", "end")
 		.text((l) => (l.node.length > 18 ? l.node.slice(0, 8) + "\u2026" + l.node.slice(-9) : l.node));
-	g.on("click", (ev, l) => look({ layer: l.i })).on("keydown", (ev, l) => (ev.key === "Enter" || ev.key === " ") && (ev.preventDefault(), look({ layer: l.i })));
+	on(g, "click", (ev, l) => look({ layer: l.i }));
+	on(g, "keydown", (ev, l) => (ev.key === "Enter" || ev.key === " ") && (ev.preventDefault(), look({ layer: l.i })));
 	arrows(svg, "g.layer");
 }
 

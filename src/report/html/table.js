@@ -79,8 +79,10 @@ function tokens() {
 	if (f.layer !== null) items.push([`layer ${meta.layers[f.layer][0]}`, "layer"]);
 	if (f.pair !== null) items.push([`${devices[meta.pairs[f.pair][0]].name} and ${devices[meta.pairs[f.pair][1]].name}`, "pair"]);
 	if (f.remark) items.push([f.remark, "remark"]);
-	d3.select(".tokens").selectAll("button").data(items, (t) => t[0]).join("button").attr("type", "button").attr("class", "token").attr("aria-label", (t) => `remove the filter ${t[0]}`)
-		.text((t) => `${t[0]} \u00d7`).on("click", (ev, t) => ((list.filter[t[1]] = null), first()));
+	const box = d3.select(".tokens");
+	box.selectAll("*").remove();
+	for (const [text, key] of items)
+		put(box, "button", "token", `${text} \u00d7`).attr("type", "button").attr("aria-label", `remove the filter ${text}`).on("click", () => ((list.filter[key] = null), first()));
 }
 
 /* Shows the mutants that a chart speaks of. */
@@ -109,13 +111,13 @@ function table(s) {
 		});
 	}
 	put(t, "tbody");
-	t.on("keydown", (ev) => {
-		const ids = Array.from(t.node().querySelectorAll("button.id")), at = ids.indexOf(ev.target);
+	on(t, "keydown", (ev) => {
 		if (ev.key === "Escape" && list.open) {
-			const row = list.open;
+			const row = list.found.indexOf(list.open) - list.page * PAGE;
 			shut();
-			return void ids[list.found.indexOf(row) - list.page * PAGE]?.focus();
+			return void t.node().querySelectorAll("button.id")[row]?.focus();
 		}
+		const ids = Array.from(t.node().querySelectorAll("button.id")), at = ids.indexOf(ev.target);
 		const to = ids[at + ({ ArrowDown: 1, ArrowUp: -1 }[ev.key] || 0)];
 		if (at < 0 || !to || to === ev.target) return;
 		ev.preventDefault();
@@ -155,12 +157,12 @@ function line(tr, r) {
 	});
 	const some = r.answered.some(Boolean);
 	put(tr, "td", "n", some ? `${r.mostChanged}/${Math.max(...r.answered)}` : "\u2013").attr("data-head", "images changed").attr("data-tip", some ? devices.map((d, i) => `${d.name}: ${r.changed[i]} of ${r.answered[i]} images`).join("\n") : null);
-	put(tr, "td", "n", r.farthest < 0 ? "\u2013" : short(r.farthest)).attr("data-head", "largest difference").attr("data-tip", r.farthest < 0 ? null : "largest difference of a score\n" + devices.map((d, i) => `${d.name}: ${short(r.distance[i])}`).join("\n"));
+	put(tr, "td", "n", r.has(REMARK.nan) ? "NaN" : r.farthest < 0 ? "\u2013" : short(r.farthest)).attr("data-head", "largest difference").attr("data-tip", r.farthest < 0 ? null : "largest difference of a score\n" + devices.map((d, i) => `${d.name}: ${short(r.distance[i])}`).join("\n"));
 }
 
 function draw() {
 	const from = list.page * PAGE, page = list.found.slice(from, from + PAGE), body = d3.select("#list tbody");
-	tip.attr("hidden", "");
+	hideTip();
 	body.selectAll("*").remove();
 	for (const r of page) {
 		const tr = body.append("tr").classed("open", list.open === r);

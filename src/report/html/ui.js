@@ -10,6 +10,13 @@ function put(parent, tag, cls, text) {
 	return el;
 }
 
+/* f(event, datum), whichever version of D3 this is. */
+function on(el, type, f) {
+	return el.each(function (d) {
+		this.addEventListener(type, (ev) => f(ev, d));
+	});
+}
+
 const tipped = (el, text) => el.attr("data-tip", text);
 const say = (text) => byId("said").text(text);
 
@@ -72,7 +79,7 @@ function heat(el, x) {
 function arrows(root, selector, columns = 1) {
 	const marks = () => Array.from(root.node().querySelectorAll(selector));
 	marks().forEach((m, i) => m.setAttribute("tabindex", i ? -1 : 0));
-	root.on("keydown.arrows", (ev) => {
+	on(root, "keydown", (ev) => {
 		const list = marks(), at = list.indexOf(ev.target);
 		const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + columns, ArrowUp: at - columns, Home: 0, End: list.length - 1 }[ev.key];
 		if (at < 0 || to === undefined || !list[to]) return;
@@ -99,20 +106,29 @@ function asTable(parent, title, head, body) {
 /* ---- tips: whatever has data-tip, under the pointer or focused ---- */
 
 const tip = byId("tip");
-function showTip(ev) {
-	const el = ev.target.closest && ev.target.closest("[data-tip]");
-	if (!el) return void tip.attr("hidden", "");
-	tip.attr("hidden", null).text(el.getAttribute("data-tip"));
-	const at = el.getBoundingClientRect(), own = tip.node().getBoundingClientRect();
+let tipOwner = null;
+function placeTip() {
+	const at = tipOwner.getBoundingClientRect(), own = tip.node().getBoundingClientRect();
 	const left = Math.max(6, Math.min(at.left, document.documentElement.clientWidth - own.width - 6));
 	const below = at.bottom + own.height + 10 < innerHeight;
 	tip.style("left", `${left}px`).style("top", `${below ? at.bottom + 5 : Math.max(4, at.top - own.height - 5)}px`);
 }
+function hideTip() {
+	tipOwner = null;
+	tip.attr("hidden", "");
+}
+function showTip(ev) {
+	const el = ev.target.closest && ev.target.closest("[data-tip]");
+	if (!el) return void hideTip();
+	tipOwner = el;
+	tip.attr("hidden", null).text(el.getAttribute("data-tip"));
+	placeTip();
+}
 document.addEventListener("mouseover", showTip);
 document.addEventListener("focusin", showTip);
-document.addEventListener("focusout", () => tip.attr("hidden", ""));
-document.addEventListener("scroll", () => tip.attr("hidden", ""), { passive: true });
-document.addEventListener("keydown", (ev) => ev.key === "Escape" && tip.attr("hidden", ""));
+document.addEventListener("focusout", hideTip);
+document.addEventListener("scroll", () => tipOwner && (tipOwner === document.activeElement ? placeTip() : hideTip()), { passive: true, capture: true });
+document.addEventListener("keydown", (ev) => ev.key === "Escape" && hideTip());
 
 /* ---- light, dark, or as the system has it ---- */
 
@@ -126,7 +142,7 @@ function theme(name) {
 		/* a page from disk may have no storage */
 	}
 }
-d3.select(".theme").selectAll("button").data(["auto", "light", "dark"]).join("button").attr("type", "button").text((t) => t).on("click", (ev, t) => theme(t));
+on(d3.select(".theme").selectAll("button").data(["auto", "light", "dark"]).join("button").attr("type", "button").text((t) => t), "click", (ev, t) => theme(t));
 theme((() => {
 	try {
 		return ["light", "dark"].find((t) => t === localStorage.getItem("mutatenn-theme")) || "auto";
