@@ -90,6 +90,8 @@ bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, 
 {
 	struct camp_run *now = &p->run[p->runs], *before = p->runs ? now - 1 : NULL;
 
+	if (p->refilled)
+		return camp_refilled(c, a, device, first, r, p);
 	if (r->status == POOL_LOST && p->runs) { /* our trouble: the run before stands as it is */
 		p->runs = 0;
 		return true;
@@ -113,5 +115,5 @@ bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, 
 	if (p->runs < p->wanted_runs && p->result.outcome != OUTCOME_UNSTABLE)
 		return false;
 	p->runs = 0;
-	return true;
+	return !camp_refill(c, a, first, r, p);
 }

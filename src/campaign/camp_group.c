@@ -60,6 +60,8 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 		struct camp_pending *p = pending(c, g, m, d);
 
 		p->races = made_for(c, made, d)->races && !camp_in_order(c->variant[c->device[d].variant].target.dialect);
+		p->changed = made_for(c, made, d)->bundle && made_for(c, made, d)->bundle != camp_original(c, d);
+		p->looks = made_for(c, made, d)->looks;
 		if (!p->wanted || made_for(c, made, d)->bundle)
 			continue;
 		p->wanted = false;
@@ -85,7 +87,7 @@ static bool wanted(void *user, const struct pool_job *job, struct hash code)
 	const struct chunk *k = user;
 	struct camp_pending *p = &k->g->pending[job->id];
 
-	return p->runs || camp_twin_first(k->c, job->device, p->result.mutant, code, &p->twin);
+	return p->runs || p->refilled || camp_twin_first(k->c, job->device, p->result.mutant, code, &p->twin);
 }
 
 static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
@@ -96,15 +98,24 @@ static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
 			     .input = k->plain,
 			     .ninputs = k->n,
 			     .time_limit_s = c->device[d].time_limit_s,
+			     .fill = c->fill,
 			     .user = k};
+	struct camp_made_program *made = made_for(c, &k->g->made[m], d);
 
-	j.bundle = made_for(c, &k->g->made[m], d)->bundle;
+	j.bundle = made->bundle;
+	if (pending(c, k->g, m, d)->refilled) {
+		if (!camp_other_bundle(c, k->g->made[m].a, d, made, e))
+			return false;
+		j.bundle = made->other;
+		j.fill = camp_other_fill(c->fill);
+		j.run_equivalent = true; /* with what the original stores, say, where the mutant stores nothing */
+	}
 	if (!c->options->no_reuse)
 		j.baseline = camp_original(c, d);
 	if (k->g->made[m].input) {
 		j.baseline_input = k->plain;
 		j.input = camp_pool_inputs(c, k->g->a, k->g->made[m].input, k->first, k->n);
-	} else if (!c->options->no_reuse && !k->first) {
+	} else if (!c->options->no_reuse && !k->first && c->fill.kind != FILL_STALE) {
 		j.wanted = wanted;
 	}
 	k->g->jobs++;

@@ -49,6 +49,8 @@ static void make_variant(struct camp *c, const struct mutant *m, struct camp_mad
 		out->bundle = NULL;
 		out->decided = OUTCOME_NO_EFFECT;
 	}
+	if (out->bundle)
+		camp_looks(out, variant->program.bundle);
 	if (out->bundle && m->op->kind == MUT_LOOP && variant->of == v)
 		out->races = may_race(out->program, variant->program.program);
 	err_free(&why);

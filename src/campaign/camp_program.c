@@ -27,6 +27,16 @@ static enum dtype precision_of(const struct config_campaign *c, size_t d)
 	return t;
 }
 
+struct fill camp_fill(const struct config_campaign *c)
+{
+	unsigned kind;
+	uint64_t seed;
+
+	if (!config_fill_parse(c->fill, &kind, &seed, NULL)) /* checked when it was read */
+		kind = FILL_NAN;
+	return (struct fill){(enum fill_kind)kind, seed};
+}
+
 /* A device that is not there counts for its class too, as far as its backend tells: a campaign must not change its schedule when
  * the device is back. */
 static enum device_class class_of(const struct pool *p, size_t d)
@@ -62,7 +72,8 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 		out[d] = (struct camp_target){.cls = portable ? DEVICE_CPU : caps->cls,
 					      .lanes = portable ? 1 : lanes[caps->cls],
 					      .precision = precision_of(c, d),
-					      .dialect = caps->dialect};
+					      .dialect = caps->dialect,
+					      .fill = camp_fill(c)};
 		if (!(caps->types >> out[d].precision & 1))
 			return err_set(e, ERR_UNSUPPORTED, "device '%s' cannot compute with %s", c->devices[d],
 				       dtype_name(out[d].precision));
@@ -102,6 +113,7 @@ bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_lev
 						 .ndisabled = ndisabled,
 						 .cls = t->cls,
 						 .lanes = t->lanes,
+						 .fill = t->fill,
 						 .precision = t->precision},
 				     .dialect = t->dialect};
 	out->options.plan = gir_plan_new(a);

@@ -122,7 +122,10 @@ static bool degenerate(const struct camp *c, size_t device, const struct store_r
 bool camp_store(struct camp *c, size_t device, struct camp_pending *p, struct err *e)
 {
 	struct store_result *r = &p->result;
+	char fill[FILL_TEXT];
 
+	if (!r->fill && r->nimages)
+		r->fill = fill_text(c->fill, fill);
 	r->degenerate = degenerate(c, device, r);
 	if (!store_put_result(c->store, r, e))
 		return err_in(e, "storing the result of '%s'", r->mutant);

@@ -138,7 +138,7 @@ bool camp_run(const struct config_campaign *config, const char *store_path, cons
 	      const struct camp_hooks *h, struct camp_summary *out, struct err *e)
 {
 	static const struct camp_run_options defaults;
-	struct camp c = {.a = arena_new(NULL), .config = config, .options = o ? o : &defaults, .hooks = h, .started = camp_now()};
+	struct camp c = {.a = arena_new(NULL), .config = config, .options = o ? o : &defaults, .hooks = h, .fill = camp_fill(config), .started = camp_now()};
 	bool ok;
 
 	*out = (struct camp_summary){0};

@@ -80,6 +80,7 @@ struct camp_target {
 	int lanes;                        /* of vectors at level 3; 1: one element at a time */
 	enum dtype precision;             /* F32, F16, BF16 */
 	const char *dialect;
+	struct fill fill;                 /* of local buffers */
 };
 #define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .precision = DT_F32, .dialect = "c"})
 
@@ -88,6 +89,7 @@ struct camp_target {
  * each class has its own (then loop mutants of different classes are different mutants), or that all are portable. An error names
  * a device that cannot compute with its precision. */
 bool camp_targets(const struct pool *p, const struct config_campaign *c, struct camp_target *out, struct err *e);
+struct fill camp_fill(const struct config_campaign *c);
 bool camp_same_functions(const struct camp_target *a, const struct camp_target *b);
 /* What a device is and which functions it runs: results under another schedule are others. */
 const char *camp_identity(struct arena *a, const struct device_caps *caps, const struct camp_target *t, int opt_level);

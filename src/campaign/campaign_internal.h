@@ -38,6 +38,9 @@ struct camp_made_program {
 	enum outcome decided;
 	const char *message;
 	bool races;                       /* on devices that run its iterations at the same time */
+	bool fills;                       /* changed kernels' text holds a fill of local arrays */
+	bool looks;                       /* ... or they are not proved to stay inside their buffers */
+	struct bundle *other;             /* the same with the other fill, once made */
 };
 
 struct camp_made {
@@ -60,6 +63,12 @@ struct camp_pending {
 	bool ended;                       /* crashed or hung: the remaining images are not run */
 	bool races;                       /* parallel iterations may write the same element, and the device keeps no order */
 	const char *twin;                 /* mutant with the same code, whose result it takes; NULL: none */
+	bool changed;                     /* runs other kernels than the original's */
+	bool looks;                       /* ... of which it is not proved that they read only what was written */
+	bool left_unwritten;              /* an output held the fill still */
+	const char *unwritten;            /* where, in words; NULL: not known */
+	bool refilled, refill_hung;       /* the run under way has the other fill; and is the second since the first hung */
+	struct store_result first;        /* what is known without it; image: of the chunk under way alone */
 	/* Of the chunk of images under way (camp_confirm.c). */
 	struct store_result before;       /* what was known when it began */
 	struct camp_run run[CAMP_MAX_RUNS];
@@ -73,6 +82,7 @@ struct camp {
 	const struct camp_hooks *hooks;
 	struct camp_model *model;
 	struct camp_input *input;
+	struct fill fill;                 /* what mutants find where nobody wrote */
 	size_t ninputs, chunk;            /* chunk: images whose baseline tensors fit the memory budget */
 	struct pool *pool;
 	struct camp_device_state *device;
@@ -134,6 +144,16 @@ bool camp_in_order(const char *dialect);
 
 /* camp_confirm.c: takes one run of a job over inputs first.. into the pending result. False: not believed yet, run it again. */
 bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);
+
+/* camp_fill.c: does the outcome depend on memory that nobody wrote? */
+struct fill camp_other_fill(struct fill f); /* to compare with */
+/* The program's bundle for a run with the other fill, in p->other. */
+bool camp_other_bundle(struct camp *c, struct arena *a, size_t device, struct camp_made_program *p, struct err *e);
+void camp_looks(struct camp_made_program *p, const struct bundle *original); /* sets p->fills and p->looks */
+/* r is the last of the runs that agreed: true when one with the other fill is to follow (p->refilled) ... */
+bool camp_refill(struct camp *c, struct arena *a, size_t first, const struct pool_result *r, struct camp_pending *p);
+/* ... which is taken here; false: run it once more. */
+bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);
 
 /* camp_twin.c: mutants with the same code on a device are run once. */
 bool camp_twins_load(struct camp *c, struct err *e); /* those of the store */

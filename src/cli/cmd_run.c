@@ -23,6 +23,7 @@ static const struct cli_option options[] = {
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
         {"plan", CLI_FLAG, NULL, "print the mutants that would run, with their sites, and stop"},
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
+        {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
@@ -76,6 +77,7 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 	override_text(args, "preprocess", &c->preprocess);
 	override_text(args, "output", &c->output);
 	override_text(args, "store", &c->store);
+	override_text(args, "fill", &c->fill);
 	c->opt_level = narrow(cli_int(args, "opt-level", c->opt_level));
 	c->batch = narrow(cli_int(args, "batch", c->batch));
 	c->threads = narrow(cli_int(args, "threads", c->threads));

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "value/value.h"
+
 struct err;
 struct lir_func;
 struct str;
@@ -16,6 +18,7 @@ struct str;
 struct codegen_shape {
 	uint64_t groups;
 	uint32_t group;
+	bool fills; /* the text says what a local buffer holds before it is written: it is not proved that nobody reads that */
 };
 
 /* The dialects of this build, NULL-terminated. "c"; "opencl-c", one work-item per iteration of the parallel loops;
@@ -27,3 +30,6 @@ extern const char *const codegen_dialects[];
  * functions with stores outside the parallel loop, and for what the dialect cannot express. A launch with fewer groups does
  * the same work: every work-item goes on with what is left. */
 bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out, struct codegen_shape *shape, struct err *e);
+/* The same with another fill of local buffers than NAN. */
+bool codegen_emit_filled(const char *dialect, const struct lir_func *f, struct fill fill, struct str *out, struct codegen_shape *shape,
+			 struct err *e);

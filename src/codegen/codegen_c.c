@@ -116,9 +116,32 @@ static void let(struct cg *g, const struct lir_stmt *s)
 	str_add(&g->body, ";\n");
 }
 
-/* What nobody wrote: a quiet NaN, or something large. */
-static const char *fill_value(struct cg *g, enum dtype t)
+#define MAX_FILLED 65536 /* random values of one buffer before the next one's begin */
+
+/* A multiple of 1/128, which every type of floats has. */
+static const char *random_value(struct cg *g, enum dtype t, int64_t i)
 {
+	double f = (int8_t)fill_element(g->fill, DT_I8, i) / 128.0;
+
+	switch (t) {
+	case DT_F16: return arena_printf(g->a, "0x%04x", f16_from_f64(f));
+	case DT_BF16: return arena_printf(g->a, "0x%04x", bf16_from_f32((float)f));
+	case DT_F32: return arena_printf(g->a, "(%.7ff)", f);
+	case DT_F64: return arena_printf(g->a, "(%.7f%s)", f, g->d->family == CG_GLSL ? "lf" : "");
+	case DT_BOOL: return fill_element(g->fill, t, i) ? "1" : "0";
+	default:
+		return arena_printf(g->a, "0x%llx%s", (unsigned long long)fill_element(g->fill, t, i) >> 1,
+				    dtype_size(t) == 8 ? g->d->long_suffix : "");
+	}
+}
+
+/* What element i holds that nobody wrote: a quiet NaN or something large, unless the fill is another. */
+static const char *fill_value(struct cg *g, enum dtype t, int64_t i)
+{
+	if (g->fill.kind == FILL_RANDOM)
+		return random_value(g, t, i);
+	if (g->fill.kind == FILL_ZERO)
+		return "0";
 	switch (t) {
 	case DT_BOOL: return "1";
 	case DT_F16: return "0x7e00";
@@ -139,6 +162,7 @@ static void variables(struct cg *g, const struct lir_buffer *b, const struct cg_
 {
 	int lanes = l->lanes ? l->lanes : 1;
 	const char *type = c_type(g, (struct lir_type){b->dtype == DT_BOOL ? DT_U8 : b->dtype, lanes});
+	int64_t first = (int64_t)b->id * MAX_FILLED;
 	int on_line = 0;
 
 	for (int64_t i = 0; i < b->elements / lanes; i++) {
@@ -152,13 +176,16 @@ static void variables(struct cg *g, const struct lir_buffer *b, const struct cg_
 			str_add(&g->body, ", ");
 		}
 		str_addf(&g->body, "%s%lld", l->stem, (long long)i);
+		g->shape.fills |= l->fill[i];
+		if (g->fill.kind == FILL_STALE)
+			continue;
 		if (l->fill[i] && lanes == 1 && g->d->family == CG_GLSL)
-			str_addf(&g->body, " = %s(%s)", type, fill_value(g, b->dtype));
+			str_addf(&g->body, " = %s(%s)", type, fill_value(g, b->dtype, first + i));
 		else if (l->fill[i] && lanes == 1)
-			str_addf(&g->body, " = %s", fill_value(g, b->dtype));
+			str_addf(&g->body, " = %s", fill_value(g, b->dtype, first + i));
 		else if (l->fill[i])
 			str_addf(&g->body, " = %s(%s)", c_vector_all(g, b->dtype == DT_BOOL ? DT_U8 : b->dtype, lanes),
-				 fill_value(g, b->dtype));
+				 fill_value(g, b->dtype, first + i));
 	}
 	str_add(&g->body, on_line ? ";\n" : "");
 }
@@ -167,6 +194,7 @@ static void alloc(struct cg *g, const struct lir_buffer *b, const struct cg_loca
 {
 	const char *type = c_scalar(g, b->dtype);
 	long long total = (long long)b->elements + 2 * C_SLACK;
+	int64_t first = (int64_t)b->id * MAX_FILLED; /* one value will do for an array */
 
 	if (cg_local_split(l)) {
 		variables(g, b, l);
@@ -178,13 +206,16 @@ static void alloc(struct cg *g, const struct lir_buffer *b, const struct cg_loca
 	else
 		str_addf(&g->body, "%s %s_mem_[%lld]%s, *const %s = %s_mem_ + %d;\n", type, l->name, total,
 			 g->d->family == CG_CUDA ? "" : " __attribute__((aligned(64)))", l->name, l->name, C_SLACK);
+	g->shape.fills = true;
+	if (g->fill.kind == FILL_STALE)
+		return;
 	cg_line(g);
 	str_addf(&g->body, "for (%s i_ = 0; i_ < %lld; i_++)\n", g->d->family == CG_GLSL ? "int" : c_scalar(g, DT_I64), total);
 	cg_line(g);
 	if (g->d->family == CG_GLSL)
-		str_addf(&g->body, "\t%s_mem_[i_] = %s(%s);\n", l->name, type, fill_value(g, b->dtype));
+		str_addf(&g->body, "\t%s_mem_[i_] = %s(%s);\n", l->name, type, fill_value(g, b->dtype, first));
 	else
-		str_addf(&g->body, "\t%s_mem_[i_] = %s;\n", l->name, fill_value(g, b->dtype));
+		str_addf(&g->body, "\t%s_mem_[i_] = %s;\n", l->name, fill_value(g, b->dtype, first));
 }
 
 #define C_LIKE(f)                                                                                                                  \

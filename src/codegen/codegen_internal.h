@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "codegen/codegen.h"
 #include "loop/loop.h"
+#include "value/value.h"
 
 struct arena;
 struct cg;
@@ -74,6 +75,7 @@ struct cg {
 	bool has_parallel, in_parallel;
 	bool narrow;                  /* every i64 value of the function fits an int: a dialect with groups writes int for i64 */
 	struct codegen_shape shape;
+	struct fill fill;             /* of local buffers */
 	struct cg_binding *bind; /* by variable id */
 	const char **var_name;   /* by variable id */
 	int *mask_bytes;         /* by variable id: element size of a let that holds a vector of bool */

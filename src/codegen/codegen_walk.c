@@ -289,7 +289,13 @@ static const struct cg_dialect *find(const char *name)
 
 bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out, struct codegen_shape *shape, struct err *e)
 {
-	struct cg g = {.d = find(dialect), .f = f, .e = e};
+	return codegen_emit_filled(dialect, f, (struct fill){FILL_NAN, 0}, out, shape, e);
+}
+
+bool codegen_emit_filled(const char *dialect, const struct lir_func *f, struct fill fill, struct str *out, struct codegen_shape *shape,
+			 struct err *e)
+{
+	struct cg g = {.d = find(dialect), .f = f, .fill = fill, .e = e};
 
 	if (!g.d)
 		return err_set(e, ERR_UNSUPPORTED, "no dialect '%s' in this build", dialect);

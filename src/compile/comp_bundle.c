@@ -19,7 +19,7 @@ bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, c
 			*out = have;
 			return true;
 		}
-	ok = codegen_emit(dialect, k->func, &s, &t.shape, e) || err_in(e, "kernel '%s'", k->func->name);
+	ok = codegen_emit_filled(dialect, k->func, k->fill, &s, &t.shape, e) || err_in(e, "kernel '%s'", k->func->name);
 	if (ok) {
 		t.dialect = arena_strdup(p->arena, dialect);
 		t.source = arena_strndup(p->arena, str_text(&s), s.n);
@@ -57,7 +57,8 @@ static bool bundle_kernels(struct arena *a, struct comp_program *p, const char *
 		at = (uintptr_t)map_get_hash(seen, hash);
 		if (!at) {
 			b->kernel[b->nkernels++] = (struct bundle_kernel){
-			        .source = text->source, .contract = f->contract, .hash = hash, .groups = text->shape.groups, .group = text->shape.group};
+			        .source = text->source, .contract = f->contract, .hash = hash, .groups = text->shape.groups, .group = text->shape.group,
+			        .fills = text->shape.fills};
 			at = b->nkernels;
 			map_put_hash(seen, hash, (void *)at);
 		}
@@ -86,4 +87,33 @@ bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, s
 	b->noutputs = p->noutputs;
 	*out = b;
 	return bundle_kernels(a, p, dialect, b, e);
+}
+
+static bool has_kernel(const struct bundle *b, struct hash hash)
+{
+	for (uint32_t i = 0; i < b->nkernels; i++)
+		if (hash_eq(b->kernel[i].hash, hash))
+			return true;
+	return false;
+}
+
+bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, const struct bundle *original, struct fill fill,
+		 struct comp_program **out, struct err *e)
+{
+	struct comp_program *q = arena_memdup(a, p, sizeof *p);
+
+	q->arena = a;
+	q->kernel = arena_memdup(a, p->kernel, p->nkernels * sizeof *p->kernel);
+	for (uint32_t k = 0; k < p->nkernels; k++) {
+		const struct comp_text *text;
+
+		if (!comp_source(p, k, dialect, &text, e))
+			return false;
+		if (has_kernel(original, kernel_hash(text->source, p->kernel[k].func->contract)))
+			continue;
+		q->kernel[k].fill = fill;
+		q->kernel[k].text = NULL;
+	}
+	*out = q;
+	return true;
 }

@@ -103,7 +103,7 @@ static void make_outputs_computed(struct gir_graph *g)
 	arena_free(a);
 }
 
-static void finish(struct build *b, struct comp_program *p)
+static void finish(struct build *b, struct fill fill, struct comp_program *p)
 {
 	p->arena = b->a;
 	p->graph = b->g;
@@ -112,6 +112,8 @@ static void finish(struct build *b, struct comp_program *p)
 	p->buffer = b->buffers.v;
 	p->nbuffers = (uint32_t)b->buffers.n;
 	p->kernel_by_name = map_new(b->a);
+	for (uint32_t k = 0; k < p->nkernels; k++)
+		p->kernel[k].fill = fill;
 	for (uint32_t k = 0; k < p->nkernels; k++)
 		map_put(p->kernel_by_name, p->kernel[k].func->name, (void *)(uintptr_t)(k + 1));
 }
@@ -145,7 +147,7 @@ bool comp_program(struct arena *a, const struct gir_graph *imported, const struc
 		p->output[i] = value_buffer(&b, g->outputs.v[i]);
 		b.buffers.v[p->output[i]].role = BUF_OUTPUT;
 	}
-	finish(&b, p);
+	finish(&b, o->fill, p);
 	*out = p;
 	return true;
 }

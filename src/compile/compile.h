@@ -24,6 +24,7 @@ struct comp_options {
 	size_t ndisabled;
 	enum device_class cls;            /* whose schedules are used at level 3 */
 	int lanes;                        /* f32 vector width of the target class at level 3; ignored below */
+	struct fill fill;                 /* of local buffers, in what is emitted */
 	enum dtype precision;             /* F16, BF16: what f32 tensors between inputs and outputs become; any other: they stay */
 	struct gir_plan *plan;            /* records, or replays for mutants; may be NULL */
 };
@@ -51,6 +52,7 @@ struct comp_kernel {
 	uint32_t *arg;                    /* func->nparams buffer indices */
 	bool alone;                       /* runs in one thread: a changed kernel's iterations may store over each other's results, and
 	                                     in which order must not depend on the moment */
+	struct fill fill;                 /* of its local buffers */
 	struct comp_text *text;           /* emitted so far, one per dialect; private */
 };
 
@@ -80,6 +82,10 @@ bool comp_program(struct arena *a, const struct gir_graph *g, const struct comp_
  * replaced runs in one thread. Shares
  * everything else with p, so p must outlive it. */
 struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struct lir_func *const *func);
+
+/* The same program with another fill of local buffers in those kernels whose text is not one of the original's bundle. */
+bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, const struct bundle *original, struct fill fill,
+		 struct comp_program **out, struct err *e);
 
 /* Emits every kernel that is not emitted yet. Equal texts become one kernel of the bundle. */
 bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, struct bundle **out, struct err *e);

@@ -57,6 +57,8 @@ struct config_mutation {
 
 /* "each", "all", "3", "1-5", "sample 50". */
 bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e);
+/* "nan", "zero", "random(7)", "stale": *kind is the number of the word in this list, *seed that of random. NULL is nan. */
+bool config_fill_parse(const char *text, unsigned *kind, uint64_t *seed, struct err *e);
 /* "4096", "512M", "2G": bytes; units are powers of 1024. */
 bool config_bytes_parse(const char *text, uint64_t *out, struct err *e);
 
@@ -100,6 +102,7 @@ struct config_campaign {
 	char *store;                /* NULL: the caller's choice */
 	double time_limit_factor;   /* time-limit-factor: times the original's time; default 10 */
 	double time_limit_min;      /* time-limit-min: seconds; default 2 */
+	char *fill;                 /* what a mutant finds where nobody wrote: see config_fill_parse; NULL: nan */
 	double fail_under;          /* fail-under: per cent killed by the first criterion; negative: not given */
 	char *fail_under_criterion; /* the criterion that fail-under is about: the first that `criteria` lists */
 	uint64_t memory;            /* bytes a mutant may allocate beyond its buffers; "512M" "1G"; default 0: the pool's */

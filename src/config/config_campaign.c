@@ -58,6 +58,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     TEXT_FIELD("store", OPT, struct raw, c.store),
     CYAML_FIELD_FLOAT("time-limit-factor", OPT, struct raw, c.time_limit_factor),
     CYAML_FIELD_FLOAT("time-limit-min", OPT, struct raw, c.time_limit_min),
+    TEXT_FIELD("fill", OPT, struct raw, c.fill),
     CYAML_FIELD_FLOAT("fail-under", OPT, struct raw, c.fail_under),
     TEXT_FIELD("memory", OPT, struct raw, memory),
     CYAML_FIELD_INT("sample", OPT, struct raw, c.image_sample),
@@ -199,6 +200,27 @@ static bool check_numbers(const struct config_campaign *c, const char **key, str
 	return true;
 }
 
+bool config_fill_parse(const char *text, unsigned *kind, uint64_t *seed, struct err *e)
+{
+	static const char *const words[] = {"nan", "zero", "random", "stale"};
+	char *end;
+
+	*seed = 0;
+	for (*kind = 0; *kind < sizeof words / sizeof *words; ++*kind) {
+		size_t n = strlen(words[*kind]);
+
+		if (!text || (!strcmp(text, words[*kind]) && *kind != 2))
+			return true;
+		if (*kind != 2 || strncmp(text, "random(", n + 1) != 0 || !isdigit((unsigned char)text[n + 1]))
+			continue;
+		errno = 0;
+		*seed = strtoull(text + n + 1, &end, 10);
+		if (!errno && !strcmp(end, ")"))
+			return true;
+	}
+	return err_set(e, ERR_USAGE, "'%s' is no fill: nan, zero, stale, or random(7) with any number", text);
+}
+
 static bool check(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)
 {
 	*key = "model";
@@ -207,6 +229,9 @@ static bool check(struct arena *a, const struct config_campaign *c, const char *
 	*key = "images";
 	if (!c->images)
 		return err_set(e, ERR_USAGE, "'images' is missing");
+	*key = "fill";
+	if (!config_fill_parse(c->fill, &(unsigned){0}, &(uint64_t){0}, e))
+		return false;
 	return check_devices(a, c, key, e) && check_mutations(a, c, key, e) && check_numbers(c, key, e);
 }
 

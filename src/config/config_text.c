@@ -113,6 +113,8 @@ char *config_text(struct arena *a, const struct config_campaign *c)
 	line(&s, "scores", c->scores_given ? scores[c->scores] : NULL);
 	str_addf(&s, "time-limit-factor: %.17g\ntime-limit-min: %.17g\n", c->time_limit_factor, c->time_limit_min);
 	str_addf(&s, "sample: %lld\n", (long long)c->image_sample);
+	if (c->fill && strcmp(c->fill, "nan") != 0) /* stores that are older know no other */
+		line(&s, "fill", c->fill);
 	str_addf(&s, "tolerance: %.17g\ncontrols: %d\ncontrol-mutants: %d\nrepeat: %d\nlogits: %s\n", c->tolerance, c->controls, c->control_mutants, c->repeat,
 		 c->keep_logits ? "true" : "false");
 	text = arena_strdup(a, str_text(&s));

@@ -22,7 +22,7 @@ static void text(struct str *t, const char *s)
 static bool row(struct store *s, const struct store_mutant *m, const struct store_result *r, struct str *t, struct err *e)
 {
 	const char *const who[] = {m->id, m->op, m->category, m->target, r->device, outcome_name(r->outcome)};
-	const char *const why[] = {r->stage, r->kernel, r->message};
+	const char *const why[] = {r->stage, r->kernel, r->message, r->twin, r->fill};
 	struct store_summary sum;
 	char hex[HASH_HEX];
 
@@ -44,11 +44,11 @@ static bool row(struct store *s, const struct store_mutant *m, const struct stor
 	else
 		str_add(t, ",,,,,,,,");
 	str_addf(t, ",%d", r->signal);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 5; i++) {
 		str_addc(t, ',');
 		text(t, why[i]);
 	}
-	str_addf(t, ",%s\r\n", m->bounds ? m->bounds : "");
+	str_addf(t, ",%lld,%s\r\n", (long long)r->runs, m->bounds ? m->bounds : "");
 	return true;
 }
 
@@ -63,7 +63,7 @@ bool report_csv(struct store *s, struct str *t, struct err *e)
 		str_addf(t, ",killed_%s", store_criterion_name(c));
 	str_add(
 	    t, ",images,images_changed,degenerate,code,launches_run,launches_saved,build_s,run_s,max_abs,max_rel,l2,cosine,jaccard,"
-	       "rbo,kendall,displacement,signal,stage,kernel,message,bounds\r\n");
+	       "rbo,kendall,displacement,signal,stage,kernel,message,same_code_as,fill,runs,bounds\r\n");
 	while (ok && store_next_mutant(it, &m)) {
 		struct store_iter *results = store_results(s, m.id, NULL);
 		struct store_result r;

@@ -125,6 +125,7 @@ static json_t *device_row(const struct store_result *r)
 	set(j, "degenerate", json_boolean(r->degenerate));
 	set(j, "launches", launches(r->launches_run, r->launches_saved));
 	set(j, "runs", json_integer(r->runs));
+	set(j, "fill", report_string(r->fill));
 	if (r->twin)
 		set(j, "same_code_as", report_string(r->twin));
 	set(j, "build_s", report_number(r->build_s));

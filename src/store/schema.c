@@ -49,7 +49,8 @@ static const char version_3[] =
     "CREATE TABLE kernels(device INTEGER NOT NULL REFERENCES devices, launch INTEGER NOT NULL, name TEXT NOT NULL, node TEXT NOT NULL,"
     " flops REAL NOT NULL, seconds REAL, PRIMARY KEY(device, launch)) WITHOUT ROWID;"
     "CREATE TABLE sources(mutant INTEGER NOT NULL REFERENCES mutants, dialect TEXT NOT NULL, diff TEXT NOT NULL,"
-    " PRIMARY KEY(mutant, dialect)) WITHOUT ROWID;";
+    " PRIMARY KEY(mutant, dialect)) WITHOUT ROWID;"
+    "ALTER TABLE results ADD COLUMN fill TEXT;"; /* what lay where nobody wrote, in the runs that were compared */
 
 const struct store_step store_steps[] = {{2, version_2}, {STORE_VERSION, version_3}, {0, NULL}};
 
@@ -63,7 +64,7 @@ const char store_views[] =
     " coalesce(r.degenerate, 0) AS degenerate, r.code, r.message, r.stage, r.kernel, coalesce(r.signal, 0) AS signal, r.log,"
     " coalesce(r.launches_run, 0) AS launches_run, coalesce(r.launches_saved, 0) AS launches_saved,"
     " coalesce(r.build_s, 0) AS build_s, coalesce(r.run_s, 0) AS run_s, coalesce(r.images, 0) AS images,"
-    " coalesce(r.images_changed, 0) AS images_changed, r.twin, coalesce(r.runs, 0) AS runs"
+    " coalesce(r.images_changed, 0) AS images_changed, r.twin, coalesce(r.runs, 0) AS runs, r.fill"
     " FROM mutants m CROSS JOIN devices d LEFT JOIN results r ON r.mutant = m.mutant AND r.device = d.device;"
     "CREATE VIEW kill_rates AS SELECT v.device_name AS device, v.op, v.category, count(*) AS rows,"
     " sum(o.counted) AS counted, sum(v.killed_label) AS killed_label, sum(v.killed_topk) AS killed_topk,"

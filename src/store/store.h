@@ -192,6 +192,7 @@ struct store_result {
 	double build_s, run_s;
 	const char *twin; /* id of the mutant with the same code on this device, whose run this is; NULL: its own */
 	int64_t runs;     /* how often it was run before it was believed; 0: decided without running */
+	const char *fill; /* what lay where nobody wrote: "nan"; "nan, zero" when runs with both were compared; NULL: not run */
 	struct store_image_result *image;
 	size_t nimages;
 	/* Filled by the store, ignored by store_put_result. */

@@ -212,10 +212,10 @@ bool store_next_baseline(struct store_iter *it, struct store_baseline *out)
 struct store_iter *store_results(struct store *s, const char *mutant, const char *device)
 {
 	static const char all[] = "SELECT id, device_name, outcome, killed, degenerate, code, message, stage, kernel, signal, log,"
-				  " launches_run, launches_saved, build_s, run_s, images, images_changed, twin, runs FROM verdicts"
+				  " launches_run, launches_saved, build_s, run_s, images, images_changed, twin, runs, fill FROM verdicts"
 				  " WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR device_name = ?2) ORDER BY mutant, device";
 	static const char one[] = "SELECT id, device_name, outcome, killed, degenerate, code, message, stage, kernel, signal, log,"
-				  " launches_run, launches_saved, build_s, run_s, images, images_changed, twin, runs FROM verdicts"
+				  " launches_run, launches_saved, build_s, run_s, images, images_changed, twin, runs, fill FROM verdicts"
 				  " WHERE id = ?1 AND (?2 IS NULL OR device_name = ?2) ORDER BY device";
 
 	return iterate(s, mutant ? one : all, "tt", mutant, device);
@@ -248,6 +248,7 @@ bool store_next_result(struct store_iter *it, struct store_result *out)
 	out->images_changed = sqlite3_column_int64(st, 16);
 	out->twin = store_text_or_null(st, 17);
 	out->runs = sqlite3_column_int64(st, 18);
+	out->fill = store_text_or_null(st, 19);
 	return true;
 }
 

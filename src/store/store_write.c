@@ -198,6 +198,9 @@ static bool put_image_row(struct store *s, int64_t mutant, int64_t device, const
 	return ok;
 }
 
+#define RESULT_COLUMNS                                                                                                             \
+	"mutant, device, outcome, killed, degenerate, code, message, stage, kernel, signal, log, launches_run, launches_saved,"    \
+	" build_s, run_s, images, images_changed, twin, runs, controlled, fill"
 #define FORGET "DELETE FROM results WHERE mutant = ? AND device = ?" /* and by cascade its images */
 
 static bool put_result_rows(struct store *s, const struct store_result *r, struct err *e)
@@ -217,10 +220,10 @@ static bool put_result_rows(struct store *s, const struct store_result *r, struc
 	killed = outcome_class(worst) == OUTCOME_CLASS_COUNTED ? outcome_kills(worst) : 0;
 	if (!find_mutant(s, r->mutant, &mutant, e) || !find_device(s, r->device, &device, e) ||
 	    !store_run(s, e, FORGET, "ii", mutant, device) ||
-	    !store_run(s, e, "INSERT INTO results VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)", "iitiihtttitiiddiiti",
+	    !store_run(s, e, "INSERT INTO results(" RESULT_COLUMNS ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)", "iitiihtttitiiddiitit",
 		       mutant, device, outcome_name(worst), (int64_t)killed, (int64_t)r->degenerate, r->code, r->message, r->stage,
 		       r->kernel, (int64_t)r->signal, r->log, r->launches_run, r->launches_saved, r->build_s, r->run_s, answered,
-		       changed, r->twin, r->runs))
+		       changed, r->twin, r->runs, r->fill))
 		return false;
 	for (size_t i = 0; i < r->nimages; i++)
 		if (!put_image_row(s, mutant, device, &r->image[i], e))
@@ -251,8 +254,8 @@ static bool copy_rows(struct store *s, int64_t from, int64_t to, int64_t device,
 {
 	return store_run(s, e, FORGET, "ii", to, device) &&
 	       store_run(s, e,
-			 "INSERT INTO results SELECT ?1, device, outcome, killed, degenerate, code, message, stage, kernel, signal, log, 0,"
-			 " launches_run + launches_saved, 0, 0, images, images_changed, (SELECT id FROM mutants WHERE mutant = ?2), 0, 0"
+			 "INSERT INTO results(" RESULT_COLUMNS ") SELECT ?1, device, outcome, killed, degenerate, code, message, stage, kernel, signal, log, 0,"
+			 " launches_run + launches_saved, 0, 0, images, images_changed, (SELECT id FROM mutants WHERE mutant = ?2), 0, 0, fill"
 			 " FROM results WHERE mutant = ?2 AND device = ?3",
 			 "iii", to, from, device) &&
 	       store_run(s, e,

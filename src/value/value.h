@@ -115,6 +115,22 @@ int64_t leveugle(int64_t population, double error);
  * fewer than two groups, an empty group or no degrees of freedom. */
 bool anova(const double *const *group, const int64_t *n, int groups, double *f, double *p);
 
+/* ---- what lies where nobody wrote ------------------------------------------------------------------------ */
+
+/* What a kernel finds in outputs before it has written them, beyond the edges of buffers, and in local arrays. NAN: a quiet NaN in
+ * floats, something large in integers. RANDOM: floats from -1 up to 1, any integers. STALE: whatever was there. */
+enum fill_kind { FILL_NAN, FILL_ZERO, FILL_RANDOM, FILL_STALE };
+struct fill {
+	enum fill_kind kind;
+	uint64_t seed; /* of RANDOM */
+};
+#define FILL_TEXT 32
+const char *fill_text(struct fill f, char out[static FILL_TEXT]); /* "random(7)"; returns out */
+bool fill_eq(struct fill a, struct fill b);
+/* Bits of element i of an unwritten buffer, and of the eight bytes from 8 i on; those of STALE are NAN's. i may be negative. */
+uint64_t fill_element(struct fill f, enum dtype t, int64_t i);
+uint64_t fill_word(struct fill f, enum dtype t, int64_t i);
+
 /* ---- devices and bundles -------------------------------------------------------------------------------- */
 
 /* Devices of one class run the same functions. */
@@ -165,6 +181,7 @@ struct bundle_kernel {
 	struct hash hash;      /* of source and contract */
 	uint64_t groups;       /* how it is launched: so many groups of so many work-items; 0 and 0: (part, parts) */
 	uint32_t group;
+	bool fills;            /* the text holds a fill of local buffers */
 };
 
 struct bundle_launch {

@@ -46,8 +46,23 @@ struct mem {
 struct chunk;
 /* Room for size bytes in a chunk that is freed when everything in it was given back. NULL: out of memory. */
 struct chunk *mem_chunk(struct mem *m, size_t size);
-/* bytes in the chunk, pad bytes of pattern on both sides; NULL when it does not fit. */
-void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, uint64_t pattern);
+/* What lies in memory that nobody wrote, as words of 8 bytes. */
+struct filling {
+	struct fill fill;
+	enum dtype dtype;
+	uint64_t word; /* every one of them; unused with FILL_RANDOM */
+};
+/* Of an output before it is written; and of the pads of the tensor of that name, which tell each other apart: with NAN a payload of its
+ * own, so that a copied neighbour shows; with ZERO the zero that a kernel stores least, the negative one of floats. */
+struct filling filling_of_data(struct fill f, const char *name, enum dtype t);
+struct filling filling_of_pads(struct fill f, const char *name, enum dtype t);
+bool filling_eq(const struct filling *a, const struct filling *b);
+/* n bytes from `from` bytes behind p, which is where a tensor's data begin (before it when negative). */
+void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f);
+/* Elements of the n bytes at p that hold the filling still; of STALE none is known to. */
+uint64_t filling_left(const uint8_t *p, size_t n, const struct filling *f);
+/* bytes in the chunk, pad bytes of filling on both sides; NULL when it does not fit. */
+void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
 /* An allocation of a blob: in the newest shared chunk or a new one. *where is what to release. */
 void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where);
@@ -61,7 +76,7 @@ struct slot {
 	size_t off;       /* in the file */
 	size_t front;     /* from the start of the mapping to the data */
 	size_t bytes;     /* of data */
-	uint64_t pattern; /* of the pads */
+	struct filling data, pads;
 	uint8_t *at;      /* start of the mapping in a child */
 	uint8_t *view;    /* the same for the worker */
 };
@@ -77,12 +92,9 @@ struct slots {
 };
 bool slots_open(struct slots *s, struct err *e);
 void slots_close(struct slots *s);
-bool slots_layout(struct slots *s, const struct prog *p, struct err *e);
+bool slots_layout(struct slots *s, const struct prog *p, struct fill fill, struct err *e);
 bool slot_intact(const struct slot *s);
 void slot_refill(struct slot *s);
-/* What fills pads of the tensor of that name: a quiet NaN of its type with a payload of its own, so that a copied neighbour shows.
- */
-uint64_t pad_pattern(const char *name, enum dtype t);
 
 /* ---- the child (child_proc.c) ---------------------------------------------------------------------------- */
 
@@ -105,7 +117,8 @@ struct proc_spec {
 	const struct prog *prog;
 	struct kernel **kernel;   /* per kernel: loaded already, or NULL */
 	uint8_t *open;            /* per buffer: enum slot_state; the child's own copy */
-	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers */
+	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers and writes before it reads */
+	struct fill fill;         /* what the others find where nobody wrote */
 	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded */
 	size_t *artefact_size;
 	const struct slots *slots;
@@ -233,6 +246,11 @@ struct exec {
 	bool ready;           /* the child has said that it is */
 	bool *trusted;        /* per kernel: the original's, which stays inside its buffers */
 	uint32_t *sel, nsel;  /* launches to run next, running, or just run */
+	struct fill fill;
+	struct {              /* what a kernel that is not trusted left unwritten, of the image under way */
+		uint64_t elements; /* 0: nothing */
+		uint32_t launch, buffer;
+	} unwritten;
 	double since; /* monotonic: the image's start */
 	struct worker *w;
 	struct arena *arena;
@@ -253,8 +271,8 @@ struct exec {
 };
 
 /* job: 0 for an original that runs to be known. */
-bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, int threads, uint32_t repeat,
-	       double limit_s, double cpu_seconds, struct err *e);
+bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
+	       uint32_t repeat, double limit_s, double cpu_seconds, struct err *e);
 enum step exec_start(struct exec *x);
 /* Sets an image's inputs: bytes in mem, their hashes are the keys. */
 void exec_image(struct exec *x, const struct blob *const *input);

@@ -138,10 +138,12 @@ static struct known *keep(struct worker *w, struct base *b, const struct exec *x
 	}
 	for (uint32_t i = 0; i < p->nbuffers; i++) {
 		const struct prog_buffer *buf = &p->buffer[i];
+		struct filling pads;
 
 		if (buf->writer < 0 || p->launch[buf->writer].constant != constant)
 			continue;
-		k->data[i] = chunk_alloc(k->chunk, buf->bytes, pad_bytes(buf->dtype), pad_pattern(buf->name, buf->dtype));
+		pads = filling_of_pads((struct fill){FILL_NAN, 0}, buf->name, buf->dtype);
+		k->data[i] = chunk_alloc(k->chunk, buf->bytes, pad_bytes(buf->dtype), &pads);
 		memcpy(k->data[i], x->view[i], buf->bytes);
 		map_put_hash(k->by_key, k->key[i], (void *)(uintptr_t)(i + 1));
 		chunk_release(&w->mem, k->chunk); /* the known holds the chunk as a whole */
@@ -228,7 +230,7 @@ static enum step open_original(struct exec *x, struct worker *w, struct base *b,
 {
 	enum step s = STEP_ENDED;
 
-	if (exec_open(x, w, b->prog, b, 0, threads, 0, limit, 0, e) && (s = exec_start(x)) == STEP_ENDED)
+	if (exec_open(x, w, b->prog, b, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0, e) && (s = exec_start(x)) == STEP_ENDED)
 		err_set(e, ERR_DEVICE, "%s", x->end.text);
 	if (s != STEP_OK) {
 		exec_close(x);

@@ -56,8 +56,8 @@ static bool find_constants(struct exec *x, struct err *e)
 	return true;
 }
 
-bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, int threads, uint32_t repeat,
-	       double limit_s, double cpu_seconds, struct err *e)
+bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
+	       uint32_t repeat, double limit_s, double cpu_seconds, struct err *e)
 {
 	struct proc_spec s = {.prog = p,
 			      .slots = &w->slots,
@@ -65,13 +65,14 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 			      .ops = w->ops,
 			      .device = w->device,
 			      .threads = threads,
+			      .fill = fill,
 			      .repeat = repeat,
 			      .cpu_seconds = cpu_seconds,
 			      .memory = w->memory_limit,
 			      .closed = w->closes};
 
 	*x = (struct exec){
-	    .w = w, .arena = arena_new(NULL), .prog = p, .job = job, .original = !job, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
+	    .w = w, .arena = arena_new(NULL), .prog = p, .job = job, .original = !job, .fill = fill, .limit_s = limit_s, .end = {.launch = -1, .buffer = -1}};
 	x->proc.pid = x->proc.sock = -1;
 	x->ptr = ARENA_ARRAY(x->arena, void *, p->nbuffers);
 	x->view = ARENA_ARRAY(x->arena, const uint8_t *, p->nbuffers);
@@ -84,7 +85,7 @@ bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct ba
 	x->sel = ARENA_ARRAY(x->arena, uint32_t, p->nlaunches);
 	x->trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
-	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, e))
+	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, fill, e))
 		return false;
 	if (!w->ops->launch)
 		return proc_start(&x->proc, &s, e);
@@ -232,8 +233,21 @@ void exec_image(struct exec *x, const struct blob *const *input)
 	x->run = x->saved = 0;
 	x->seconds = x->transfer_s = 0;
 	x->overrun = false;
+	x->unwritten.elements = 0;
 	if (x->gpu)
 		gpu_image(x);
+}
+
+/* What a kernel that may look where nobody wrote finds there is one of its inputs. The same stale memory is never found twice. */
+static void put_fill(struct exec *x, struct hasher *h, uint32_t kernel)
+{
+	char text[FILL_TEXT];
+
+	if (x->trusted[kernel] || x->fill.kind == FILL_NAN)
+		return;
+	hash_put_text(h, fill_text(x->fill, text));
+	if (x->fill.kind == FILL_STALE)
+		hash_put_u64(h, ++x->w->clock);
 }
 
 /* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
@@ -251,6 +265,7 @@ static void make_keys(struct exec *x, uint32_t k)
 		hash_put_bytes(h, b->dim, sizeof b->dim);
 		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
 			hash_put_hash(h, x->key[l->arg[i]]);
+		put_fill(x, h, l->kernel);
 		x->key[l->arg[o]] = hasher_end(h);
 	}
 }
@@ -314,6 +329,20 @@ static void check_pads(struct exec *x, uint32_t k)
 	}
 }
 
+/* The first output that a launch did not fill; the worker looks, since a child may say anything. */
+static void check_written(struct exec *x, uint32_t k)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs && !x->trusted[l->kernel] && !x->unwritten.elements; o++) {
+		const struct slot *s = &x->w->slots.slot[l->arg[o]];
+
+		x->unwritten.elements = filling_left(s->view + s->front, s->bytes, &s->data);
+		x->unwritten.launch = k;
+		x->unwritten.buffer = l->arg[o];
+	}
+}
+
 /* Outputs that came out as the original's take its keys, and readers are pointed at the original's read-only copies. */
 static void cut_off(struct exec *x, uint32_t k, const struct known *constant, const struct known *image, const uint32_t *twin)
 {
@@ -345,8 +374,10 @@ static enum step flush(struct exec *x, uint32_t n)
 	s = x->gpu ? gpu_run(x, n, left) : ended(x, proc_run(&x->proc, x->sel, n, PROC_CHECKED, 0, 1, left, x->w->in));
 	if (s == STEP_OK && !x->gpu)
 		x->seconds += proc_seconds(&x->proc);
-	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
+	for (uint32_t i = 0; s == STEP_OK && i < n; i++) {
 		check_pads(x, x->sel[i]);
+		check_written(x, x->sel[i]);
+	}
 	return s;
 }
 

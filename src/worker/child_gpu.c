@@ -147,15 +147,39 @@ static bool memory_new(struct worker *w, size_t bytes, size_t pad, struct device
 }
 
 /* Host tensors lie between pads at least as wide as the device's: they travel along, so that what a kernel finds beyond an edge
- * is the same everywhere. */
+ * is the same everywhere. With zeros or random numbers there they are made for this tensor. */
+static bool upload(struct worker *w, struct device_memory *m, const uint8_t *data, const struct prog_buffer *b, struct fill fill,
+		   struct err *e)
+{
+	struct filling pads = filling_of_pads(fill, b->name, b->dtype);
+	size_t pad = pad_bytes(b->dtype), n = b->bytes + 2 * pad;
+	uint8_t *copy = NULL;
+	bool ok;
+
+	if (fill.kind == FILL_ZERO || fill.kind == FILL_RANDOM) {
+		if (!(copy = malloc(n)))
+			return err_set(e, ERR_IO, "out of memory");
+		memcpy(copy + pad, data, b->bytes);
+		data = copy + pad;
+		filling_put(copy + pad, -(int64_t)pad, pad, &pads);
+		filling_put(copy + pad, (int64_t)b->bytes, pad, &pads);
+	}
+	ok = w->ops->memory_write(w->device, m, -(int64_t)pad, data - pad, n, e);
+	free(copy);
+	return ok;
+}
+
 static struct device_memory *reside(struct worker *w, struct hash key, const uint8_t *data, const struct prog_buffer *b,
-				    struct err *e)
+				    struct fill fill, struct err *e)
 {
 	struct gpu *g = w->gpu;
 	size_t pad = pad_bytes(b->dtype);
 	struct resident *r;
+	char text[FILL_TEXT];
 
 	key.lo += pad; /* the same bytes may be a tensor of another type, whose pads are of another width */
+	if (fill.kind == FILL_ZERO || fill.kind == FILL_RANDOM)
+		key.hi ^= hash_text(fill_text(fill, text)).hi;
 	r = map_get_hash(g->resident, key);
 	if (r) {
 		r->used = g->clock;
@@ -171,7 +195,7 @@ static struct device_memory *reside(struct worker *w, struct hash key, const uin
 		free(r);
 		return NULL;
 	}
-	if (!w->ops->memory_write(w->device, r->memory, -(int64_t)pad, data - pad, b->bytes + 2 * pad, e)) {
+	if (!upload(w, r->memory, data, b, fill, e)) {
 		w->ops->memory_free(w->device, r->memory);
 		free(r);
 		return NULL;
@@ -221,12 +245,28 @@ static bool write_pads(struct exec *x, uint32_t b, struct err *e)
 	       ops->memory_write(x->w->device, x->gpu->slot[b], (int64_t)s->bytes, data + s->bytes, pad, e);
 }
 
-/* An output's memory, filled with what nobody writes. */
-static bool prepare_slot(struct exec *x, uint32_t b, struct err *e)
+/* What an output holds before it is written. */
+static bool fill_slot(struct exec *x, uint32_t b, struct err *e)
 {
 	const struct device_ops *ops = x->w->ops;
+	const struct slot *s = &x->w->slots.slot[b];
+	uint8_t *data = s->view + s->front;
+	struct device_memory *m = x->gpu->slot[b];
+
+	if (x->fill.kind == FILL_RANDOM) {
+		filling_put(data, 0, s->bytes, &s->data); /* what the device wrote is read into the same place later */
+		return ops->memory_write(x->w->device, m, 0, data, s->bytes, e);
+	}
+	if (!ops->memory_fill(x->w->device, m, 0, (s->bytes + 3) / 4 * 4, (uint32_t)s->data.word, e))
+		return false;
+	return !(s->bytes % 4) || ops->memory_write(x->w->device, m, (int64_t)s->bytes, data + s->bytes, 4 - s->bytes % 4,
+						    e); /* the fill reached into the pad */
+}
+
+/* An output's memory, filled with what nobody writes. */
+static bool prepare_slot(struct exec *x, uint32_t b, bool trusted, struct err *e)
+{
 	size_t bytes = x->prog->buffer[b].bytes, pad = pad_bytes(x->prog->buffer[b].dtype);
-	const uint8_t *back = x->w->slots.slot[b].view + x->w->slots.slot[b].front + bytes;
 	struct device_memory **m = &x->gpu->slot[b];
 
 	if (!*m) {
@@ -235,10 +275,7 @@ static bool prepare_slot(struct exec *x, uint32_t b, struct err *e)
 		if (!write_pads(x, b, e))
 			return false;
 	}
-	if (!ops->memory_fill(x->w->device, *m, 0, (bytes + 3) / 4 * 4, UINT32_MAX, e))
-		return false;
-	return !(bytes % 4) ||
-	       ops->memory_write(x->w->device, *m, (int64_t)bytes, back, 4 - bytes % 4, e); /* the fill reached into the pad */
+	return (x->fill.kind == FILL_STALE && !trusted) || fill_slot(x, b, e);
 }
 
 /* Data and pads into the worker's view. */
@@ -332,18 +369,20 @@ static bool gather(struct exec *x, uint32_t k, bool checked, struct err *e)
 	const struct prog *p = x->prog;
 	const struct prog_launch *l = &p->launch[k];
 	struct device_memory **arg = g->arg + l->first_arg;
+	bool trusted = x->trusted[l->kernel];
+	struct fill fill = trusted ? (struct fill){FILL_NAN, 0} : x->fill;
 
 	for (uint32_t i = 0; i < l->nargs; i++) {
 		uint32_t b = l->arg[i];
 
 		if (i >= l->nargs - l->nout) {
-			if ((checked || !g->slot[b]) && !prepare_slot(x, b, e))
+			if ((checked || !g->slot[b]) && !prepare_slot(x, b, trusted, e))
 				return false;
 			g->there[b] = true;
 			arg[i] = g->slot[b];
 		} else if (g->there[b]) {
 			arg[i] = g->slot[b];
-		} else if (!(arg[i] = reside(x->w, x->key[b], x->ptr[b], &p->buffer[b], e))) {
+		} else if (!(arg[i] = reside(x->w, x->key[b], x->ptr[b], &p->buffer[b], fill, e))) {
 			return false;
 		}
 	}

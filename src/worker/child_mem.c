@@ -68,37 +68,139 @@ struct chunk *mem_chunk(struct mem *m, size_t size)
 	return c;
 }
 
-static void fill(uint8_t *p, size_t n, uint64_t pattern)
-{
-	size_t i = 0;
+/* ---- what nobody wrote ------------------------------------------------------------------------------------------ */
 
-	for (; i < n && (uintptr_t)(p + i) % 8; i++)
-		p[i] = (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
-	for (; i + 8 <= n; i += 8)
-		memcpy(p + i, &pattern, 8);
-	for (; i < n; i++)
-		p[i] = (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
+struct filling filling_of_data(struct fill f, const char *name, enum dtype t)
+{
+	if (f.kind == FILL_RANDOM)
+		f.seed ^= hash_text(name).hi;
+	return (struct filling){.fill = f, .dtype = t, .word = f.kind == FILL_ZERO ? 0 : UINT64_MAX};
 }
 
-static bool filled(const uint8_t *p, size_t n, uint64_t pattern)
+static uint64_t every(uint64_t element, enum dtype t)
 {
-	uint64_t differs = 0;
-	size_t i = 0;
-
-	for (; i < n && (uintptr_t)(p + i) % 8; i++)
-		differs |= p[i] ^ (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
-	for (; i + 8 <= n; i += 8) {
-		uint64_t v;
-
-		memcpy(&v, p + i, 8);
-		differs |= v ^ pattern;
+	switch (dtype_size(t)) {
+	case 8: return element;
+	case 4: return element << 32 | element;
+	case 2: return element * 0x0001000100010001u;
+	default: return element * 0x0101010101010101u;
 	}
-	for (; i < n; i++)
-		differs |= p[i] ^ (uint8_t)(pattern >> (uintptr_t)(p + i) % 8 * 8);
+}
+
+static uint64_t payload(const char *name, enum dtype t)
+{
+	uint64_t h = hash_text(name).lo;
+
+	if ((h & 0x3f) == 0x3f ||
+	    !(h & 0x3f)) /* neither all ones (what unwritten elements hold) nor the NaN that processors make */
+		h ^= 1;
+	switch (dtype_size(t)) {
+	case 8: return 0xfff8000000000000u | (h & 0x7ffffffffffffu);
+	case 4: return 0xffc00000u | (h & 0x3fffffu);
+	case 2: return 0xffc0u | (h & 0x3fu);
+	default: return 0x80u | (h & 0x3fu);
+	}
+}
+
+struct filling filling_of_pads(struct fill f, const char *name, enum dtype t)
+{
+	struct filling p = filling_of_data(f, name, t);
+
+	if (f.kind == FILL_ZERO)
+		p.word = every(dtype_is_float(t) ? (uint64_t)1 << (8 * dtype_size(t) - 1) : 0, t);
+	else
+		p.word = every(payload(name, t), t);
+	return p;
+}
+
+bool filling_eq(const struct filling *a, const struct filling *b)
+{
+	return fill_eq(a->fill, b->fill) && a->dtype == b->dtype && a->word == b->word;
+}
+
+static uint64_t word_at(const struct filling *f, int64_t i)
+{
+	return f->fill.kind == FILL_RANDOM ? fill_word(f->fill, f->dtype, i) : f->word;
+}
+
+/* Bytes of the word at `from` up to its end, or n of them. */
+static size_t in_word(int64_t from, size_t n)
+{
+	size_t left = 8 - (size_t)(from & 7);
+
+	return n < left ? n : left;
+}
+
+void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f)
+{
+	const bool plain = f->fill.kind != FILL_RANDOM;
+
+	for (size_t k; n; n -= k, from += (int64_t)k) {
+		uint64_t w = word_at(f, from >> 3);
+
+		k = in_word(from, n);
+		memcpy(p + from, (uint8_t *)&w + (from & 7), k);
+		for (; plain && n - k >= 8; k += 8) /* most of it, fast */
+			memcpy(p + from + k, &w, 8);
+	}
+}
+
+static bool filled(const uint8_t *p, int64_t from, size_t n, const struct filling *f)
+{
+	const bool plain = f->fill.kind != FILL_RANDOM;
+	uint64_t differs = 0;
+
+	for (size_t k; n; n -= k, from += (int64_t)k) {
+		uint64_t w = word_at(f, from >> 3), v = w;
+
+		k = in_word(from, n);
+		memcpy((uint8_t *)&v + (from & 7), p + from, k);
+		differs |= v ^ w;
+		for (; plain && n - k >= 8; k += 8) {
+			memcpy(&v, p + from + k, 8);
+			differs |= v ^ w;
+		}
+	}
 	return !differs;
 }
 
-void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, uint64_t pattern)
+/* What is left of the filling: most kernels leave nothing, so it is the pass over the memory that counts. */
+#define LEFT(name, type)                                                                                                           	static uint64_t name(const uint8_t *p, size_t n, uint64_t word)                                                            	{                                                                                                                          		uint64_t left = 0;                                                                                                 		type v;                                                                                                                                                                                                                                               		for (size_t at = 0; at + sizeof v <= n; at += sizeof v) {                                                          			memcpy(&v, p + at, sizeof v);                                                                              			left += v == (type)word;                                                                                   		}                                                                                                                  		return left;                                                                                                       	}
+LEFT(left_8, uint8_t)
+LEFT(left_16, uint16_t)
+LEFT(left_32, uint32_t)
+LEFT(left_64, uint64_t)
+
+static uint64_t left_random(const uint8_t *p, size_t n, const struct filling *f)
+{
+	size_t size = dtype_size(f->dtype);
+	uint64_t left = 0;
+
+	for (size_t at = 0; at + size <= n; at += size) {
+		uint64_t w = fill_element(f->fill, f->dtype, (int64_t)(at / size));
+
+		left += !memcmp(p + at, &w, size);
+	}
+	return left;
+}
+
+uint64_t filling_left(const uint8_t *p, size_t n, const struct filling *f)
+{
+	if (f->fill.kind == FILL_STALE)
+		return 0;
+	if (f->fill.kind == FILL_RANDOM)
+		return left_random(p, n, f);
+	switch (dtype_size(f->dtype)) {
+	case 8: return left_64(p, n, f->word);
+	case 4: return left_32(p, n, f->word);
+	case 2: return left_16(p, n, f->word);
+	default: return left_8(p, n, f->word);
+	}
+}
+
+/* ---- chunks, and what lies in them ------------------------------------------------------------------------------ */
+
+void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads)
 {
 	size_t need = up(bytes, 64) + 2 * pad;
 	uint8_t *p;
@@ -106,8 +208,8 @@ void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, uint64_t pattern)
 	if (need > c->size - c->used)
 		return NULL;
 	p = c->base + c->used + pad;
-	fill(p - pad, pad, pattern);
-	fill(p + bytes, need - pad - bytes, pattern);
+	filling_put(p, -(int64_t)pad, pad, pads);
+	filling_put(p, (int64_t)bytes, need - pad - bytes, pads);
 	c->used += need;
 	c->holds++;
 	return p;
@@ -139,7 +241,10 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 		c->shared = true;
 	}
 	*where = c;
-	void *p = chunk_alloc(c, bytes, BLOB_PAD, UINT64_MAX);
+	/* of a type that is not known here: a quiet NaN in every one, and not what an unwritten element holds */
+	struct filling pads = {.fill = {FILL_NAN, 0}, .word = 0xfffafffafffafffau};
+	void *p = chunk_alloc(c, bytes, BLOB_PAD, &pads);
+
 	if (made)
 		chunk_release(m, made); /* only its contents hold it */
 	return p;
@@ -152,21 +257,6 @@ void mem_read_only(const struct mem *m)
 }
 
 /* ---- slots ------------------------------------------------------------------------------------------------- */
-
-uint64_t pad_pattern(const char *name, enum dtype t)
-{
-	uint64_t h = hash_text(name).lo, p;
-
-	if ((h & 0x3f) == 0x3f ||
-	    !(h & 0x3f)) /* neither all ones (what unwritten elements hold) nor the NaN that processors make */
-		h ^= 1;
-	switch (dtype_size(t)) {
-	case 8: return 0xfff8000000000000u | (h & 0x7ffffffffffffu);
-	case 4: p = 0xffc00000u | (h & 0x3fffffu); return p << 32 | p;
-	case 2: p = 0xffc0u | (h & 0x3fu); return p * 0x0001000100010001u;
-	default: p = 0x80u | (h & 0x3fu); return p * 0x0101010101010101u;
-	}
-}
 
 static size_t resident(void)
 {
@@ -229,23 +319,24 @@ void slots_close(struct slots *s)
 
 void slot_refill(struct slot *s)
 {
-	fill(s->view, s->front, s->pattern);
-	fill(s->view + s->front + s->bytes, s->size - s->front - s->bytes, s->pattern);
+	filling_put(s->view + s->front, -(int64_t)s->front, s->front, &s->pads);
+	filling_put(s->view + s->front, (int64_t)s->bytes, s->size - s->front - s->bytes, &s->pads);
 }
 
 bool slot_intact(const struct slot *s)
 {
-	return filled(s->view, s->front, s->pattern) &&
-	       filled(s->view + s->front + s->bytes, s->size - s->front - s->bytes, s->pattern);
+	return filled(s->view + s->front, -(int64_t)s->front, s->front, &s->pads) &&
+	       filled(s->view + s->front, (int64_t)s->bytes, s->size - s->front - s->bytes, &s->pads);
 }
 
 /* Data start at different offsets in their pages: tensors that are walked together should not share cache sets. */
-static void plan(struct slot *s, uint32_t i, const struct prog_buffer *b)
+static void plan(struct slot *s, uint32_t i, const struct prog_buffer *b, struct fill fill)
 {
 	size_t pad = pad_bytes(b->dtype);
 
 	s->bytes = b->bytes;
-	s->pattern = pad_pattern(b->name, b->dtype);
+	s->data = filling_of_data(fill, b->name, b->dtype);
+	s->pads = filling_of_pads(fill, b->name, b->dtype);
 	s->front = up(pad, PAGE) + i * 5 % 16 * 256;
 	s->size = up(s->front + b->bytes + pad, PAGE);
 }
@@ -294,7 +385,7 @@ static bool grow(struct slots *s, size_t size, struct err *e)
 	return true;
 }
 
-bool slots_layout(struct slots *s, const struct prog *p, struct err *e)
+bool slots_layout(struct slots *s, const struct prog *p, struct fill fill, struct err *e)
 {
 	struct slot *now = calloc(p->nbuffers ? p->nbuffers : 1, sizeof *now);
 	size_t size = 0;
@@ -303,7 +394,7 @@ bool slots_layout(struct slots *s, const struct prog *p, struct err *e)
 		return err_set(e, ERR_IO, "out of memory");
 	for (uint32_t i = 0; i < p->nbuffers; i++)
 		if (p->buffer[i].writer >= 0)
-			plan(&now[i], i, &p->buffer[i]);
+			plan(&now[i], i, &p->buffer[i], fill);
 	if (!place(s, now, p->nbuffers, &size, e) || !grow(s, size, e)) {
 		free(now);
 		return false;
@@ -313,7 +404,7 @@ bool slots_layout(struct slots *s, const struct prog *p, struct err *e)
 
 		now[i].view = s->view + now[i].off;
 		if (now[i].size && (s->dirty || !old || old->off != now[i].off || old->size != now[i].size ||
-				    old->front != now[i].front || old->bytes != now[i].bytes || old->pattern != now[i].pattern))
+				    old->front != now[i].front || old->bytes != now[i].bytes || !filling_eq(&old->pads, &now[i].pads)))
 			slot_refill(&now[i]);
 	}
 	free(s->slot);

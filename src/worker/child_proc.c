@@ -307,21 +307,53 @@ static void close_slots(struct proc *p)
 			slot_set(p, i, SLOT_READ);
 }
 
+static void refill(struct proc *p, uint8_t *data, int64_t from, size_t n, const struct filling *f)
+{
+	uint8_t *first = data + from - (uintptr_t)(data + from) % PAGE, *end = data + from + n;
+
+	if (mprotect(first, (size_t)(end - first), PROT_READ | PROT_WRITE))
+		give_up(p, "no memory for what lies beyond a tensor");
+	filling_put(data, from, n, f);
+	mprotect(first, (size_t)(end - first), PROT_READ);
+}
+
+/* Tensors of the original lie between NaNs; a kernel that may look there is to find the fill. The memory is this child's own copy. */
+static void refill_pads(struct proc *p, const struct prog_buffer *b, uint8_t *data)
+{
+	struct filling f = filling_of_pads(p->spec.fill, b->name, b->dtype);
+	size_t pad = pad_bytes(b->dtype);
+
+	refill(p, data, -(int64_t)pad, pad, &f);
+	refill(p, data, (int64_t)b->bytes, pad, &f);
+}
+
+static void set_unwritten(struct proc *p, const struct prog_launch *l)
+{
+	const struct slot *slot = p->spec.slots->slot;
+	enum fill_kind fill = p->spec.trusted[l->kernel] ? FILL_NAN : p->spec.fill.kind;
+
+	for (uint32_t i = 0; i < l->nargs - l->nout; i++)
+		if ((fill == FILL_ZERO || fill == FILL_RANDOM) && p->spec.prog->buffer[l->arg[i]].bytes &&
+		    (uint8_t *)p->arg[l->first_arg + i] != slot[l->arg[i]].at + slot[l->arg[i]].front)
+			refill_pads(p, &p->spec.prog->buffer[l->arg[i]], p->arg[l->first_arg + i]);
+	for (uint32_t i = l->nargs - l->nout; i < l->nargs; i++) {
+		slot_set(p, l->arg[i], SLOT_OPEN);
+		if (fill != FILL_STALE)
+			filling_put(slot[l->arg[i]].at + slot[l->arg[i]].front, 0, slot[l->arg[i]].bytes, &slot[l->arg[i]].data);
+	}
+}
+
 static void run_one(struct proc *p, uint32_t k, bool checked)
 {
 	const struct prog_launch *l = &p->spec.prog->launch[k];
-	const struct slot *slot = p->spec.slots->slot;
 	struct err e = {0};
 	double t;
 
 	if (checked && !p->spec.trusted[l->kernel])
 		close_slots(p);
 	announce(p->ctl, POOL_RUN, k + 1);
-	for (uint32_t i = l->nargs - l->nout; checked && i < l->nargs; i++) {
-		slot_set(p, l->arg[i], SLOT_OPEN);
-		/* a quiet NaN in every float type: what nobody writes is the same every time */
-		memset(slot[l->arg[i]].at + slot[l->arg[i]].front, 0xff, slot[l->arg[i]].bytes);
-	}
+	if (checked)
+		set_unwritten(p, l);
 	t = worker_now();
 	if (!p->spec.ops->run(p->spec.device, p->spec.kernel[l->kernel], p->arg + l->first_arg, l->parallel, &e))
 		give_up(p, err_text(&e));

@@ -154,6 +154,9 @@ static bool tell_image(struct run *r, const struct exec *x, uint32_t index, enum
 	im.status = status;
 	im.launches_run = x->run;
 	im.launches_saved = x->saved;
+	im.unwritten = data ? x->unwritten.elements : 0;
+	im.unwritten_launch = x->unwritten.launch;
+	im.unwritten_buffer = x->unwritten.buffer;
 	im.tensor = ARENA_ARRAY(a, Wire__Tensor *, (size_t)p->noutputs + p->nbuffers);
 	if (data)
 		add_times(r, x, &im);
@@ -223,7 +226,7 @@ static enum step run_some(struct run *r, uint32_t first, uint32_t last, struct e
 	struct exec x = {0};
 	enum step s = STEP_ENDED;
 
-	if (!exec_open(&x, r->w, r->prog, r->base, r->m->id, r->threads, r->m->repeat, r->limit_s, cpu, e)) {
+	if (!exec_open(&x, r->w, r->prog, r->base, r->m->id, (struct fill){(enum fill_kind)r->m->fill, r->m->fill_seed}, r->threads, r->m->repeat, r->limit_s, cpu, e)) {
 		x.end.status = POOL_LOST;
 		snprintf(x.end.text, sizeof x.end.text, "%s", err_text(e));
 		err_free(e);

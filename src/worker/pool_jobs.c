@@ -392,6 +392,8 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 	m.threads = threads > 0 ? (uint32_t)threads : (uint32_t)j->dev->caps.threads;
 	m.time_limit = j->j.time_limit_s > 0 ? j->j.time_limit_s : DEFAULT_LIMIT_S;
 	m.dump = j->j.dump;
+	m.fill = j->j.fill.kind;
+	m.fill_seed = j->j.fill.seed;
 	m.n_input = j->j.ninputs;
 	m.input = ARENA_ARRAY(j->arena, Wire__Input *, m.n_input);
 	for (size_t i = 0; i < m.n_input; i++) {
@@ -464,6 +466,8 @@ static void copy_image(struct arena *a, struct pool_image *im, const struct job 
 	struct tensor *out;
 	struct pool_tensor *dump;
 
+	im->unwritten_by = arena_strdup(a, im->unwritten_by);
+	im->unwritten_in = arena_strdup(a, im->unwritten_in);
 	if (im->times_s)
 		im->times_s = arena_memdup(a, im->times_s, (size_t)j->j.repeat * sizeof *im->times_s);
 	if (im->launch_s)

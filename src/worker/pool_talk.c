@@ -262,6 +262,13 @@ static bool on_image(struct peer *p, const Wire__Image *m, struct err *e)
 	if (m->n_launch)
 		im->launch_s = arena_memdup(j->arena, m->launch, m->n_launch * sizeof *m->launch);
 	im->transfer_s = m->transfer;
+	if (m->unwritten) {
+		if (m->unwritten_launch >= j->prog->nlaunches || m->unwritten_buffer >= j->prog->nbuffers)
+			return err_set(e, ERR_PARSE, "elements that nobody wrote, of no buffer");
+		im->unwritten = m->unwritten;
+		im->unwritten_by = j->prog->launch[m->unwritten_launch].name;
+		im->unwritten_in = j->prog->buffer[m->unwritten_buffer].name;
+	}
 	expect(p, 0);
 	if (m->status == POOL_DONE || m->status == POOL_OVERRUN)
 		return take_tensors(p, j, im, m, e);

@@ -8,7 +8,7 @@
  * (each distinct kernel once, in parallel, cached on disk), then hands the program to a runner of the device.
  *
  * Content-addressed execution. Every tensor has a key: constants and inputs the hash of their bytes, the output of a launch
- * the hash of (code of the kernel, the keys of its inputs, output number). A runner that has run a baseline keeps its
+ * the hash of (code of the kernel, the keys of its inputs, what it finds where nobody wrote, output number). A runner that has run a baseline keeps its
  * tensors by key, per input. For a later job with that baseline, a launch whose output key is known is not run; after a
  * launch that had to run, its output is compared bitwise with the baseline tensor of the same name, type and shape: if equal
  * it takes the baseline's key, and everything downstream is found again. Launches fed only by constants run once per runner.
@@ -86,6 +86,9 @@ struct pool_job {
 	size_t ninputs;
 	bool build_only;                  /* compile, say code and stop */
 	bool run_equivalent;              /* run even when the code equals the baseline's */
+	/* What kernels that are not the baseline's find where nobody wrote: in outputs, and beyond the edges of all buffers. Part of the keys
+	 * of what they make, but for NAN. The baseline itself is always run with NAN. */
+	struct fill fill;
 	bool dump;                        /* return every tensor of every input, not only the outputs */
 	int warmup, repeat;               /* timing: whole program, all launches, warmup + repeat times per input; 0, 0: once with reuse */
 	int threads;                      /* 0: the device's */
@@ -128,6 +131,10 @@ struct pool_image {
 	double transfer_s;                /* devices with a memory of their own: tensors there and back, not in the other times */
 	const struct pool_tensor *dump;   /* with pool_job.dump */
 	size_t ndump;
+	/* Elements of an output that hold the fill still behind a launch whose kernel is not the baseline's: nobody wrote them, or somebody
+	 * wrote just that. 0: none, or not known (FILL_STALE). The names are the first such launch's and its output's; NULL: none. */
+	uint64_t unwritten;
+	const char *unwritten_by, *unwritten_in;
 };
 
 struct pool_result {

@@ -31,6 +31,8 @@ struct answer { /* of a mutant's job */
 	const struct answer *again; /* what it answers to the later runs, one after the other; NULL: the same */
 	enum pool_stage stage;      /* START: where such an end usually is */
 	int code;                   /* 0: one of its own */
+	const struct answer *refilled; /* what it answers with another fill; NULL: the same */
+	uint64_t unwritten;         /* elements that hold the fill */
 };
 
 struct pool {
@@ -156,6 +158,8 @@ static struct answer answer(const struct pool_job *j)
 	for (size_t i = 0; i < fake.nseen; i++)
 		if (fake.seen[i].bundle == j->bundle && fake.seen[i].device == j->device) {
 			fake.again++;
+			if (j->fill.kind == FILL_ZERO && fake.seen[i].now.refilled)
+				return *fake.seen[i].now.refilled;
 			if (fake.seen[i].now.again)
 				fake.seen[i].now = *fake.seen[i].now.again;
 			return fake.seen[i].now;
@@ -189,6 +193,11 @@ static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_re
 	case POOL_OVERRUN:
 		for (size_t i = 0; i < j->ninputs; i++)
 			put_image(a, &r->image[i], w->add, w->status);
+		if (w->unwritten) {
+			r->image[0].unwritten = w->unwritten;
+			r->image[0].unwritten_by = "first";
+			r->image[0].unwritten_in = "h";
+		}
 		break;
 	case POOL_CRASHED:
 	case POOL_HUNG: /* the second image, after the first went well */
@@ -286,6 +295,14 @@ static void enter(struct arena *a, struct config_campaign *c)
 	}
 }
 
+/* Mutants that are proved to stay inside their buffers: nothing is run again for that. */
+static void only_stores(struct config_campaign *c)
+{
+	static struct config_mutation stores = {.op = (char *)"loop.store.value", .sites_text = (char *)"each"};
+
+	c->mutations = &stores;
+}
+
 static void leave(struct arena *a)
 {
 	char *cmd = arena_printf(a, "rm -rf '%s'", dir);
@@ -322,6 +339,7 @@ static size_t rows(struct arena *a, const char *device, struct store_result *out
 		r.stage = arena_strdup(a, r.stage);
 		r.kernel = arena_strdup(a, r.kernel);
 		r.log = arena_strdup(a, r.log);
+		r.fill = arena_strdup(a, r.fill);
 		out[n++] = r;
 	}
 	cr_assert(store_iter_end(it, &e), "%s", err_text(&e));
@@ -494,13 +512,14 @@ TEST(run, what_ends_badly_is_run_again_and_told_apart_when_it_ends_otherwise)
 	};
 	static const enum outcome want[] = {OUTCOME_CRASH,    OUTCOME_UNSTABLE, OUTCOME_HANG,   OUTCOME_DRIFTED,
 					    OUTCOME_UNSTABLE, OUTCOME_DRIFTED,  OUTCOME_REFUSED};
-	static const int runs[] = {2, 2, 2, 3, 3, 1, 1};
+	static const int runs[] = {3, 2, 2, 3, 3, 1, 1}; /* a crash that is believed is run with another fill too */
 	enum { N = sizeof want / sizeof *want };
 	struct arena *a = arena_new(NULL);
 	struct store_result r[N];
 	struct config_campaign c;
 
 	enter(a, &c);
+	only_stores(&c);
 	fake.script = script;
 	fake.nscript = N;
 	run(&c);
@@ -514,6 +533,88 @@ TEST(run, what_ends_badly_is_run_again_and_told_apart_when_it_ends_otherwise)
 	leave(a);
 }
 
+TEST(run, what_depends_on_memory_nobody_wrote_is_undefined)
+{
+	static const struct answer well, drifts = {.add = {0, 0, 0, 0.5f}}, more = {.add = {0, 0, 0, 0.75f}}, lost = {.status = POOL_LOST, .text = "lost"},
+				   over = {.status = POOL_OVERRUN, .add = {0, -9, 0, 0}, .text = "'first' wrote outside of buffer 'h'"};
+	static const struct answer script[] = {
+	    {.add = {NAN}, .unwritten = 1, .refilled = &drifts},
+	    {.add = {NAN}, .unwritten = 1},
+	    {.add = {0, 0, 0, 0.5f}, .unwritten = 3, .refilled = &more},
+	    {.unwritten = 1},
+	    {.status = POOL_CRASHED, .signal = SIGSEGV, .text = "killed by SIGSEGV", .refilled = &well},
+	    {.status = POOL_OVERRUN, .add = {0, 1, 0, 0}, .text = "'first' wrote outside of buffer 'h'", .unwritten = 1, .refilled = &over},
+	    {.add = {NAN}, .unwritten = 1, .refilled = &lost},
+	    {.add = {0, 0, 0, 0.5f}, .refilled = &more},
+	};
+	static const enum outcome want[] = {OUTCOME_UNDEFINED, OUTCOME_NAN,     OUTCOME_UNDEFINED, OUTCOME_IDENTICAL,
+					    OUTCOME_UNDEFINED, OUTCOME_OVERRUN, OUTCOME_NAN,       OUTCOME_DRIFTED};
+	static const int runs[] = {2, 2, 2, 2, 3, 2, 1, 1};
+	enum { N = sizeof want / sizeof *want };
+	struct arena *a = arena_new(NULL);
+	struct store_result r[N];
+	struct config_campaign c;
+
+	enter(a, &c);
+	only_stores(&c);
+	fake.script = script;
+	fake.nscript = N;
+	run(&c);
+	cr_assert_eq(rows(a, "host-gcc", r, N), N);
+	for (int i = 0; i < N; i++) {
+		cr_expect_eq(r[i].outcome, want[i], "row %d is %s, not %s", i, outcome_name(r[i].outcome), outcome_name(want[i]));
+		cr_expect_eq(r[i].runs, runs[i], "row %d: %lld runs", i, (long long)r[i].runs);
+		cr_expect_str_eq(r[i].fill, i < 6 ? "nan, zero" : "nan");
+	}
+	cr_expect_str_eq(r[0].message, "depends on memory nobody wrote: nan with fill nan, drifted with fill zero; 'first' left the fill in 1 element of 'h'");
+	cr_expect_str_eq(r[2].message, "depends on memory nobody wrote: drifted with fill nan, other scores with fill zero; "
+				       "'first' left the fill in 3 elements of 'h'");
+	cr_expect_str_eq(r[4].message,
+			 "depends on memory nobody wrote: crash with fill nan, identical with fill zero; killed by SIGSEGV");
+	cr_expect(r[4].signal == SIGSEGV && r[4].killed == (STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC));
+	cr_expect_null(r[3].message);
+	leave(a);
+}
+
+TEST(run, a_mutant_that_may_leave_its_buffers_is_run_with_another_fill_whatever_it_gives)
+{
+	static struct config_mutation bounds = {.op = (char *)"loop.index.*", .sites_text = (char *)"each"};
+	struct store_result r[4];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	size_t n;
+
+	enter(a, &c);
+	c.mutations = &bounds;
+	run(&c);
+	n = rows(a, "host-gcc", r, 4);
+	cr_assert_gt(n, 1);
+	cr_expect(r[0].outcome == OUTCOME_IDENTICAL && !r[0].message);
+	for (size_t i = 0; i < n; i++)
+		cr_expect_str_eq(r[i].fill, r[i].runs == 2 ? "nan, zero" : "nan", "%s", r[i].mutant);
+	cr_expect_gt(fake.again, 0);
+	leave(a);
+}
+
+TEST(run, a_campaign_with_another_fill_is_compared_with_nan)
+{
+	static const struct answer script[] = {{.add = {0, 0, 0, 0.5f}, .unwritten = 1}};
+	struct arena *a = arena_new(NULL);
+	struct store_result r[1];
+	struct config_campaign c;
+
+	enter(a, &c);
+	only_stores(&c);
+	c.fill = (char *)"zero";
+	fake.script = script;
+	fake.nscript = 1;
+	run(&c);
+	cr_assert_eq(rows(a, "host-gcc", r, 1), 1);
+	cr_expect(r[0].outcome == OUTCOME_DRIFTED && r[0].runs == 2);
+	cr_expect_str_eq(r[0].fill, "zero, nan");
+	leave(a);
+}
+
 TEST(run, a_kill_by_one_image_near_the_noise_is_run_again)
 {
 	static const struct answer near_it = {.add = {0, 0, 0, 0.75f}};
@@ -523,6 +624,7 @@ TEST(run, a_kill_by_one_image_near_the_noise_is_run_again)
 	struct config_campaign c;
 
 	enter(a, &c);
+	only_stores(&c);
 	c.image_sample = 1;
 	c.tolerance = 0.25;
 	fake.script = script;
@@ -545,6 +647,7 @@ TEST(run, mutants_with_the_same_code_are_run_once)
 	struct config_campaign c;
 
 	enter(a, &c);
+	only_stores(&c);
 	fake.script = script;
 	fake.nscript = 6;
 	sum = run(&c);

@@ -116,6 +116,65 @@ TEST(codegen, a_local_buffer_with_other_places_is_an_array_with_slack)
 	arena_free(a);
 }
 
+TEST(codegen, what_local_buffers_hold_before_they_are_written_is_the_fill)
+{
+	static const char text[] = "func f(x: f32[64], out y: f32[64]) {\n"
+				   "  alloc one: f32[1]\n"
+				   "  if x[0] < x[1] {\n"
+				   "    one[0] = x[0]\n"
+				   "  }\n"
+				   "  for i in 0..4 serial {\n"
+				   "    alloc acc: i32[4]\n"
+				   "    y[i] = one[0] + cast(f32, acc[i])\n"
+				   "  }\n"
+				   "}\n";
+	static const struct {
+		struct fill fill;
+		const char *variable, *array;
+	} want[] = {{{FILL_NAN, 0}, "one_0 = __builtin_nanf(\"\");", "acc_mem_[i_] = 0x7f7f7f7f;"},
+		    {{FILL_ZERO, 0}, "one_0 = 0;", "acc_mem_[i_] = 0;"},
+		    {{FILL_RANDOM, 1}, "one_0 = (", "acc_mem_[i_] = 0x"},
+		    {{FILL_STALE, 0}, "f32 one_0;", "*const acc = acc_mem_ + 64;\n\t\tout0"}};
+	struct arena *a = arena_new(NULL);
+	const struct lir_func *f = parse(a, text);
+	struct str s[4] = {0}, again = {0};
+
+	for (int i = 0; i < 4; i++) {
+		struct codegen_shape shape;
+		struct err e = {0};
+
+		cr_assert(codegen_emit_filled("c", f, want[i].fill, &s[i], &shape, &e), "%s", err_text(&e));
+		cr_expect(has(str_text(&s[i]), want[i].variable) && has(str_text(&s[i]), want[i].array), "%s", str_text(&s[i]));
+		cr_expect(shape.fills);
+	}
+	cr_assert(codegen_emit_filled("c", f, (struct fill){FILL_RANDOM, 2}, &again, &(struct codegen_shape){0}, NULL));
+	cr_expect_str_neq(str_text(&s[2]), str_text(&again));
+	for (int i = 0; i < 4; i++)
+		str_free(&s[i]);
+	str_free(&again);
+	arena_free(a);
+}
+
+TEST(codegen, a_local_buffer_that_is_surely_written_first_has_no_fill)
+{
+	struct arena *a = arena_new(NULL);
+	const struct lir_func *f = parse(a, "func f(x: f32[4], out y: f32[4]) {\n"
+					    "  alloc one: f32[1]\n"
+					    "  one[0] = x[0]\n"
+					    "  y[0] = one[0]\n"
+					    "}\n");
+	struct str s[2] = {0};
+	struct codegen_shape shape;
+
+	cr_assert(codegen_emit("c", f, &s[0], &shape, NULL));
+	cr_expect_not(shape.fills);
+	cr_assert(codegen_emit_filled("c", f, (struct fill){FILL_ZERO, 0}, &s[1], &shape, NULL));
+	cr_expect_str_eq(str_text(&s[0]), str_text(&s[1]));
+	str_free(&s[0]);
+	str_free(&s[1]);
+	arena_free(a);
+}
+
 TEST(codegen, names_of_the_language_and_of_the_text_itself_are_kept_apart)
 {
 	struct arena *a = arena_new(NULL);

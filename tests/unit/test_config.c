@@ -126,6 +126,7 @@ TEST(config, names_line_and_key_of_every_mistake)
 	refuses(BASE "criteria: label\n", ":6: 'criteria' must be a list");
 	refuses(BASE "memory: lots\n", ":6: 'lots' is no size");
 	refuses(BASE "memory: 99999999999T\n", ":6: '99999999999T' is no size");
+	refuses(BASE "fill: zeros\n", ":6: 'zeros' is no fill: nan, zero, stale, or random(7) with any number");
 	refuses(BASE "fail-under: -3\n", ":6: 'fail-under' must be 0 to 100");
 	refuses(BASE "model: again\n", ":6: 'model' is given twice (first on line 1)");
 	refuses(BASE "device-definitions:\n  - {backend: cpu}\n", ":7: 'device-definitions[1].name' is missing");
@@ -290,6 +291,21 @@ TEST(config, parses_sites_and_sizes)
 	cr_expect(config_bytes_parse("2G", &n, NULL) && n == (uint64_t)2 << 30);
 	cr_expect(!config_bytes_parse("2GB", &n, NULL) && !config_bytes_parse("-2", &n, NULL) &&
 		  !config_bytes_parse("K", &n, NULL));
+}
+
+TEST(config, parses_what_lies_where_nobody_wrote)
+{
+	static const char *const bad[] = {"", "random", "random()", "random(-1)", "random(7", "random(7) ", "random(99999999999999999999)", "NaN", "nan "};
+	unsigned kind = 9;
+	uint64_t seed = 9;
+
+	cr_expect(config_fill_parse(NULL, &kind, &seed, NULL) && kind == 0 && seed == 0);
+	cr_expect(config_fill_parse("nan", &kind, &seed, NULL) && kind == 0);
+	cr_expect(config_fill_parse("zero", &kind, &seed, NULL) && kind == 1);
+	cr_expect(config_fill_parse("random(18446744073709551615)", &kind, &seed, NULL) && kind == 2 && seed == UINT64_MAX);
+	cr_expect(config_fill_parse("stale", &kind, &seed, NULL) && kind == 3);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_expect_not(config_fill_parse(bad[i], &kind, &seed, NULL), "%s", bad[i]);
 }
 
 TEST(config, missing_files_are_named)

@@ -269,6 +269,109 @@ TEST(worker, unwritten_elements_are_nan_every_time)
 	arena_free(a);
 }
 
+/* The middle kernel of the test program, changed: what it leaves in its last element, and what it finds beyond its input's end. */
+#define LEAVES KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 999; i++) y[i] = x[i]; }\n"
+#define LOOKS KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 1000; i++) y[i] = x[i + 1]; }\n"
+
+static struct pool_result run_filled(struct pool *p, struct arena *a, const char *source, struct fill fill)
+{
+	return test_run(p, a,
+			(struct pool_job){.id = 1,
+					  .bundle = test_bundle(a, (const char *const[]){NULL, source, NULL}),
+					  .baseline = test_bundle(a, NULL),
+					  .input = test_inputs(a, 2),
+					  .ninputs = 2,
+					  .fill = fill,
+					  .dump = true});
+}
+
+/* y2's last element, with nobody else's value. */
+static float last(const struct pool_result *r, size_t image)
+{
+	cr_assert_eq(r->status, POOL_DONE, "%s", r->text);
+	cr_assert_str_eq(r->image[image].dump[1].name, "y2");
+	return ((float *)r->image[image].dump[1].value.data)[N - 1];
+}
+
+TEST(worker, what_nobody_wrote_is_the_job_s_choice_in_outputs_and_beyond_the_edges)
+{
+	static const char *const sources[] = {LEAVES, LOOKS};
+	const struct fill random = {FILL_RANDOM, 7}, other = {FILL_RANDOM, 8}, zero = {FILL_ZERO, 0}, nan = {FILL_NAN, 0};
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+
+	for (int k = 0; k < 2; k++) {
+		struct pool_result first = run_filled(p, a, sources[k], nan), r = run_filled(p, a, sources[k], zero);
+		float seven;
+
+		cr_expect(isnan(last(&first, 0)) && isnan(last(&first, 1)));
+		cr_expect(last(&r, 0) == 0 && last(&r, 1) == 0, "%g", (double)last(&r, 0));
+		cr_expect_eq(r.image[0].launches_saved, 1u, "the original's own tensors do not depend on it");
+		cr_expect(!hash_eq(first.image[0].dump[1].key, r.image[0].dump[1].key), "but what comes of it does");
+		r = run_filled(p, a, sources[k], random);
+		seven = last(&r, 0);
+		cr_expect(seven >= -1 && seven < 1 && seven != 0, "%g", (double)seven);
+		r = run_filled(p, a, sources[k], other);
+		cr_expect_neq(last(&r, 0), seven);
+		r = run_filled(p, a, sources[k], random);
+		cr_expect_eq(last(&r, 1), seven, "the same again");
+		r = run_filled(p, a, sources[k], nan);
+		cr_expect(isnan(last(&r, 1)) && hash_eq(first.image[0].dump[1].key, r.image[0].dump[1].key));
+	}
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, elements_that_a_changed_kernel_left_unwritten_are_counted_and_named)
+{
+	static const struct fill fills[] = {{FILL_NAN, 0}, {FILL_RANDOM, 3}};
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+
+	for (int i = 0; i < 2; i++) {
+		struct pool_result r = run_filled(p, a, LEAVES, fills[i]);
+
+		cr_expect_eq(r.image[1].unwritten, 1u);
+		cr_assert(r.image[1].unwritten_in && r.image[1].unwritten_by);
+		cr_expect_str_eq(r.image[1].unwritten_by, "relu");
+		cr_expect_str_eq(r.image[1].unwritten_in, "y2");
+		r = run_filled(p, a, LOOKS, fills[i]);
+		cr_expect_eq(r.image[0].unwritten, 0u, "a value from beyond the edge was written");
+	}
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, an_overrun_is_found_with_every_fill)
+{
+	static const struct fill fills[] = {{FILL_NAN, 0}, {FILL_ZERO, 0}, {FILL_RANDOM, 3}, {FILL_STALE, 0}};
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+
+	for (int i = 0; i < 4; i++) { /* zeros, most of all */
+		struct pool_result r = run_filled(
+		    p, a, KERNEL "{ float *y = b[1]; for (int i = 0; i < 1001; i++) y[i] = 0; }\n", fills[i]);
+
+		cr_expect_eq(r.status, POOL_OVERRUN, "fill %d: %s", i, r.text);
+		cr_expect_str_eq(r.buffer, "y2");
+	}
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, what_is_made_of_stale_memory_is_never_found_again)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_result one = run_filled(p, a, LOOKS, (struct fill){FILL_STALE, 0}),
+			   two = run_filled(p, a, LOOKS, (struct fill){FILL_STALE, 0});
+
+	cr_expect(!hash_eq(one.image[0].dump[1].key, two.image[0].dump[1].key));
+	cr_expect(hash_eq(one.image[0].dump[0].key, two.image[0].dump[0].key), "what came before it is");
+	pool_close(p);
+	arena_free(a);
+}
+
 #ifdef __SANITIZE_ADDRESS__
 #define JAILED false /* the sanitizer's runtime does not live in a jail */
 #else

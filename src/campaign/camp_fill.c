@@ -1,0 +1,164 @@
+/* camp_fill.c: whether what a mutant gives depends on memory that nobody wrote
+ *
+ * A mutant is run with one fill of that memory (`fill`, NaN unless the campaign says otherwise). One that may have looked there is
+ * run once more with another. An image that ends otherwise then is `undefined`: what a user of such code gets is up to what was in
+ * memory before. Those may have looked whose changed kernels left the fill in an output, have local arrays that are not proved to be
+ * written first, or are not proved to stay inside their buffers; what dies says nothing of its outputs.
+ */
+#include <string.h>
+
+#include "base/str.h"
+#include "campaign/campaign_internal.h"
+
+struct fill camp_other_fill(struct fill f)
+{
+	return (struct fill){f.kind == FILL_ZERO ? FILL_NAN : FILL_ZERO, 0};
+}
+
+bool camp_other_bundle(struct camp *c, struct arena *a, size_t device, struct camp_made_program *p, struct err *e)
+{
+	const struct bundle *original = camp_original(c, device);
+	struct comp_program *q;
+
+	if (p->other)
+		return true;
+	if (!p->fills) { /* the text is the same */
+		p->other = p->bundle;
+		return true;
+	}
+	return comp_refill(a, p->program, c->variant[c->device[device].variant].target.dialect, original, camp_other_fill(c->fill), &q,
+			   e) &&
+	       comp_bundle(a, q, c->variant[c->device[device].variant].target.dialect, &p->other, e);
+}
+
+static bool has_kernel(const struct bundle *b, struct hash hash)
+{
+	for (uint32_t i = 0; i < b->nkernels; i++)
+		if (hash_eq(b->kernel[i].hash, hash))
+			return true;
+	return false;
+}
+
+void camp_looks(struct camp_made_program *p, const struct bundle *original)
+{
+	for (uint32_t k = 0; k < p->bundle->nlaunches; k++) {
+		const struct bundle_kernel *kernel = &p->bundle->kernel[p->bundle->launch[k].kernel];
+		struct lir_bounds b;
+
+		if (has_kernel(original, kernel->hash))
+			continue;
+		p->fills = p->fills || kernel->fills;
+		if (p->looks)
+			continue;
+		lir_bounds(p->program->kernel[k].func, &b);
+		p->looks = b.kind != LIR_BOUNDS_IN_RANGE;
+	}
+	p->looks = p->looks || p->fills;
+}
+
+/* What a run says about outputs that were not filled; said of NaN alone, which no kernel writes by itself. */
+static void note_unwritten(struct arena *a, const struct pool_result *r, struct fill f, struct camp_pending *p)
+{
+	for (size_t i = 0; i < r->nimages; i++) {
+		const struct pool_image *im = &r->image[i];
+
+		if (!im->unwritten)
+			continue;
+		p->left_unwritten = true;
+		if (f.kind != FILL_NAN || p->unwritten)
+			continue;
+		p->unwritten = arena_printf(a, "'%s' left the fill in %llu element%s of '%s'", im->unwritten_by,
+					    (unsigned long long)im->unwritten, im->unwritten == 1 ? "" : "s", im->unwritten_in);
+	}
+}
+
+bool camp_refill(struct camp *c, struct arena *a, size_t first, const struct pool_result *r, struct camp_pending *p)
+{
+	bool suspect = p->looks || r->status == POOL_CRASHED || c->fill.kind == FILL_STALE;
+
+	note_unwritten(a, r, c->fill, p);
+	if (r->status != POOL_DONE && r->status != POOL_OVERRUN && r->status != POOL_CRASHED)
+		return false;
+	if (p->result.outcome == OUTCOME_UNSTABLE || p->result.outcome == OUTCOME_REFUSED || !p->changed)
+		return false;
+	if (!suspect && !p->left_unwritten)
+		return false;
+	p->refilled = true;
+	p->first = p->result;
+	p->first.image = arena_memdup(a, p->result.image + first, r->nimages * sizeof *p->result.image);
+	return true;
+}
+
+/* Writing outside of buffers and dying are bad whatever is found there. */
+static bool same(const struct store_image_result *x, const struct store_image_result *y, bool repeats_bits)
+{
+	if (x->outcome != y->outcome)
+		return false;
+	if (x->outcome == OUTCOME_OVERRUN || x->outcome == OUTCOME_CRASH)
+		return true;
+	return (x->answer.k ? x->answer.label[0] : -1) == (y->answer.k ? y->answer.label[0] : -1) &&
+	       (!repeats_bits || hash_eq(x->answer.digest, y->answer.digest));
+}
+
+static char *explain(const struct camp *c, struct arena *a, const struct camp_pending *p, const struct store_image_result *with,
+		     const struct store_image_result *other)
+{
+	bool alike = with->outcome == other->outcome;
+	char f[FILL_TEXT], g[FILL_TEXT];
+	struct str t = {0};
+	char *text;
+
+	str_addf(&t, "depends on memory nobody wrote: %s with fill %s, %s with fill %s", outcome_name(with->outcome),
+		 fill_text(c->fill, f), alike ? "other scores" : outcome_name(other->outcome),
+		 fill_text(camp_other_fill(c->fill), g));
+	if (p->unwritten)
+		str_addf(&t, "; %s", p->unwritten);
+	if (p->first.message)
+		str_addf(&t, "; %s", p->first.message);
+	text = arena_strdup(a, str_text(&t));
+	str_free(&t);
+	return text;
+}
+
+bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p)
+{
+	struct store_image_result *mine = p->first.image, *other;
+	struct store_result *s = &p->result;
+	const char *why = NULL;
+	char f[FILL_TEXT], g[FILL_TEXT];
+	bool ended = p->ended;
+
+	if (r->status == POOL_HUNG && !p->refill_hung) { /* may be a busy machine */
+		p->refill_hung = true;
+		return false;
+	}
+	p->refilled = p->refill_hung = false;
+	if (r->status == POOL_LOST) /* our trouble: the run before stands as it is */
+		return true;
+	note_unwritten(a, r, camp_other_fill(c->fill), p);
+	camp_take(c, a, device, first, r, p);
+	other = arena_memdup(a, s->image ? s->image + first : mine, r->nimages * sizeof *other);
+	p->first.build_s = s->build_s;
+	p->first.run_s = s->run_s;
+	p->first.launches_run = s->launches_run;
+	p->first.launches_saved = s->launches_saved;
+	p->first.runs++;
+	for (size_t i = 0; i < r->nimages; i++) {
+		s->image[first + i] = mine[i];
+		if (mine[i].outcome == OUTCOME_NOT_RUN || other[i].outcome == OUTCOME_NOT_RUN ||
+		    same(&mine[i], &other[i], c->device[device].noise[first + i] == 0 && !p->races))
+			continue;
+		why = why ? why : explain(c, a, p, &mine[i], &other[i]);
+		s->image[first + i].outcome = OUTCOME_UNDEFINED;
+	}
+	p->first.image = s->image;
+	*s = p->first;
+	p->ended = ended;
+	if (why) {
+		s->message = why;
+		if (s->outcome < OUTCOME_UNDEFINED || s->outcome == OUTCOME_CRASH)
+			s->outcome = OUTCOME_UNDEFINED;
+	}
+	s->fill = arena_printf(a, "%s, %s", fill_text(c->fill, f), fill_text(camp_other_fill(c->fill), g));
+	return true;
+}
