@@ -466,7 +466,7 @@ static bool cpu_run(struct device *d, struct kernel *k, void *const *buffer, boo
 	if (parallel && d->threads)
 		threads_run(d->threads, k->fn, buffer);
 	else
-		k->fn(buffer, 0, 1);
+		target_call(k->fn, buffer, 0, 1);
 	return true;
 }
 

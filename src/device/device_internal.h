@@ -31,6 +31,8 @@ bool elf_runs_at_load(const uint8_t *p, size_t n);
 /* Its machine, as in elf.h; EM_NONE when it is no ELF file. */
 unsigned elf_machine(const uint8_t *p, size_t n);
 
+typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);
+
 /* ---- device_target.c --------------------------------------------------------------------------------------------- */
 
 const char *target_here(void);                        /* "x86-64"; "": not in the table */
@@ -38,6 +40,8 @@ const char *target_of_macros(const char *dump);       /* of what a compiler pred
 const char *target_of_elf(unsigned machine);
 const char *target_processor(struct arena *a);        /* "AMD EPYC", "aarch64 emulated on AMD EPYC" */
 bool target_can_flush(void);
+/* Calls it; whatever it does to rounding and the like, the next begins as it began. */
+void target_call(kernel_fn *fn, void *const *buffer, int64_t part, int64_t parts);
 void target_flush_denormals(void);                    /* for this thread and those it starts */
 
 /* ---- device_cache.c: artefacts on disk; any trouble is a miss ------------------------------------------------------ */
@@ -56,8 +60,6 @@ void temp_remove(const char *dir); /* with the files in it */
 void temp_sweep(void);
 
 /* ---- device_threads.c: threads that share a kernel ------------------------------------------------------------------- */
-
-typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);
 
 struct threads;
 /* n > 1 threads, the caller among them; flush: the others take denormals for zeros; returns when all are there. Pinned when n is the number of usable processors. */

@@ -92,6 +92,41 @@ const char *target_processor(struct arena *a)
 	return arena_printf(a, "%s %s", here, model ? model : "processor");
 }
 
+/* ---- calling kernels ---------------------------------------------------------------------------------------------- */
+
+#if defined __x86_64__
+
+void target_call(kernel_fn *fn, void *const *buffer, int64_t part, int64_t parts)
+{
+	unsigned control = __builtin_ia32_stmxcsr();
+
+	fn(buffer, part, parts);
+	/* no direction flag, no alignment check, the 80-bit registers empty and as Linux sets them up */
+	__builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x40400ull);
+	__asm__ volatile("fninit");
+	__builtin_ia32_ldmxcsr(control);
+}
+
+#elif defined __aarch64__
+
+void target_call(kernel_fn *fn, void *const *buffer, int64_t part, int64_t parts)
+{
+	uint64_t control;
+
+	__asm__ volatile("mrs %0, fpcr" : "=r"(control));
+	fn(buffer, part, parts);
+	__asm__ volatile("msr fpcr, %0" ::"r"(control));
+}
+
+#else
+
+void target_call(kernel_fn *fn, void *const *buffer, int64_t part, int64_t parts)
+{
+	fn(buffer, part, parts);
+}
+
+#endif
+
 /* ---- denormals ---------------------------------------------------------------------------------------------------- */
 
 #if defined __x86_64__

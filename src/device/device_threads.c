@@ -106,7 +106,7 @@ static void *helper_main(void *arg)
 		seen++;
 		if (!t->fn)
 			return NULL;
-		t->fn(t->buffer, h->part, t->n);
+		target_call(t->fn, t->buffer, h->part, t->n);
 		end_round(t);
 	}
 }
@@ -137,7 +137,7 @@ void threads_run(struct threads *t, kernel_fn *fn, void *const *buffer)
 	t->fn = fn;
 	t->buffer = buffer;
 	begin_round(t);
-	fn(buffer, 0, t->n);
+	target_call(fn, buffer, 0, t->n);
 	await_round(t);
 }
 
