@@ -35,7 +35,7 @@ static int columns(void)
 	return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col > 10 ? w.ws_col : 80;
 }
 
-static void add_time(struct str *s, double t)
+void cli_add_time(struct str *s, double t)
 {
 	if (t >= 3600)
 		str_addf(s, "%dh%02dm", (int)t / 3600, (int)t / 60 % 60);
@@ -43,6 +43,21 @@ static void add_time(struct str *s, double t)
 		str_addf(s, "%dm%02ds", (int)t / 60, (int)t % 60);
 	else
 		str_addf(s, "%.0fs", t);
+}
+
+bool cli_on_terminal(void)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(STDERR_FILENO) && !(term && !strcmp(term, "dumb"));
+}
+
+void cli_progress_line(const char *text)
+{
+	fprintf(stderr, "\r%.*s\033[K", columns() - 1, text);
+	fflush(stderr);
+	shown = true;
+	log_set_hook(clear_line);
 }
 
 static void progress(const struct camp_progress *p, void *user)
@@ -62,25 +77,21 @@ static void progress(const struct camp_progress *p, void *user)
 				str_addf(&s, ", %llu %s", (unsigned long long)p->by_outcome[worth[i]], outcome_name(worth[i]));
 		if (fresh) {
 			str_addf(&s, ", %.1f/s, ", (double)fresh / p->elapsed_s);
-			add_time(&s, p->elapsed_s / (double)fresh * (double)(p->jobs - p->done));
+			cli_add_time(&s, p->elapsed_s / (double)fresh * (double)(p->jobs - p->done));
 			str_add(&s, " left");
 		}
 	} else {
 		str_addf(&s, "%s ... ", p->phase ? p->phase : "");
-		add_time(&s, p->elapsed_s);
+		cli_add_time(&s, p->elapsed_s);
 	}
-	fprintf(stderr, "\r%.*s\033[K", columns() - 1, str_text(&s));
-	fflush(stderr);
-	shown = true;
+	cli_progress_line(str_text(&s));
 	str_free(&s);
 }
 
 void cli_progress_start(struct camp_hooks *h, bool quiet)
 {
-	const char *term = getenv("TERM");
-
 	h->stop = stop;
-	if (quiet || !isatty(STDERR_FILENO) || (term && !strcmp(term, "dumb")))
+	if (quiet || !cli_on_terminal())
 		return;
 	h->progress = progress;
 	log_set_hook(clear_line);

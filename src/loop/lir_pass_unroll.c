@@ -96,11 +96,13 @@ static void unroll_seq(struct unroll *u, struct lir_stmt **slot)
 	struct arena *a = u->f->arena;
 	struct lir_stmt *s = *slot;
 	VEC(struct lir_stmt *) list = {0};
+	bool any = false;
 
 	for (uint32_t i = 0; i < s->nbody; i++) {
 		struct lir_stmt *before = s->body[i], *after = before;
 
 		unroll_stmt(u, &after);
+		any = any || after != before;
 		if (after == before || after->kind != LIR_SEQ) {
 			vec_push(a, &list, after);
 			continue;
@@ -108,7 +110,8 @@ static void unroll_seq(struct unroll *u, struct lir_stmt **slot)
 		for (uint32_t k = 0; k < after->nbody; k++) /* iterations stand beside what stood beside the loop */
 			vec_push(a, &list, after->body[k]);
 	}
-	*slot = lir_seq(a, list.v, list.n);
+	if (any) /* else it stays as it is, sequences in it and all */
+		*slot = lir_seq(a, list.v, list.n);
 }
 
 static void unroll_stmt(struct unroll *u, struct lir_stmt **slot)

@@ -91,7 +91,7 @@ def examples_work(tmp):
     env, seen = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}"), 0
     for name in re.findall(r"^  (\w+) +\S", run("--help").stdout.split("commands:")[1].split("\n\n")[0], re.M):
         for line in run(name, "--help").stdout.split("examples:\n")[1].replace("\\\n", "").splitlines():
-            if any(absent in line for absent in ("input.npy", "boards.yaml", "results/")):
+            if any(absent in line for absent in ("input.npy", "boards.yaml", "results/", "fetch mnist", "fetch ResNet50", "fetch net-1")):
                 continue
             line = line.replace("| less", "| cat")
             r = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp, env=env, capture_output=True, text=True, timeout=300)
