@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "loop/loop_internal.h"
 
-const struct lir_pass *const lir_passes[] = {&lir_pass_simplify, &lir_pass_unroll, NULL};
+const struct lir_pass *const lir_passes[] = {&lir_pass_simplify, &lir_pass_unroll, &lir_pass_sanitize, &lir_pass_budget, NULL};
 
 const struct lir_pass *lir_pass_find(const char *name)
 {

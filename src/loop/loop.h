@@ -259,7 +259,7 @@ struct lir_pass {
 	const char *name, *summary;
 	bool (*run)(struct lir_func *f, bool *changed, struct err *e);
 };
-extern const struct lir_pass *const lir_passes[]; /* NULL-terminated: simplify, unroll */
+extern const struct lir_pass *const lir_passes[]; /* NULL-terminated: simplify, unroll, sanitize, budget */
 const struct lir_pass *lir_pass_find(const char *name);
 /* Runs one pass and verifies; a pass that misreports progress is an error. */
 bool lir_run_pass(struct lir_func *f, const struct lir_pass *p, struct err *e);
@@ -323,6 +323,39 @@ struct lir_bounds {
 };
 void lir_bounds(const struct lir_func *f, struct lir_bounds *out);
 const char *lir_bounds_name(enum lir_bounds_kind k); /* "in-range", "may-leave", "leaves" */
+
+/* ---- lir_instrument.c --------------------------------------------------------------------------------------
+ * The same function with checks in it. Its last nextra outputs are new, of i32, and must hold zeros when it starts: marks of what
+ * was written, and last the report. A load that would leave its buffer gives a fill value (a NaN, or all bits set), such a store is
+ * dropped, a loop runs no longer than its budget; so it always goes on to its end. Without an offence the other outputs are f's, bit by bit. */
+#define LIR_CHECK_BOUNDS 1u /* per dimension, and the memory behind views; not where lir_bounds proves the access in range */
+#define LIR_CHECK_INIT 2u   /* reads of local arrays and outputs before they are written */
+#define LIR_CHECK_TRIPS 4u  /* loops that are not proved to run at most LIR_TRIPS_FACTOR times as often as the original's; not parallel ones */
+#define LIR_TRIPS_FACTOR 100
+#define LIR_TRIPS ((int64_t)1 << 20) /* the budget of a loop that has no original */
+struct lir_site { /* where something may be found */
+	enum lir_fault fault;            /* BOUNDS_READ, BOUNDS_WRITE, UNINITIALISED, STEPS */
+	const struct lir_buffer *buffer; /* f's parameter or local array by name; NULL: a loop */
+	int dim;                         /* -1: the memory behind a view */
+	int64_t bound;                   /* size, elements, or budget */
+	const char *statement, *loop;    /* as IR text, without its body; name of the variable */
+};
+struct lir_instrumented {
+	struct lir_func *func;           /* NULL: there is nothing to check */
+	uint32_t nextra;
+	struct lir_site *site;
+	uint32_t nsites;                 /* the report has one word more */
+};
+/* original: of which f is a mutation (variables keep their ids); NULL: none. */
+bool lir_instrument(struct arena *a, const struct lir_func *f, const struct lir_func *original, unsigned checks,
+		    struct lir_instrumented *out, struct err *e);
+struct lir_finding {
+	const struct lir_site *site;
+	int64_t seen;                    /* index, element number or trips; limited to 32 bits */
+	char text[480];                  /* in words: "a write to 'y' out of bounds: index 8 in dim 0 of size 8 in 'y[i] = x[i]'" */
+};
+/* The first offence (of some iteration, where they run at the same time); false: none. word: nsites + 1 of them. */
+bool lir_finding(const struct lir_instrumented *r, const int32_t *word, struct lir_finding *out);
 
 /* ---- lir_info.c -------------------------------------------------------------------------------------------- */
 bool lir_expr_const_i64(const struct lir_expr *x, int64_t *out);

@@ -46,6 +46,6 @@ int lir_op_precedence(enum lir_op op);                          /* as in C; min 
 void lir_print_type(struct str *out, struct lir_type t);
 
 /* ---- lir_pass_*.c ---- */
-extern const struct lir_pass lir_pass_simplify, lir_pass_unroll;
+extern const struct lir_pass lir_pass_simplify, lir_pass_unroll, lir_pass_sanitize, lir_pass_budget;
 /* x or something simpler of the same value; only x itself is looked at, its operands are taken as simplified. */
 struct lir_expr *lir_simplify_node(struct arena *a, struct lir_expr *x);
