@@ -59,6 +59,7 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 	for (size_t d = 0; d < c->ndevices; d++) {
 		struct camp_pending *p = pending(c, g, m, d);
 
+		p->program = made_for(c, made, d)->program;
 		p->races = made_for(c, made, d)->races && !camp_in_order(c->variant[c->device[d].variant].target.dialect);
 		p->changed = made_for(c, made, d)->bundle && made_for(c, made, d)->bundle != camp_original(c, d);
 		p->looks = made_for(c, made, d)->looks;
@@ -110,6 +111,8 @@ static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
 		j.fill = camp_other_fill(c->fill);
 		j.run_equivalent = true; /* with what the original stores, say, where the mutant stores nothing */
 	}
+	if (j.bundle->nreports)
+		j.time_limit_s *= c->config->sanitize ? CAMP_SANITIZE_SLOW : 1;
 	if (!c->options->no_reuse)
 		j.baseline = camp_original(c, d);
 	if (k->g->made[m].input) {

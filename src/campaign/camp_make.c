@@ -19,6 +19,15 @@ static bool may_race(const struct comp_program *p, const struct comp_program *or
 	return false;
 }
 
+/* Budgets, and the checks of --sanitize, in what is not the original's; the program stays what it is without them. */
+static bool instrument(struct camp *c, const struct camp_variant *variant, struct camp_made *made, struct camp_made_program *out, struct err *e)
+{
+	unsigned checks = LIR_CHECK_TRIPS | (c->config->sanitize ? LIR_CHECK_BOUNDS | LIR_CHECK_INIT : 0);
+
+	return comp_instrument(out->program, variant->program.program, checks, e) &&
+	       comp_bundle(made->a, out->program, variant->target.dialect, &out->bundle, e);
+}
+
 /* Applies the mutation and compiles the result; what goes wrong here is the mutant's outcome, not the campaign's end. */
 static void make_variant(struct camp *c, const struct mutant *m, struct camp_made *made, size_t v)
 {
@@ -40,6 +49,8 @@ static void make_variant(struct camp *c, const struct mutant *m, struct camp_mad
 		return;
 	} else {
 		ok = camp_mutate(made->a, c->model, &variant->program, &own, &out->bundle, &out->program, &same, &why);
+		if (ok && !same)
+			ok = instrument(c, variant, made, out, &why);
 	}
 	if (!ok) {
 		out->bundle = NULL;
@@ -51,6 +62,7 @@ static void make_variant(struct camp *c, const struct mutant *m, struct camp_mad
 	}
 	if (out->bundle)
 		camp_looks(out, variant->program.bundle);
+	out->looks = out->looks && !c->config->sanitize; /* what looks where it should not is found, and reads one and the same value */
 	if (out->bundle && m->op->kind == MUT_LOOP && variant->of == v)
 		out->races = may_race(out->program, variant->program.program);
 	err_free(&why);

@@ -35,6 +35,24 @@ static const char *stage_name(enum pool_stage s)
 	return (unsigned)s < sizeof names / sizeof *names ? names[s] : "?";
 }
 
+/* What the image's checks found is at least its outcome; the first of the worst is the mutant's message. */
+static void take_finding(struct arena *a, struct camp_pending *p, const struct pool_image *i, struct store_image_result *out)
+{
+	struct camp_finding f;
+
+	if (!p->program || !i->output)
+		return;
+	camp_finding(p->program, i->output, &f);
+	if (f.outcome > out->outcome)
+		out->outcome = f.outcome;
+	if (f.outcome <= p->found)
+		return;
+	p->found = f.outcome;
+	p->result.message = arena_strdup(a, f.text);
+	p->result.stage = stage_name(POOL_RUN);
+	p->result.kernel = arena_strdup(a, f.kernel);
+}
+
 static void take_image(struct camp *c, struct arena *a, const struct camp_device_state *d, size_t input, const struct pool_image *i,
 		       struct store_image_result *out)
 {
@@ -64,6 +82,8 @@ void camp_take(struct camp *c, struct arena *a, size_t device, size_t first, con
 	struct store_result *s = &p->result;
 	enum outcome o = job_outcome(r);
 
+	if (!s->message)
+		p->found = OUTCOME_NOT_RUN;
 	if (o > s->outcome)
 		s->outcome = o;
 	if (!hash_is_zero(r->code))
@@ -89,6 +109,7 @@ void camp_take(struct camp *c, struct arena *a, size_t device, size_t first, con
 	}
 	for (size_t i = 0; i < r->nimages; i++) {
 		take_image(c, a, &c->device[device], first + i, &r->image[i], &s->image[first + i]);
+		take_finding(a, p, &r->image[i], &s->image[first + i]);
 		s->launches_run += r->image[i].launches_run;
 		s->launches_saved += r->image[i].launches_saved;
 	}

@@ -59,9 +59,11 @@ struct camp_run {                         /* one of several runs of the same job
 /* A mutant of the group that is under way, on one device. */
 struct camp_pending {
 	struct store_result result;
+	const struct comp_program *program; /* what ran: it knows what its checks report */
 	bool wanted;                      /* a job is needed: not resumed, not decided without running */
 	bool ended;                       /* crashed or hung: the remaining images are not run */
 	bool races;                       /* parallel iterations may write the same element, and the device keeps no order */
+	enum outcome found;               /* the worst that checks reported, NOT_RUN: nothing */
 	const char *twin;                 /* mutant with the same code, whose result it takes; NULL: none */
 	bool changed;                     /* runs other kernels than the original's */
 	bool looks;                       /* ... of which it is not proved that they read only what was written */
@@ -161,6 +163,17 @@ bool camp_twins_load(struct camp *c, struct err *e); /* those of the store */
 bool camp_twin_first(struct camp *c, size_t device, const char *mutant, struct hash code, const char **twin);
 /* The group has ended: those that waited for their twin get its result. */
 bool camp_twin_store(struct camp *c, size_t device, struct camp_pending *p, struct err *e);
+
+#define CAMP_SANITIZE_SLOW 30 /* times that a kernel may be slower with checks */
+
+/* camp_finding.c: what the checks of a program reported for one image. outputs: as the pool gives them, reports behind. The worst,
+ * of equally bad ones the first in launch order; NOT_RUN: nothing. */
+struct camp_finding {
+	enum outcome outcome;
+	const char *kernel;
+	char text[640];
+};
+void camp_finding(const struct comp_program *p, const struct tensor *outputs, struct camp_finding *out);
 
 /* camp_result.c: adds one finished job over inputs first.. to what is known of the mutant. */
 void camp_take(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);

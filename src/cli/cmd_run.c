@@ -24,6 +24,7 @@ static const struct cli_option options[] = {
         {"plan", CLI_FLAG, NULL, "print the mutants that would run, with their sites, and stop"},
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
+        {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
@@ -80,6 +81,7 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 	override_text(args, "fill", &c->fill);
 	c->opt_level = narrow(cli_int(args, "opt-level", c->opt_level));
 	c->batch = narrow(cli_int(args, "batch", c->batch));
+	c->sanitize = c->sanitize || cli_flag(args, "sanitize");
 	c->threads = narrow(cli_int(args, "threads", c->threads));
 	c->seed = (uint64_t)cli_int(args, "seed", (int64_t)c->seed);
 	if (cli_get(args, "fail-under")->given)

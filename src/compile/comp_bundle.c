@@ -7,26 +7,32 @@
 #include "codegen/codegen.h"
 #include "compile/compile_internal.h"
 
-bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const struct comp_text **out, struct err *e)
+/* The text of a function in a dialect; those made so far are in *list. */
+static bool text_of(struct comp_program *p, const struct lir_func *f, struct fill fill, const char *dialect, struct comp_text **list,
+		    const struct comp_text **out, struct err *e)
 {
-	struct comp_kernel *k = &p->kernel[kernel];
-	struct comp_text t = {.dialect = dialect, .next = k->text};
+	struct comp_text t = {.dialect = dialect, .next = *list};
 	struct str s = {0};
 	bool ok;
 
-	for (const struct comp_text *have = k->text; have; have = have->next)
+	for (const struct comp_text *have = *list; have; have = have->next)
 		if (!strcmp(have->dialect, dialect)) {
 			*out = have;
 			return true;
 		}
-	ok = codegen_emit_filled(dialect, k->func, k->fill, &s, &t.shape, e) || err_in(e, "kernel '%s'", k->func->name);
+	ok = codegen_emit_filled(dialect, f, fill, &s, &t.shape, e) || err_in(e, "kernel '%s'", f->name);
 	if (ok) {
 		t.dialect = arena_strdup(p->arena, dialect);
 		t.source = arena_strndup(p->arena, str_text(&s), s.n);
-		*out = k->text = arena_memdup(p->arena, &t, sizeof t);
+		*out = *list = arena_memdup(p->arena, &t, sizeof t);
 	}
 	str_free(&s);
 	return ok;
+}
+
+bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, const struct comp_text **out, struct err *e)
+{
+	return text_of(p, p->kernel[kernel].func, p->kernel[kernel].fill, dialect, &p->kernel[kernel].text, out, e);
 }
 
 static struct hash kernel_hash(const char *source, bool contract)
@@ -38,42 +44,93 @@ static struct hash kernel_hash(const char *source, bool contract)
 	return hasher_end(h);
 }
 
+/* Equal kernels once. Returns index + 1. */
+static uint32_t add_kernel(struct bundle *b, struct map *seen, const struct comp_text *text, bool contract, uint32_t plain)
+{
+	struct hash hash = kernel_hash(text->source, contract), key = hash;
+	uintptr_t at;
+
+	key.lo ^= plain ? b->kernel[plain - 1].hash.hi : 0; /* two may become equal by their checks */
+	at = (uintptr_t)map_get_hash(seen, key);
+	if (at)
+		return (uint32_t)at;
+	b->kernel[b->nkernels++] = (struct bundle_kernel){
+	        .source = text->source, .contract = contract, .hash = hash, .groups = text->shape.groups, .group = text->shape.group,
+	        .fills = text->shape.fills, .plain = plain};
+	map_put_hash(seen, key, (void *)(uintptr_t)b->nkernels);
+	return b->nkernels;
+}
+
+/* The launch's outputs that its checks write: the last is the report, which becomes an output of the program. */
+static void add_reports(struct arena *a, const struct comp_kernel *k, struct bundle *b, struct bundle_launch *l)
+{
+	const struct lir_instrumented *r = k->checks;
+	uint32_t *arg = ARENA_ARRAY(a, uint32_t, l->nargs + r->nextra);
+
+	memcpy(arg, l->arg, l->nargs * sizeof *arg);
+	for (uint32_t i = 0; i < r->nextra; i++) {
+		const struct lir_buffer *param = r->func->param[l->nargs];
+
+		b->buffer[b->nbuffers] = (struct bundle_buffer){.name = arena_printf(a, "%s:%s", k->func->name, param->name),
+		                                                .role = BUF_REPORT, .dtype = param->dtype, .nd = 1, .dim = {param->dim[0]}};
+		arg[l->nargs++] = b->nbuffers++;
+	}
+	l->arg = arg;
+	l->nout += r->nextra;
+	l->parallel = l->parallel && lir_has_parallel(r->func);
+	b->output[b->noutputs++] = b->nbuffers - 1;
+	b->nreports++;
+}
+
 static bool bundle_kernels(struct arena *a, struct comp_program *p, const char *dialect, struct bundle *b, struct err *e)
 {
 	struct map *seen = map_new(a);
 
-	b->kernel = ARENA_ARRAY(a, struct bundle_kernel, p->nkernels);
+	b->kernel = ARENA_ARRAY(a, struct bundle_kernel, 2 * (size_t)p->nkernels);
 	b->launch = ARENA_ARRAY(a, struct bundle_launch, p->nkernels);
 	b->nlaunches = p->nkernels;
 	for (uint32_t k = 0; k < p->nkernels; k++) {
 		const struct lir_func *f = p->kernel[k].func;
+		const struct lir_instrumented *checks = p->kernel[k].checks;
 		const struct comp_text *text;
-		struct hash hash;
-		uintptr_t at;
+		uint32_t at;
 
 		if (!comp_source(p, k, dialect, &text, e))
 			return false;
-		hash = kernel_hash(text->source, f->contract);
-		at = (uintptr_t)map_get_hash(seen, hash);
-		if (!at) {
-			b->kernel[b->nkernels++] = (struct bundle_kernel){
-			        .source = text->source, .contract = f->contract, .hash = hash, .groups = text->shape.groups, .group = text->shape.group,
-			        .fills = text->shape.fills};
-			at = b->nkernels;
-			map_put_hash(seen, hash, (void *)at);
-		}
-		b->launch[k] = (struct bundle_launch){.name = f->name, .kernel = (uint32_t)at - 1, .nargs = f->nparams,
+		at = add_kernel(b, seen, text, f->contract, 0);
+		if (checks && !text_of(p, checks->func, p->kernel[k].fill, dialect, &p->kernel[k].checked, &text, e))
+			return false;
+		if (checks)
+			at = add_kernel(b, seen, text, f->contract, at);
+		b->launch[k] = (struct bundle_launch){.name = f->name, .kernel = at - 1, .nargs = f->nparams,
 		                                      .arg = p->kernel[k].arg, .nout = f->nout, .parallel = lir_has_parallel(f) && !p->kernel[k].alone};
+		if (checks)
+			add_reports(a, &p->kernel[k], b, &b->launch[k]);
 	}
 	return true;
+}
+
+/* How many buffers and outputs its checks add. */
+static uint32_t count_extra(const struct comp_program *p, uint32_t *reports)
+{
+	uint32_t n = 0;
+
+	*reports = 0;
+	for (uint32_t k = 0; k < p->nkernels; k++)
+		if (p->kernel[k].checks) {
+			n += p->kernel[k].checks->nextra;
+			++*reports;
+		}
+	return n;
 }
 
 bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, struct bundle **out, struct err *e)
 {
 	struct bundle *b = ARENA_NEW(a, struct bundle);
+	uint32_t reports, extra = count_extra(p, &reports);
 
 	b->nbuffers = p->nbuffers;
-	b->buffer = ARENA_ARRAY(a, struct bundle_buffer, p->nbuffers);
+	b->buffer = ARENA_ARRAY(a, struct bundle_buffer, (size_t)p->nbuffers + extra);
 	for (uint32_t i = 0; i < p->nbuffers; i++) {
 		const struct comp_buffer *from = &p->buffer[i];
 
@@ -82,7 +139,8 @@ bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, s
 		memcpy(b->buffer[i].dim, from->dim, sizeof from->dim);
 	}
 	b->input = p->input;
-	b->output = p->output;
+	b->output = ARENA_ARRAY(a, uint32_t, (size_t)p->noutputs + reports);
+	memcpy(b->output, p->output, p->noutputs * sizeof *p->output);
 	b->ninputs = p->ninputs;
 	b->noutputs = p->noutputs;
 	*out = b;
@@ -112,7 +170,7 @@ bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, c
 		if (has_kernel(original, kernel_hash(text->source, p->kernel[k].func->contract)))
 			continue;
 		q->kernel[k].fill = fill;
-		q->kernel[k].text = NULL;
+		q->kernel[k].text = q->kernel[k].checked = NULL;
 	}
 	*out = q;
 	return true;

@@ -163,7 +163,8 @@ struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struc
 			assert(func[k]->nparams == p->kernel[k].func->nparams);
 			q->kernel[k].func = func[k];
 			q->kernel[k].alone = true;
-			q->kernel[k].text = NULL;
+			q->kernel[k].text = q->kernel[k].checked = NULL;
+			q->kernel[k].checks = NULL;
 		}
 	return q;
 }

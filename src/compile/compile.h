@@ -54,6 +54,8 @@ struct comp_kernel {
 	                                     in which order must not depend on the moment */
 	struct fill fill;                 /* of its local buffers */
 	struct comp_text *text;           /* emitted so far, one per dialect; private */
+	struct lir_instrumented *checks;  /* what runs instead of func, with a report (comp_instrument); NULL: func itself */
+	struct comp_text *checked;        /* its texts; private */
 };
 
 struct comp_program {
@@ -86,6 +88,9 @@ struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struc
 /* The same program with another fill of local buffers in those kernels whose text is not one of the original's bundle. */
 bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, const struct bundle *original, struct fill fill,
 		 struct comp_program **out, struct err *e);
+/* Writes checks (LIR_CHECK_*) into the kernels that the original has not, for the bundles that are made from now on. What a program
+ * is - hashes, keys, equal code - stays that of the kernels without. p must be of comp_replace or comp_program, and its own. */
+bool comp_instrument(struct comp_program *p, const struct comp_program *original, unsigned checks, struct err *e);
 
 /* Emits every kernel that is not emitted yet. Equal texts become one kernel of the bundle. */
 bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, struct bundle **out, struct err *e);

@@ -111,6 +111,7 @@ struct config_campaign {
 	int controls;               /* run the original again after every so many mutants; default 50; 0: never */
 	int control_mutants;        /* control-mutants: changes without effect that measure the noise too; default 6 */
 	int repeat;                 /* runs of the original that measure the noise; default 3 */
+	bool sanitize;              /* check accesses of mutants; default false */
 	bool keep_logits;           /* logits: keep those of mutants that changed; default true */
 };
 

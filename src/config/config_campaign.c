@@ -67,6 +67,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     CYAML_FIELD_INT("control-mutants", OPT, struct raw, c.control_mutants),
     CYAML_FIELD_INT("repeat", OPT, struct raw, c.repeat),
     CYAML_FIELD_BOOL("logits", OPT, struct raw, c.keep_logits),
+    CYAML_FIELD_BOOL("sanitize", OPT, struct raw, c.sanitize),
     CYAML_FIELD_END,
 };
 

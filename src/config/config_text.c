@@ -117,6 +117,8 @@ char *config_text(struct arena *a, const struct config_campaign *c)
 		line(&s, "fill", c->fill);
 	str_addf(&s, "tolerance: %.17g\ncontrols: %d\ncontrol-mutants: %d\nrepeat: %d\nlogits: %s\n", c->tolerance, c->controls, c->control_mutants, c->repeat,
 		 c->keep_logits ? "true" : "false");
+	if (c->sanitize)
+		str_add(&s, "sanitize: true\n");
 	text = arena_strdup(a, str_text(&s));
 	str_free(&s);
 	return text;

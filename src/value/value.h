@@ -155,7 +155,8 @@ struct device_caps {
 	uint32_t types;        /* bit 1u << DT_x for each element type that kernels can use */
 };
 
-enum buffer_role { BUF_CONST, BUF_INPUT, BUF_TEMP, BUF_OUTPUT };
+/* REPORT: written by instrumentation in a launch; holds zeros before it, and is no part of what the program is. */
+enum buffer_role { BUF_CONST, BUF_INPUT, BUF_TEMP, BUF_OUTPUT, BUF_REPORT };
 
 /* Elements, of the tensor's own type, on both sides of every tensor on every device: what runs over an edge shows there. */
 #define BUNDLE_PAD 4096
@@ -182,6 +183,7 @@ struct bundle_kernel {
 	uint64_t groups;       /* how it is launched: so many groups of so many work-items; 0 and 0: (part, parts) */
 	uint32_t group;
 	bool fills;            /* the text holds a fill of local buffers */
+	uint32_t plain;        /* 0; of an instrumented kernel: index + 1 of the one without, which is what this one's identity is */
 };
 
 struct bundle_launch {
@@ -200,5 +202,6 @@ struct bundle {
 	struct bundle_launch *launch;
 	uint32_t nbuffers, nkernels, nlaunches;
 	uint32_t ninputs, noutputs;
-	uint32_t *input, *output; /* buffer indices */
+	uint32_t *input, *output; /* buffer indices; the reports of launches, in their order, come behind the program's own outputs */
+	uint32_t nreports;
 };

@@ -275,7 +275,7 @@ static bool prepare_slot(struct exec *x, uint32_t b, bool trusted, struct err *e
 		if (!write_pads(x, b, e))
 			return false;
 	}
-	return (x->fill.kind == FILL_STALE && !trusted) || fill_slot(x, b, e);
+	return (x->fill.kind == FILL_STALE && !trusted && x->prog->buffer[b].role != BUF_REPORT) || fill_slot(x, b, e);
 }
 
 /* Data and pads into the worker's view. */

@@ -335,7 +335,7 @@ static void plan(struct slot *s, uint32_t i, const struct prog_buffer *b, struct
 	size_t pad = pad_bytes(b->dtype);
 
 	s->bytes = b->bytes;
-	s->data = filling_of_data(fill, b->name, b->dtype);
+	s->data = filling_of_data(b->role == BUF_REPORT ? (struct fill){FILL_ZERO, 0} : fill, b->name, b->dtype);
 	s->pads = filling_of_pads(fill, b->name, b->dtype);
 	s->front = up(pad, PAGE) + i * 5 % 16 * 256;
 	s->size = up(s->front + b->bytes + pad, PAGE);

@@ -338,7 +338,7 @@ static void set_unwritten(struct proc *p, const struct prog_launch *l)
 			refill_pads(p, &p->spec.prog->buffer[l->arg[i]], p->arg[l->first_arg + i]);
 	for (uint32_t i = l->nargs - l->nout; i < l->nargs; i++) {
 		slot_set(p, l->arg[i], SLOT_OPEN);
-		if (fill != FILL_STALE)
+		if (fill != FILL_STALE || p->spec.prog->buffer[l->arg[i]].role == BUF_REPORT)
 			filling_put(slot[l->arg[i]].at + slot[l->arg[i]].front, 0, slot[l->arg[i]].bytes, &slot[l->arg[i]].data);
 	}
 }

@@ -190,8 +190,10 @@ static void built(struct job *j)
 				stop_waiting(j, j->kern[k]);
 			j->arena = arena_new(NULL);
 			j->r.log = arena_strdup(j->arena, j->kern[i]->log);
-			job_end(j, j->kern[i]->why == WIRE_BUILT_ERROR ? POOL_LOST : POOL_BUILD_FAILED, POOL_BUILD,
-				j->kern[i]->why == WIRE_BUILT_TIMEOUT ? "the compiler took too long"
+			job_end(j, j->kern[i]->why == WIRE_BUILT_ERROR || j->j.bundle->kernel[i].plain ? POOL_LOST : POOL_BUILD_FAILED,
+				POOL_BUILD,
+				j->j.bundle->kernel[i].plain ? "the compiler refused an instrumented kernel"
+				: j->kern[i]->why == WIRE_BUILT_TIMEOUT ? "the compiler took too long"
 				: j->kern[i]->why == WIRE_BUILT_ERROR ? "the compiler could not be run"
 								      : "the compiler refused a kernel");
 			return;
@@ -330,7 +332,7 @@ bool job_prepare(struct job *j)
 	j->r.kernel_code = ARENA_ARRAY(j->arena, struct hash, b->nkernels);
 	j->r.nkernels = b->nkernels;
 	for (uint32_t i = 0; i < b->nkernels; i++)
-		j->r.kernel_code[i] = j->kern[i]->id.code;
+		j->r.kernel_code[i] = j->kern[b->kernel[i].plain ? b->kernel[i].plain - 1 : i]->id.code;
 	if (base && !j->j.run_equivalent && hash_eq(base->code, j->prog->code) && same_inputs(&j->j)) {
 		job_end(j, POOL_EQUIVALENT, POOL_BUILD, "the same code as the original's");
 		return false;

@@ -113,6 +113,7 @@ struct prog_kernel {
 	struct hash artefact, code; /* of its bytes; of what it does */
 	uint64_t groups;            /* work-groups of a launch; 0: no groups */
 	uint32_t group;             /* work-items in one */
+	uint32_t plain;             /* whose code counts for identity and keys: its own index, or of an instrumented one the plain one's */
 };
 
 /* A checked program: all indices in range, every buffer but constants and inputs written by exactly one launch, before it is read.

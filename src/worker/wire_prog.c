@@ -51,6 +51,7 @@ bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kern
 		p.kernel[i]->code = wire_hash_put(ARENA_NEW(a, struct wire_hash), kernel[i].code);
 		p.kernel[i]->groups = b->kernel[i].groups;
 		p.kernel[i]->group = b->kernel[i].group;
+		p.kernel[i]->plain = b->kernel[i].plain;
 	}
 	p.n_launch = b->nlaunches;
 	p.launch = ARENA_ARRAY(a, Wire__Launch *, b->nlaunches);
@@ -74,7 +75,7 @@ static bool decode_buffer(struct arena *a, const Wire__Buffer *w, struct prog *p
 
 	b->name = arena_strdup(a, w->name);
 	b->writer = -1;
-	if (w->role > BUF_OUTPUT || w->dtype >= DT_COUNT || w->n_dim > MAX_DIMS || w->hash.len != (w->role == BUF_CONST ? 16u : 0u))
+	if (w->role > BUF_REPORT || w->dtype >= DT_COUNT || w->n_dim > MAX_DIMS || w->hash.len != (w->role == BUF_CONST ? 16u : 0u))
 		return err_set(e, ERR_PARSE, "buffer '%s' has a role, type, rank or hash out of range", b->name);
 	b->role = (enum buffer_role)w->role;
 	b->dtype = (enum dtype)w->dtype;
@@ -154,6 +155,17 @@ static bool inputs_are_given(struct arena *a, const struct prog *p, struct err *
 	return true;
 }
 
+/* They are the last of a list. */
+static uint32_t count_reports(const struct prog *p, const uint32_t *buffer, uint32_t n)
+{
+	uint32_t count = 0;
+
+	while (count < n && p->buffer[buffer[n - 1 - count]].role == BUF_REPORT)
+		count++;
+	return count;
+}
+
+/* Of what runs without instrumentation. */
 static struct hash identity(const struct prog *p)
 {
 	struct hasher *h = hasher_new();
@@ -161,6 +173,8 @@ static struct hash identity(const struct prog *p)
 	for (uint32_t i = 0; i < p->nbuffers; i++) {
 		const struct prog_buffer *b = &p->buffer[i];
 
+		if (b->role == BUF_REPORT)
+			continue;
 		hash_put_u64(h, (uint64_t)b->role << 32 | (uint64_t)b->dtype << 16 | (uint64_t)b->nd);
 		for (int d = 0; d < b->nd; d++)
 			hash_put_u64(h, (uint64_t)b->dim[d]);
@@ -168,14 +182,16 @@ static struct hash identity(const struct prog *p)
 	}
 	for (uint32_t k = 0; k < p->nlaunches; k++) {
 		const struct prog_launch *l = &p->launch[k];
+		const struct prog_kernel *plain = &p->kernel[p->kernel[l->kernel].plain];
+		uint32_t reports = count_reports(p, l->arg, l->nargs);
 
-		hash_put_hash(h, p->kernel[l->kernel].code);
-		hash_put_u64(h, p->kernel[l->kernel].groups << 16 ^ p->kernel[l->kernel].group);
-		hash_put_u64(h, (uint64_t)l->nargs << 32 | l->nout);
-		hash_put_bytes(h, l->arg, l->nargs * sizeof *l->arg);
+		hash_put_hash(h, plain->code);
+		hash_put_u64(h, plain->groups << 16 ^ plain->group);
+		hash_put_u64(h, (uint64_t)(l->nargs - reports) << 32 | (l->nout - reports));
+		hash_put_bytes(h, l->arg, (l->nargs - reports) * sizeof *l->arg);
 	}
 	hash_put_bytes(h, p->input, p->ninputs * sizeof *p->input);
-	hash_put_bytes(h, p->output, p->noutputs * sizeof *p->output);
+	hash_put_bytes(h, p->output, (p->noutputs - count_reports(p, p->output, p->noutputs)) * sizeof *p->output);
 	return hasher_end(h);
 }
 
@@ -198,7 +214,10 @@ static bool decode(struct arena *a, const Wire__Program *w, struct prog *p, stru
 		ready[i] = p->buffer[i].role == BUF_CONST ? 2 : p->buffer[i].role == BUF_INPUT;
 	}
 	for (uint32_t i = 0; i < p->nkernels; i++) {
-		p->kernel[i] = (struct prog_kernel){wire_hash_get(w->kernel[i]->artefact), wire_hash_get(w->kernel[i]->code), w->kernel[i]->groups, w->kernel[i]->group};
+		p->kernel[i] = (struct prog_kernel){wire_hash_get(w->kernel[i]->artefact), wire_hash_get(w->kernel[i]->code), w->kernel[i]->groups, w->kernel[i]->group,
+		                                    w->kernel[i]->plain ? w->kernel[i]->plain - 1 : i};
+		if (p->kernel[i].plain >= p->nkernels || w->kernel[p->kernel[i].plain]->plain)
+			return err_set(e, ERR_PARSE, "kernel %u is the instrumented form of none", i);
 		if (w->kernel[i]->artefact.len != 16 || w->kernel[i]->code.len != 16)
 			return err_set(e, ERR_PARSE, "kernel %u has no hash", i);
 		if (w->kernel[i]->groups > WIRE_MAX_GROUPS || w->kernel[i]->group > WIRE_MAX_GROUP || !w->kernel[i]->groups != !w->kernel[i]->group)
