@@ -260,6 +260,28 @@ static bool record_mutant(struct camp *c, const struct mutant *m, struct err *e)
 	return ok;
 }
 
+/* The campaign's own suppressions take the place of those of the last run; the command's stay. */
+static bool record_suppressions(struct camp *c, struct err *e)
+{
+	const struct config_campaign *f = c->config;
+	bool ok = store_unsuppress_all(c->store, "campaign", e);
+
+	for (size_t i = 0; ok && i < f->nsuppress; i++)
+		ok = store_suppress(c->store, f->suppress[i].mutant, f->suppress[i].reason, "campaign", e);
+	return ok && store_apply_suppressions(c->store, e);
+}
+
+static bool warn_of_stale(struct camp *c, struct err *e)
+{
+	struct store_iter *it = store_suppressions(c->store);
+	struct store_suppression s;
+
+	while (store_next_suppression(it, &s))
+		if (!s.mutants && !c->options->only_mutant)
+			log_warn("the suppression '%s' matches no mutant (its reason was: %s)", s.glob, s.reason);
+	return store_iter_end(it, e);
+}
+
 static bool record(struct camp *c, struct err *e)
 {
 	bool ok;
@@ -273,8 +295,9 @@ static bool record(struct camp *c, struct err *e)
 		if (i % 64 == 0)
 			camp_tell(c, NULL);
 	}
+	ok = ok && record_suppressions(c, e);
 	if (ok)
-		return store_commit(c->store, e);
+		return store_commit(c->store, e) && warn_of_stale(c, e);
 	store_rollback(c->store);
 	return false;
 }

@@ -55,6 +55,12 @@ struct config_mutation {
 	int64_t sample;      /* SAMPLE: how many at most */
 };
 
+/* Mutants that are run and shown and in no rate. */
+struct config_suppression {
+	char *mutant; /* glob over ids */
+	char *reason;
+};
+
 /* "each", "all", "3", "1-5", "sample 50". */
 bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e);
 /* "nan", "zero", "random(7)", "stale": *kind is the number of the word in this list, *seed that of random. NULL is nan. */
@@ -90,6 +96,8 @@ struct config_campaign {
 	size_t ndisable_pass;
 	struct config_mutation *mutations; /* required, at least one */
 	size_t nmutations;
+	struct config_suppression *suppress;
+	size_t nsuppress;
 	unsigned criteria; /* default: all three. Reports show all; the first listed is what fail-under is about */
 	int batch;         /* default 1 */
 	int threads;       /* default 0: number of cores */
@@ -120,7 +128,7 @@ bool config_campaign_read(struct arena *a, const char *path, struct config_campa
 /* What both ways of making a campaign must satisfy (ranges, names, duplicates). The reader has called it. */
 bool config_campaign_check(const struct config_campaign *c, struct err *e);
 /* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads,
- * criteria, fail-under, memory, a device's threads, builders and runners. */
+ * criteria, fail-under, suppress, memory, a device's threads, builders and runners. */
 char *config_text(struct arena *a, const struct config_campaign *c);
 /* Relative paths are relative to the campaign file's folder. NULL gives NULL. */
 char *config_path(struct arena *a, const struct config_campaign *c, const char *path);

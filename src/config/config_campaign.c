@@ -32,6 +32,13 @@ const cyaml_schema_field_t config_mutation_fields[] = {
 
 static const struct cyaml_schema_value mutation_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_mutation, config_mutation_fields)};
+const cyaml_schema_field_t config_suppression_fields[] = {
+    TEXT_FIELD("mutant", 0, struct config_suppression, mutant),
+    TEXT_FIELD("reason", 0, struct config_suppression, reason),
+    CYAML_FIELD_END,
+};
+static const struct cyaml_schema_value suppression_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_suppression, config_suppression_fields)};
 static const struct cyaml_schema_value criterion_schema = {CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, unsigned, criteria_names, 3)};
 
 #define OPT CYAML_FLAG_OPTIONAL
@@ -47,6 +54,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     CYAML_FIELD_ENUM("schedule", OPT | CYAML_FLAG_STRICT, struct raw, c.schedule, schedule_names, 3),
     TEXT_LIST_FIELD("disable-pass", OPT, struct raw, c.disable_pass, c.ndisable_pass, 0, 64),
     CYAML_FIELD_SEQUENCE_COUNT("mutations", CYAML_FLAG_POINTER, struct raw, c.mutations, c.nmutations, &mutation_schema, 1, 1000),
+    CYAML_FIELD_SEQUENCE_COUNT("suppress", CYAML_FLAG_POINTER | OPT, struct raw, c.suppress, c.nsuppress, &suppression_schema, 0, 1000),
     CYAML_FIELD_SEQUENCE_COUNT("criteria", CYAML_FLAG_POINTER | OPT, struct raw, criteria, ncriteria, &criterion_schema, 1, 3),
     CYAML_FIELD_INT("batch", OPT, struct raw, c.batch),
     CYAML_FIELD_INT("threads", OPT, struct raw, c.threads),
@@ -222,6 +230,23 @@ bool config_fill_parse(const char *text, unsigned *kind, uint64_t *seed, struct 
 	return err_set(e, ERR_USAGE, "'%s' is no fill: nan, zero, stale, or random(7) with any number", text);
 }
 
+/* One line each, as the store wants them. */
+static bool check_suppressions(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)
+{
+	for (size_t i = 0; i < c->nsuppress; i++) {
+		*key = arena_printf(a, "suppress[%zu].mutant", i + 1);
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(c->suppress[i].mutant, c->suppress[j].mutant))
+				return err_set(e, ERR_USAGE, "'%s' is suppressed twice", c->suppress[i].mutant);
+		if (!c->suppress[i].mutant[0] || strpbrk(c->suppress[i].mutant, "\r\n\t"))
+			return err_set(e, ERR_USAGE, "'%s' must be a glob of mutant ids, one line", *key);
+		*key = arena_printf(a, "suppress[%zu].reason", i + 1);
+		if (!c->suppress[i].reason[strspn(c->suppress[i].reason, " ")] || strpbrk(c->suppress[i].reason, "\r\n\t") || strlen(c->suppress[i].reason) > 4096)
+			return err_set(e, ERR_USAGE, "'%s' must say why, in one line of at most 4096 bytes", *key);
+	}
+	return true;
+}
+
 static bool check(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)
 {
 	*key = "model";
@@ -233,7 +258,7 @@ static bool check(struct arena *a, const struct config_campaign *c, const char *
 	*key = "fill";
 	if (!config_fill_parse(c->fill, &(unsigned){0}, &(uint64_t){0}, e))
 		return false;
-	return check_devices(a, c, key, e) && check_mutations(a, c, key, e) && check_numbers(c, key, e);
+	return check_devices(a, c, key, e) && check_mutations(a, c, key, e) && check_suppressions(a, c, key, e) && check_numbers(c, key, e);
 }
 
 bool config_campaign_check(const struct config_campaign *c, struct err *e)

@@ -41,7 +41,7 @@ struct config_limit {
 	const char *key;
 	double low, high;
 };
-extern const cyaml_schema_field_t config_campaign_fields[], config_mutation_fields[], config_device_fields[],
+extern const cyaml_schema_field_t config_campaign_fields[], config_mutation_fields[], config_suppression_fields[], config_device_fields[],
     config_sidecar_fields[];
 extern const struct config_limit config_campaign_limits[], config_device_limits[], config_sidecar_limits[];
 /* A structure that config_campaign_fields describe, with the defaults. */

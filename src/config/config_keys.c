@@ -7,7 +7,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 
-enum section { CAMPAIGN, MUTATION, DEVICE, SIDECAR };
+enum section { CAMPAIGN, MUTATION, SUPPRESSION, DEVICE, SIDECAR };
 
 static const struct key {
 	enum section section;
@@ -141,6 +141,7 @@ bool config_keys_markdown(struct str *s, struct err *e)
 	struct arena *a = arena_new(NULL);
 	const struct config_sidecar sidecar = {0};
 	const struct config_mutation mutation = {0};
+	const struct config_suppression suppression = {0};
 	const struct config_device device = {0};
 	bool ok;
 
@@ -152,6 +153,10 @@ bool config_keys_markdown(struct str *s, struct err *e)
 	    s, "\n### Mutations\n\n"
 	       "`mutations:` is a list; each entry is one of these. The order decides the order of the mutants, nothing else.\n\n");
 	ok = ok && put_table(s, MUTATION, config_mutation_fields, NULL, &mutation, e);
+	str_add(s, "\n### Suppressions\n\n"
+		   "`suppress:` is a list; each entry is one of these. Such mutants are run and shown with the reason, and are in no rate, "
+		   "no threshold and no acceptance set. `mutatenn suppress` does the same to a store.\n\n");
+	ok = ok && put_table(s, SUPPRESSION, config_suppression_fields, NULL, &suppression, e);
 	str_add(s, "\n### Devices\n\n"
 		   "`device-definitions:` in a campaign, or alone in a file for `--devices-file`.\n\n");
 	ok = ok && put_table(s, DEVICE, config_device_fields, config_device_limits, &device, e);

@@ -80,6 +80,7 @@ static bool gather_groups(struct store *s, struct arena *a, struct report_data *
 
 	while (store_next_mutant(it, &m)) {
 		d->mutants++;
+		d->suppressed += m.suppressed != NULL;
 		group_of(a, ops, m.op, m.category);
 		group_of(a, categories, m.category, m.category);
 	}
@@ -104,10 +105,26 @@ static bool gather_groups(struct store *s, struct arena *a, struct report_data *
 	return store_count(s, NULL, NULL, NULL, &d->all, e);
 }
 
+static bool gather_suppressions(struct store *s, struct arena *a, struct report_data *d, struct err *e)
+{
+	VEC(struct report_suppression) v = {0};
+	struct store_iter *it = store_suppressions(s);
+	struct store_suppression x;
+
+	while (store_next_suppression(it, &x)) {
+		struct report_suppression r = {arena_strdup(a, x.glob), arena_strdup(a, x.reason), arena_strdup(a, x.source), x.mutants};
+
+		vec_push(a, &v, r);
+	}
+	d->suppression = v.v;
+	d->nsuppressions = v.n;
+	return store_iter_end(it, e);
+}
+
 bool report_gather(struct store *s, struct arena *a, struct report_data *out, struct err *e)
 {
 	memset(out, 0, sizeof *out);
-	return gather_facts(s, a, out, e) && gather_devices(s, a, out, e) && gather_groups(s, a, out, e);
+	return gather_facts(s, a, out, e) && gather_devices(s, a, out, e) && gather_groups(s, a, out, e) && gather_suppressions(s, a, out, e);
 }
 
 static bool write_format(struct store *s, enum report_format f, const struct report_options *o, struct str *text, struct err *e)

@@ -48,7 +48,9 @@ static bool row(struct store *s, const struct store_mutant *m, const struct stor
 		str_addc(t, ',');
 		text(t, why[i]);
 	}
-	str_addf(t, ",%lld,%s\r\n", (long long)r->runs, m->bounds ? m->bounds : "");
+	str_addf(t, ",%lld,%s,", (long long)r->runs, m->bounds ? m->bounds : "");
+	text(t, m->suppressed);
+	str_add(t, "\r\n");
 	return true;
 }
 
@@ -63,7 +65,7 @@ bool report_csv(struct store *s, struct str *t, struct err *e)
 		str_addf(t, ",killed_%s", store_criterion_name(c));
 	str_add(
 	    t, ",images,images_changed,degenerate,code,launches_run,launches_saved,build_s,run_s,max_abs,max_rel,l2,cosine,jaccard,"
-	       "rbo,kendall,displacement,signal,stage,kernel,message,same_code_as,fill,runs,bounds\r\n");
+	       "rbo,kendall,displacement,signal,stage,kernel,message,same_code_as,fill,runs,bounds,suppressed\r\n");
 	while (ok && store_next_mutant(it, &m)) {
 		struct store_iter *results = store_results(s, m.id, NULL);
 		struct store_result r;

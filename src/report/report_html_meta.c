@@ -144,6 +144,22 @@ static void put_outcomes(struct str *t)
 	str_addc(t, ']');
 }
 
+/* [glob, mutants, reason] */
+static void put_suppressions(struct html *h, struct str *t)
+{
+	str_add(t, ",\n\"suppressions\":[");
+	for (size_t i = 0; i < h->data.nsuppressions; i++) {
+		const struct report_suppression *x = &h->data.suppression[i];
+
+		str_add(t, i ? ",[" : "[");
+		script_text(t, x->glob, 1000);
+		str_addf(t, ",%lld,", (long long)x->mutants);
+		script_text(t, x->reason, MAX_TEXT);
+		str_addc(t, ']');
+	}
+	str_addc(t, ']');
+}
+
 static void put_names(struct html *h, struct str *t)
 {
 	str_add(t, ",\n\"operators\":[");
@@ -315,6 +331,7 @@ bool html_meta(struct html *h, struct str *t, struct err *e)
 	put_outcomes(t);
 	put_devices(h, t);
 	put_names(h, t);
+	put_suppressions(h, t);
 	put_pairs(h, t);
 	if (!put_layers(h, t, e) || !put_kernels(h, t, e) || !put_images(h, t, e) || !put_thumbnails(h, t, e) || !put_originals(h, t, e) ||
 	    !put_classes(h, t, e))

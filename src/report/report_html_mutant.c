@@ -152,7 +152,8 @@ static void put_id(const struct store_mutant *m, struct str *t)
 	}
 }
 
-/* [id, operator, target, sites, outcome letters, kill digits, pair digits, remark digits, [images changed], [images], [largest difference]] */
+/* [id, operator, target, sites, outcome letters, kill digits, pair digits, remark digits, [images changed], [images], [largest difference],
+ * and why it is suppressed, when it is] */
 static void put_row(struct html *h, const struct store_mutant *m, const struct side *d, struct str *t)
 {
 	size_t n = h->cmp.nsides;
@@ -187,7 +188,12 @@ static void put_row(struct html *h, const struct store_mutant *m, const struct s
 		str_add(t, i ? "," : "");
 		script_number(t, d[i].worst.answers ? d[i].worst.max_abs : NAN, 4);
 	}
-	str_add(t, "]]");
+	str_addc(t, ']');
+	if (m->suppressed) {
+		str_addc(t, ',');
+		script_text(t, m->suppressed, MAX_MESSAGE);
+	}
+	str_addc(t, ']');
 }
 
 /* ---- the details ---- */
@@ -377,7 +383,8 @@ bool html_mutant(struct html *h, const struct store_mutant *m, struct str *row, 
 
 	if (ok) {
 		put_row(h, m, d, row);
-		count_told(h, d);
+		if (!m->suppressed)
+			count_told(h, d);
 		str_add(detail, "{\"diff\":");
 		script_text(detail, m->diff, MAX_DIFF);
 		ok = put_sources(h, m->id, detail, e);

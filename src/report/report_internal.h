@@ -21,6 +21,11 @@ struct report_device {
 	struct store_summary original;
 };
 
+struct report_suppression {
+	char *glob, *reason, *source;
+	int64_t mutants;
+};
+
 struct report_data {
 	char *model, *model_file, *created, *tool;
 	struct hash model_hash;
@@ -30,6 +35,9 @@ struct report_data {
 	struct report_group *op, *category;
 	size_t nops, ncategories;
 	struct store_counts all;
+	struct report_suppression *suppression;
+	size_t nsuppressions;
+	int64_t suppressed; /* mutants */
 };
 
 bool report_gather(struct store *s, struct arena *a, struct report_data *out, struct err *e);

@@ -27,6 +27,7 @@ static json_t *counts(const struct store_counts *c)
 	for (int k = 0; k < STORE_CRITERIA; k++)
 		json_object_set_new(killed, store_criterion_name(k), report_share("killed", c->killed[k], c->counted));
 	json_object_set_new(j, "rows", json_integer(c->rows));
+	json_object_set_new(j, "suppressed", json_integer(c->suppressed));
 	json_object_set_new(j, "counted", json_integer(c->counted));
 	json_object_set_new(j, "degenerate", json_integer(c->degenerate));
 	json_object_set_new(j, "same_code", json_integer(c->twins));
@@ -179,6 +180,7 @@ static bool mutant_rows(struct store *s, bool images, struct str *t, struct err 
 			set(j, "bounds", report_string(m.bounds));
 		if (m.bounds_text)
 			set(j, "bounds_text", report_string(m.bounds_text));
+		set(j, "suppressed", report_string(m.suppressed));
 		ok = device_rows(s, m.id, images, devices, e);
 		set(j, "devices", devices);
 		str_add(t, first ? "\n" : ",\n");
@@ -226,6 +228,22 @@ static json_t *groups_part(const struct report_group *g, size_t n, const char *n
 	return list;
 }
 
+static json_t *suppressions_part(const struct report_data *d)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < d->nsuppressions; i++) {
+		json_t *j = json_object();
+
+		set(j, "glob", report_string(d->suppression[i].glob));
+		set(j, "reason", report_string(d->suppression[i].reason));
+		set(j, "source", report_string(d->suppression[i].source));
+		set(j, "mutants", json_integer(d->suppression[i].mutants));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
 static void part(struct str *t, const char *key, json_t *j)
 {
 	str_addf(t, ",\n\"%s\": ", key);
@@ -252,6 +270,7 @@ bool report_json(struct store *s, const struct report_data *d, const struct repo
 	part(t, "operators", groups_part(d->op, d->nops, "operator", true));
 	part(t, "categories", groups_part(d->category, d->ncategories, "category", false));
 	part(t, "counts", counts(&d->all));
+	part(t, "suppressions", suppressions_part(d));
 	part(t, "complete", json_boolean(!d->all.outcome[OUTCOME_NOT_RUN]));
 	part(t, "tool", report_string(d->tool));
 	part(t, "created", report_string(d->created));

@@ -134,6 +134,38 @@ static void result_line(const struct store_result *r, struct str *t)
 	}
 }
 
+/* What is in no rate, and why. */
+static bool suppressed_part(const struct report_data *d, struct store *s, struct str *t, struct err *e)
+{
+	struct store_iter *it;
+	struct store_mutant m;
+	struct str line = {0};
+	int64_t shown = 0;
+
+	if (!d->nsuppressions)
+		return true;
+	str_addf(t, "\nSuppressed: %lld mutant%s in no rate\n", (long long)d->suppressed, d->suppressed == 1 ? "" : "s");
+	for (size_t i = 0; i < d->nsuppressions; i++) {
+		const struct report_suppression *x = &d->suppression[i];
+
+		str_clear(&line);
+		str_addf(&line, "%s (%lld%s): %s", x->glob, (long long)x->mutants, x->mutants ? "" : ", matches nothing any more", x->reason);
+		report_wrap(t, 2, str_text(&line));
+	}
+	it = store_mutants(s, NULL);
+	while (store_next_mutant(it, &m)) {
+		if (!m.suppressed || ++shown > MUTANTS_LISTED)
+			continue;
+		str_clear(&line);
+		str_addf(&line, "%s", m.id);
+		report_wrap(t, 4, str_text(&line));
+	}
+	if (shown > MUTANTS_LISTED)
+		str_addf(t, "    and %lld more\n", (long long)shown - MUTANTS_LISTED);
+	str_free(&line);
+	return store_iter_end(it, e);
+}
+
 static bool mutant_part(struct store *s, struct str *t, struct err *e)
 {
 	struct store_iter *it = store_mutants(s, NULL);
@@ -146,7 +178,8 @@ static bool mutant_part(struct store *s, struct str *t, struct err *e)
 		struct store_result r;
 		struct str line = {0};
 
-		str_addf(&line, "%s (%lld site%s)", m.id, (long long)m.sites, m.sites == 1 ? "" : "s");
+		str_addf(&line, "%s (%lld site%s)%s%s", m.id, (long long)m.sites, m.sites == 1 ? "" : "s", m.suppressed ? ", suppressed: " : "",
+			 m.suppressed ? m.suppressed : "");
 		report_wrap(t, 2, str_text(&line));
 		str_free(&line);
 		while (store_next_result(results, &r))
@@ -167,6 +200,8 @@ bool report_table(struct store *s, const struct report_data *d, const struct rep
 		group_part("Categories", d->category, d->ncategories, t);
 		group_part("Operators", d->op, d->nops, t);
 	}
+	if (!suppressed_part(d, s, t, e))
+		return false;
 	if (d->mutants && (o->all_mutants || d->mutants <= MUTANTS_LISTED)) {
 		if (!mutant_part(s, t, e))
 			return false;

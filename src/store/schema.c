@@ -43,6 +43,8 @@ static const char version_2[] =
 static const char version_3[] =
     "ALTER TABLE images ADD COLUMN path TEXT;" /* where the file was: what copies it or shows it looks there */
     "ALTER TABLE mutants ADD COLUMN bounds TEXT; ALTER TABLE mutants ADD COLUMN bounds_text TEXT;" /* what was foreseen of its accesses */
+    "ALTER TABLE mutants ADD COLUMN suppressed TEXT;" /* the reason; NULL: it counts */
+    "CREATE TABLE suppressions(suppression INTEGER PRIMARY KEY, glob TEXT NOT NULL UNIQUE, reason TEXT NOT NULL, source TEXT NOT NULL);"
     "ALTER TABLE images ADD COLUMN thumbnail BLOB;" /* a small JPEG, for reports */
     "CREATE TABLE classes(class INTEGER PRIMARY KEY, name TEXT NOT NULL);"
     "CREATE TABLE layers(layer INTEGER PRIMARY KEY, node TEXT NOT NULL UNIQUE, op TEXT NOT NULL, shape TEXT NOT NULL, macs REAL NOT NULL);"
@@ -64,9 +66,10 @@ const char store_views[] =
     " coalesce(r.degenerate, 0) AS degenerate, r.code, r.message, r.stage, r.kernel, coalesce(r.signal, 0) AS signal, r.log,"
     " coalesce(r.launches_run, 0) AS launches_run, coalesce(r.launches_saved, 0) AS launches_saved,"
     " coalesce(r.build_s, 0) AS build_s, coalesce(r.run_s, 0) AS run_s, coalesce(r.images, 0) AS images,"
-    " coalesce(r.images_changed, 0) AS images_changed, r.twin, coalesce(r.runs, 0) AS runs, r.fill"
+    " coalesce(r.images_changed, 0) AS images_changed, r.twin, coalesce(r.runs, 0) AS runs, r.fill, m.suppressed"
     " FROM mutants m CROSS JOIN devices d LEFT JOIN results r ON r.mutant = m.mutant AND r.device = d.device;"
     "CREATE VIEW kill_rates AS SELECT v.device_name AS device, v.op, v.category, count(*) AS rows,"
     " sum(o.counted) AS counted, sum(v.killed_label) AS killed_label, sum(v.killed_topk) AS killed_topk,"
     " sum(v.killed_numeric) AS killed_numeric"
-    " FROM verdicts v JOIN outcomes o ON o.name = v.outcome GROUP BY v.device, v.op, v.category;";
+    " FROM verdicts v JOIN outcomes o ON o.name = v.outcome WHERE v.suppressed IS NULL"
+    " GROUP BY v.device, v.op, v.category;";

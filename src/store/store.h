@@ -105,8 +105,28 @@ struct store_mutant {
 	const char *diff;     /* of the graph or the loop IR; NULL when there is none */
 	const char *bounds;   /* foreseen before it ran: "in-range", "may-leave", "leaves" its buffers; NULL: not looked at */
 	const char *bounds_text; /* the first access that does; NULL */
+	const char *suppressed; /* why it is in no rate; NULL: it counts. Filled by the store, ignored by store_put_mutant */
 };
 bool store_put_mutant(struct store *s, const struct store_mutant *m, struct err *e);
+
+/* ---- mutants that somebody decided not to count (store_suppress.c) --------------------------------------- */
+
+/* A mutant whose id is `glob` or matches it (SQLite's GLOB: * ? [..], * also matches '/') keeps its results and is in no rate; the reason
+ * is shown. The first suppression that matches gives it. */
+struct store_suppression {
+	const char *glob, *reason;
+	const char *source; /* "campaign": of its file, put anew by every run; "command" */
+	int64_t mutants;    /* that it matches; 0: stale */
+};
+/* A glob that is there takes the new reason. */
+bool store_suppress(struct store *s, const char *glob, const char *reason, const char *source, struct err *e);
+bool store_unsuppress(struct store *s, const char *glob, bool *found, struct err *e);
+/* Forgets those of that source. */
+bool store_unsuppress_all(struct store *s, const char *source, struct err *e);
+/* After mutants were put: mutants put since the last change of a suppression do not know of it. */
+bool store_apply_suppressions(struct store *s, struct err *e);
+struct store_iter *store_suppressions(struct store *s); /* in the order they were made */
+bool store_next_suppression(struct store_iter *it, struct store_suppression *out);
 
 /* What reports show of the campaign's surroundings. Putting any of these again replaces it. */
 #define STORE_MAX_THUMBNAIL (64 << 10)
@@ -273,6 +293,7 @@ struct store_counts {
 	int64_t killed[STORE_CRITERIA]; /* of the counted */
 	int64_t degenerate;
 	int64_t twins; /* that share the code and the run of another one */
+	int64_t suppressed; /* rows of suppressed mutants; but for their launches they are in none of the other numbers */
 	int64_t launches_run, launches_saved;
 };
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out,

@@ -109,13 +109,30 @@ bool store_next_device(struct store_iter *it, struct store_device *out)
 	return true;
 }
 
-#define MUTANT_COLUMNS "SELECT id, op, category, target, ordinal, variant, sites, diff, bounds, bounds_text FROM mutants "
+struct store_iter *store_suppressions(struct store *s)
+{
+	return iterate(s,
+		       "SELECT glob, reason, source, (SELECT count(*) FROM mutants WHERE id = glob OR id GLOB glob)"
+		       " FROM suppressions ORDER BY suppression",
+		       "", NULL, NULL);
+}
+
+bool store_next_suppression(struct store_iter *it, struct store_suppression *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_suppression){store_text(it->st, 0), store_text(it->st, 1), store_text(it->st, 2),
+					  sqlite3_column_int64(it->st, 3)};
+	return true;
+}
+
+#define MUTANT_COLUMNS "SELECT id, op, category, target, ordinal, variant, sites, diff, bounds, bounds_text, suppressed FROM mutants "
 
 static void read_mutant(sqlite3_stmt *st, struct store_mutant *out)
 {
 	*out = (struct store_mutant){store_text(st, 0), store_text(st, 1), store_text(st, 2),           store_text(st, 3),
 				     store_text(st, 4), store_text(st, 5), sqlite3_column_int64(st, 6), store_text_or_null(st, 7),
-				     store_text_or_null(st, 8), store_text_or_null(st, 9)};
+				     store_text_or_null(st, 8), store_text_or_null(st, 9), store_text_or_null(st, 10)};
 }
 
 struct store_iter *store_mutants(struct store *s, const char *op)
@@ -149,7 +166,8 @@ bool store_get_mutant(struct store *s, struct arena *a, const char *id, struct s
 					     m.sites,
 					     arena_strdup(a, m.diff),
 					     arena_strdup(a, m.bounds),
-					     arena_strdup(a, m.bounds_text)};
+					     arena_strdup(a, m.bounds_text),
+					     arena_strdup(a, m.suppressed)};
 	return store_iter_end(it, e);
 }
 
@@ -301,7 +319,7 @@ struct store_iter *store_kills(struct store *s)
 		       "SELECT m.id, d.name, r.mutant, r.device, r.killed, i.image, i.outcome FROM results r"
 		       " CROSS JOIN mutants m ON m.mutant = r.mutant CROSS JOIN devices d ON d.device = r.device"
 		       " LEFT JOIN image_results i ON i.mutant = r.mutant AND i.device = r.device"
-		       " WHERE r.killed <> 0 ORDER BY r.mutant, r.device, i.image",
+		       " WHERE r.killed <> 0 AND m.suppressed IS NULL ORDER BY r.mutant, r.device, i.image",
 		       "", NULL, NULL);
 }
 
@@ -325,9 +343,9 @@ bool store_next_kill(struct store_iter *it, struct store_kill *out)
 bool store_count(struct store *s, const char *device, const char *op, const char *category, struct store_counts *out, struct err *e)
 {
 	static const char sql[] = "SELECT outcome, count(*), sum(killed & 1), sum((killed & 2) <> 0), sum((killed & 4) <> 0),"
-				  " sum(degenerate), sum(launches_run), sum(launches_saved), count(twin) FROM verdicts"
+				  " sum(degenerate), sum(launches_run), sum(launches_saved), count(twin), suppressed IS NOT NULL FROM verdicts"
 				  " WHERE (?1 IS NULL OR device_name = ?1) AND (?2 IS NULL OR op = ?2)"
-				  " AND (?3 IS NULL OR category = ?3) GROUP BY outcome";
+				  " AND (?3 IS NULL OR category = ?3) GROUP BY outcome, suppressed IS NOT NULL";
 	sqlite3_stmt *st = store_statement(s, sql, e);
 	int rc = SQLITE_NOMEM;
 
@@ -342,6 +360,12 @@ bool store_count(struct store *s, const char *device, const char *op, const char
 
 		if (!outcome_parse(store_text(st, 0), &o))
 			continue;
+		out->launches_run += sqlite3_column_int64(st, 6);
+		out->launches_saved += sqlite3_column_int64(st, 7);
+		if (sqlite3_column_int(st, 9)) {
+			out->suppressed += n;
+			continue;
+		}
 		out->outcome[o] = n;
 		out->rows += n;
 		if (outcome_class(o) == OUTCOME_CLASS_COUNTED) {
@@ -350,8 +374,6 @@ bool store_count(struct store *s, const char *device, const char *op, const char
 				out->killed[c] += sqlite3_column_int64(st, 2 + c);
 		}
 		out->degenerate += sqlite3_column_int64(st, 5);
-		out->launches_run += sqlite3_column_int64(st, 6);
-		out->launches_saved += sqlite3_column_int64(st, 7);
 		out->twins += sqlite3_column_int64(st, 8);
 	}
 	if (rc != SQLITE_DONE)

@@ -222,6 +222,53 @@ def a_set_is_not_written_over_another_or_from_changed_pictures(tmp):
     assert ".png" in run("select", tmp / "s.db", "--out", tmp / "set2", status=1).stderr
 
 
+@test
+def suppressed_mutants_keep_their_results_and_are_in_no_rate(tmp):
+    s = shared()
+    store = tmp / "s.db"
+    shutil.copy(s["store"], store)
+    before = json.loads(run("report", store, "--json", "-").stdout)
+    text = run("suppress", store, "input.*", "--reason", "pictures are checked elsewhere").stdout
+    assert "pictures are checked elsewhere" in text and "mutants" in text, text
+    run("suppress", store, "nothing.*", "--reason", "gone")
+    after = json.loads(run("report", store, "--json", "-").stdout)
+    gone = [m for m in after["mutants"] if m["suppressed"]]
+    assert gone and all(m["operator"].startswith("input.") for m in gone) and len(gone) == sum(m["operator"].startswith("input.") for m in after["mutants"])
+    assert [m["devices"] for m in after["mutants"]] == [m["devices"] for m in before["mutants"]]
+    assert after["counts"]["rows"] == before["counts"]["rows"] - 2 * len(gone) and after["counts"]["suppressed"] == 2 * len(gone)
+    assert [(x["glob"], x["mutants"]) for x in after["suppressions"]] == [("input.*", len(gone)), ("nothing.*", 0)]
+    table = run("report", store).stdout
+    assert f"Suppressed: {len(gone)} mutants in no rate" in table and "matches nothing any more" in table, table
+    rows = list(csv.DictReader(run("report", store, "--csv", "-").stdout.splitlines()))
+    assert {r["suppressed"] for r in rows if r["operator"].startswith("input.")} == {"pictures are checked elsewhere"}
+    assert {r["suppressed"] for r in rows if not r["operator"].startswith("input.")} == {""}
+    run("report", store, "--html", tmp / "r.html")
+    assert "pictures are checked elsewhere" in (tmp / "r.html").read_text()
+    few = json.loads(run("select", store, "--json").stdout)
+    assert few["of"] == sum(not m.startswith("input.") for m, _, _ in s["killed"])
+    run("suppress", store, "input.*", "--remove")
+    run("suppress", store, "input.*", "--remove", status=2)
+    run("suppress", store, "input.*", status=2)
+    run("suppress", tmp / "new.db", "x", "--reason", "y", status=1)
+    assert not (tmp / "new.db").exists()
+    now = json.loads(run("report", store, "--json", "-").stdout)
+    assert now["counts"] == before["counts"]
+
+
+@test
+def a_campaign_file_suppresses_and_says_what_is_stale(tmp):
+    base = f"model: {MODEL}\nimages: {IMAGES / '00_disc.png'}\ndevices: [host-gcc]\nmutations: [{{operator: input.*}}]\n"
+    (tmp / "c.yaml").write_text(base + "suppress:\n  - {mutant: 'input.flip/*', reason: harmless here}\n  - {mutant: 'loop.*', reason: long gone}\n")
+    r = run("run", tmp / "c.yaml", "--store", tmp / "s.db")
+    assert "'loop.*' matches no mutant" in r.stderr and "Suppressed:" in r.stdout and "harmless here" in r.stdout, r.stderr
+    (tmp / "c.yaml").write_text(base)  # not what decides results: the store goes on
+    r = run("run", tmp / "c.yaml", "--store", tmp / "s.db")
+    assert "Suppressed" not in r.stdout
+    for bad in ["[{mutant: 'x'}]", "[{reason: 'x'}]", "[{mutant: x, reason: ' '}]", "[{mutant: x, reason: a}, {mutant: x, reason: b}]"]:
+        (tmp / "bad.yaml").write_text(base + f"suppress: {bad}\n")
+        assert "bad.yaml:5" in run("run", tmp / "bad.yaml", "--store", tmp / "b.db", status=1).stderr, bad
+
+
 def main():
     wanted, failed = sys.argv[3:], 0
     for t in TESTS:

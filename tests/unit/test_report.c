@@ -173,3 +173,32 @@ TEST(report, of_an_empty_store_is_short_but_there)
 	store_close(s);
 	sample_remove();
 }
+
+TEST(report, suppressed_mutants_are_in_no_rate_and_listed_with_their_reason)
+{
+	struct store *s = sample_store("suppressed", 0);
+	struct store_counts before, after;
+	struct err e = {0};
+	struct str t = {0};
+
+	cr_assert(store_count(s, "host-gcc", NULL, NULL, &before, &e));
+	cr_assert(store_suppress(s, "op0/*", "known, \"and\" proved", "command", &e), "%s", err_text(&e));
+	cr_assert(store_suppress(s, "gone/*", "an older kernel", "campaign", &e));
+	cr_assert(store_count(s, "host-gcc", NULL, NULL, &after, &e));
+	cr_assert(after.suppressed == 3 && after.rows == before.rows - 3 && after.counted < before.counted && after.killed[0] < before.killed[0]);
+	cr_assert_eq(after.launches_run, before.launches_run);
+	cr_assert(report_text(s, REPORT_TABLE, NULL, &t, &e), "%s", err_text(&e));
+	cr_expect(strstr(str_text(&t), "Suppressed: 3 mutants in no rate\n  op0/* (3): known, \"and\" proved\n"), "%s", str_text(&t));
+	cr_expect(strstr(str_text(&t), "  gone/* (0, matches nothing any more): an older kernel\n    op0/conv1/0/x\n"));
+	cr_expect(strstr(str_text(&t), "op0/conv1/0/x (1 site), suppressed: known"));
+	str_clear(&t);
+	cr_assert(report_text(s, REPORT_JSON, NULL, &t, &e));
+	cr_expect(strstr(str_text(&t), "\"suppressed\": \"known, \\\"and\\\" proved\"") && strstr(str_text(&t), "\"suppressed\": null"));
+	cr_expect(strstr(str_text(&t), "\"suppressions\": ["));
+	str_clear(&t);
+	cr_assert(report_text(s, REPORT_CSV, NULL, &t, &e));
+	cr_expect(strstr(str_text(&t), ",\"known, \"\"and\"\" proved\"\r\n"));
+	str_free(&t);
+	store_close(s);
+	sample_remove();
+}

@@ -736,3 +736,54 @@ TEST(outcome, table_is_in_order_and_kills_only_grow)
 	cr_expect_eq(outcome_class(OUTCOME_TOOL_ERROR), OUTCOME_CLASS_NONE);
 	cr_expect_str_eq(outcome_name((enum outcome)99), "?");
 }
+
+/* ---- suppressions ---- */
+
+static const char *reason_of(struct store *s, struct arena *a, const char *id)
+{
+	struct store_mutant m;
+	struct err e = {0};
+	bool found;
+
+	OK(store_get_mutant(s, a, id, &m, &found, &e));
+	cr_assert(found);
+	return m.suppressed;
+}
+
+Test(store, a_suppression_matches_globs_and_whole_ids_and_comes_and_goes, .init = enter, .fini = leave)
+{
+	static const char *const ids[] = {"loop.lt/conv[1]/1/x", "loop.lt/conv1/1/x", "graph.add/*/all/x"};
+	struct arena *a = arena_new(NULL);
+	struct store *s = must_open(STORE_WRITE);
+	struct store_suppression x;
+	struct store_iter *it;
+	struct err e = {0};
+	bool found;
+
+	for (int i = 0; i < 2; i++)
+		OK(store_put_mutant(s, &(struct store_mutant){.id = ids[i], .op = "o", .category = "", .target = "t", .ordinal = "1", .variant = ""}, &e));
+	OK(store_suppress(s, "loop.lt/conv[1]/1/x", "both", "command", &e)); /* itself, and as a glob the other one */
+	OK(store_suppress(s, "loop.*", "later", "campaign", &e));
+	OK(store_suppress(s, "graph.*", "not yet", "campaign", &e));
+	cr_assert_str_eq(reason_of(s, a, ids[0]), "both");
+	cr_assert_str_eq(reason_of(s, a, ids[1]), "both");
+	OK(store_put_mutant(s, &(struct store_mutant){.id = ids[2], .op = "o", .category = "", .target = "t", .ordinal = "1", .variant = ""}, &e));
+	OK(store_apply_suppressions(s, &e));
+	cr_assert_str_eq(reason_of(s, a, ids[2]), "not yet");
+	OK(store_unsuppress(s, "loop.lt/conv[1]/1/x", &found, &e));
+	cr_assert(found && !strcmp(reason_of(s, a, ids[0]), "later"));
+	OK(store_unsuppress(s, "loop.lt/conv[1]/1/x", &found, &e));
+	cr_assert(!found);
+	it = store_suppressions(s);
+	cr_assert(store_next_suppression(it, &x) && !strcmp(x.glob, "loop.*") && x.mutants == 2 && !strcmp(x.source, "campaign"));
+	cr_assert(store_next_suppression(it, &x) && x.mutants == 1 && !store_next_suppression(it, &x));
+	OK(store_iter_end(it, &e));
+	OK(store_unsuppress_all(s, "campaign", &e));
+	cr_assert_null(reason_of(s, a, ids[0]));
+	cr_assert(!store_suppress(s, "loop.*", "", "command", &e) && e.code == ERR_USAGE && strstr(err_text(&e), "needs a reason"));
+	cr_assert(!store_suppress(s, "loop.*", "two\nlines", "command", &e) && e.code == ERR_USAGE);
+	cr_assert(!store_suppress(s, "", "why", "command", &e) && e.code == ERR_USAGE);
+	err_free(&e);
+	store_close(s);
+	arena_free(a);
+}

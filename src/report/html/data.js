@@ -17,8 +17,8 @@ const HEIGHT = { identical: 0.18, tolerated: 0.26, drifted: 0.4, reordered: 0.6,
 const heightOf = (o) => HEIGHT[o.name] || (o.kind === COUNTED ? 1 : 0.1);
 
 class Row {
-	constructor(i, chunk, at, [rest, op, target, sites, outcomes, kills, pairs, remarks, changed, answered, distance]) {
-		Object.assign(this, { i, chunk, at, rest, op, target, sites, pairs, changed, answered, distance });
+	constructor(i, chunk, at, [rest, op, target, sites, outcomes, kills, pairs, remarks, changed, answered, distance, suppressed]) {
+		Object.assign(this, { i, chunk, at, rest, op, target, sites, pairs, changed, answered, distance, suppressed });
 		this.outcome = Array.from(outcomes, outcomeAt);
 		this.killed = Array.from(kills, Number);
 		this.remark = Array.from(remarks, Number);
@@ -42,11 +42,11 @@ class Row {
 	}
 	/* Over all devices: what the worst of them shows. */
 	get level() {
-		return this.kills & 1 ? "label" : this.kills ? "numbers" : this.counted ? "nothing" : "unjudged";
+		return this.suppressed ? "suppressed" : this.kills & 1 ? "label" : this.kills ? "numbers" : this.counted ? "nothing" : "unjudged";
 	}
 	/* Labels differ where the originals agree, or one device answers and another does not. */
 	get disagrees() {
-		return this.pairs.includes(VERDICT.mutant) || this.pairs.includes(VERDICT.outcome);
+		return !this.suppressed && (this.pairs.includes(VERDICT.mutant) || this.pairs.includes(VERDICT.outcome));
 	}
 	get worst() {
 		return this.outcome.reduce((a, o) => Math.max(a, o.kind === COUNTED ? o.i : -1), -1);
@@ -68,6 +68,8 @@ for (const el of document.querySelectorAll("script.rows")) {
 	JSON.parse(el.textContent).forEach((r, at) => rows.push(new Row(rows.length, chunk, at, r)));
 	el.remove();
 }
+/* Suppressed ones are shown, and counted nowhere. */
+const live = rows.filter((r) => !r.suppressed);
 
 /* ---- shares: killed of counted, with the 95 % Wilson interval ---- */
 
@@ -114,7 +116,7 @@ const byLayer = meta.layers.map(tallies);
 const byPair = meta.pairs.map(() => meta.verdicts.map(() => 0));
 const levels = { label: 0, numbers: 0, nothing: 0, unjudged: 0 };
 let withoutLayer = 0;
-for (const r of rows) {
+for (const r of live) {
 	const layer = r.layer;
 	devices.forEach((_, d) => {
 		byDevice[d].add(r, d);

@@ -21,8 +21,8 @@ const LEVELS = [
 ];
 
 function lead(s) {
-	const judged = rows.length - levels.unjudged, p = put(s, "p", "lead");
-	if (!judged) return void p.text(rows.length ? "No mutant has a verdict yet." : "Nothing has been run.");
+	const judged = live.length - levels.unjudged, p = put(s, "p", "lead");
+	if (!judged) return void p.text(live.length ? "No mutant has a verdict yet." : "Nothing has been run.");
 	const part = (k) => {
 		const b = put(p, "b", null, `${count(k)} (${share(k, judged).replace(" (", ", ")}`);
 		tipped(b, shareTip(k, judged, "judged mutants"));
@@ -37,7 +37,7 @@ function lead(s) {
 }
 
 function split(s) {
-	const W = 1000, H = 34, x = d3.scaleLinear([0, Math.max(1, rows.length)], [0, W]);
+	const W = 1000, H = 34, x = d3.scaleLinear([0, Math.max(1, live.length)], [0, W]);
 	const svg = s.append("svg").attr("class", "split").attr("viewBox", `0 0 ${W} ${H}`).attr("preserveAspectRatio", "none").attr("role", "img")
 		.attr("aria-label", LEVELS.map(([l, name]) => `${name}: ${levels[l]}`).join(", "));
 	let at = 0;
@@ -111,23 +111,23 @@ function findings(s) {
 		return li;
 	};
 	const worstFirst = (list) => list.sort((a, b) => b.worst - a.worst || b.mostChanged - a.mostChanged);
-	const differ = worstFirst(rows.filter((r) => r.disagrees));
+	const differ = worstFirst(live.filter((r) => r.disagrees));
 	if (differ.length) {
 		const li = finding("var(--o-nan)", `${many(differ.length, "fault")} ${differ.length === 1 ? "behaves" : "behave"} differently on two devices although the original does not`, { kind: "disagree" });
 		examples(li, differ, apart);
-	} else if (devices.length > 1 && rows.length > levels.unjudged) {
+	} else if (devices.length > 1 && live.length > levels.unjudged) {
 		finding("var(--o-identical)", "Every fault gives the same labels on all devices, as far as they ran it");
 	}
 	for (const [a, b, n, labels, bits] of meta.pairs)
 		if (labels) finding("var(--o-nan)", `The original itself gives another first label on ${devices[a].name} than on ${devices[b].name} for ${labels} of ${many(n, "image")}`);
 		else if (n && bits < n && meta.pairs.length <= 3) finding("var(--o-drifted)", `The original gives the same labels on ${devices[a].name} and ${devices[b].name}, but other bits for ${n - bits} of ${many(n, "image")}`);
 	if (levels.nothing) {
-		const still = rows.filter((r) => r.level === "nothing").sort((a, b) => b.sites - a.sites);
+		const still = live.filter((r) => r.level === "nothing").sort((a, b) => b.sites - a.sites);
 		const li = finding("var(--o-identical)", `${many(levels.nothing, "fault")} ${levels.nothing === 1 ? "changes" : "change"} nothing that any of the ${count(nimages)} images shows`, { kind: "nothing" });
 		examples(li, still, (r) => `(${many(r.sites, "place")} changed)`, 2);
 	}
-	const bad = (names) => rows.filter((r) => r.outcome.some((o) => names.includes(o.name)));
-	const quiet = rows.filter((r) => r.outcome.some((o, d) => o.name === "overrun" && !r.changed[d]));
+	const bad = (names) => live.filter((r) => r.outcome.some((o) => names.includes(o.name)));
+	const quiet = live.filter((r) => r.outcome.some((o, d) => o.name === "overrun" && !r.changed[d]));
 	if (quiet.length) finding("var(--o-overrun)", `${many(quiet.length, "fault")} ${quiet.length === 1 ? "touches" : "touch"} memory outside the buffers and still ${quiet.length === 1 ? "gives" : "give"} every image its label`, { outcome: "overrun" });
 	for (const [name, text] of [["crash", "crash"], ["hang", "hang"], ["nan", "give NaN or Inf"], ["undefined", "depend on memory nobody wrote"]]) {
 		const n = bad([name]).length;
@@ -137,7 +137,7 @@ function findings(s) {
 		const n = bad([name]).length;
 		if (n) finding(`var(--o-${name})`, `${many(n, "mutant")} ${n === 1 ? "is" : "are"} ${name} on some device: in no rate`, { outcome: name });
 	}
-	const dull = rows.filter((r) => r.has(REMARK.degenerate)).length;
+	const dull = live.filter((r) => r.has(REMARK.degenerate)).length;
 	if (dull) finding("var(--o-tolerated)", `${many(dull, "fault")} ${dull === 1 ? "gives" : "give"} the same answer for every image: easily killed, and telling little`, { remark: "degenerate" });
 	strongest(finding);
 	const only = meta.images.map((im, i) => [i, d3.max(im[3]) || 0]).filter((x) => x[1]);
@@ -156,11 +156,28 @@ function strongest(finding) {
 		finding("var(--mark)", `Layer ${meta.layers[most.i][0]} shows its faults most (${share(most.k, most.n)} of ${most.n} verdicts change an answer), ${meta.layers[least.i][0]} least (${share(least.k, least.n)} of ${least.n})`, { layer: most.i });
 }
 
+/* What somebody decided not to count, with the reason. */
+function suppressed(s) {
+	if (!meta.suppressions.length) return;
+	const box = put(s, "div").attr("id", "suppressed");
+	put(box, "h3", null, "Suppressed");
+	put(box, "p", "note", `${many(rows.length - live.length, "mutant")} ${rows.length - live.length === 1 ? "is" : "are"} in no number of this page:`);
+	const ul = put(box, "ul");
+	for (const [glob, n, reason] of meta.suppressions) {
+		const li = ul.append("li");
+		put(li, "code", null, glob);
+		li.append("span").text(`: ${reason} `);
+		if (n) put(li, "button", "link", `(${many(n, "mutant")})`).attr("type", "button").on("click", () => look({ kind: "suppressed" }));
+		else put(li, "span", "soft", "(matches nothing any more)");
+	}
+}
+
 function summary() {
 	const s = byId("summary");
 	lead(s);
-	if (rows.length) split(s);
+	if (live.length) split(s);
 	const two = put(s, "div", "two");
 	if (devices.length) rates(put(two, "div"));
 	findings(put(two, "div"));
+	suppressed(s);
 }

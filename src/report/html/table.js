@@ -7,6 +7,7 @@ const KINDS = {
 	numbers: ["only numbers change", (r) => r.level === "numbers"],
 	nothing: ["nothing changes", (r) => r.level === "nothing"],
 	unjudged: ["not judged", (r) => r.level === "unjudged"],
+	suppressed: ["suppressed", (r) => r.suppressed !== undefined],
 	disagree: ["devices disagree", (r, f) => (f.pair === null ? r.disagrees : [VERDICT.mutant, VERDICT.outcome].includes(Number(r.pairs[f.pair])))],
 	judged: ["same labels, other verdict", (r, f) => (f.pair === null ? r.pairs.includes(VERDICT.judged) : Number(r.pairs[f.pair]) === VERDICT.judged)],
 };
@@ -57,7 +58,7 @@ function controls(s) {
 	const search = labelled(f, "Words of the id", "input").attr("type", "search").attr("placeholder", "loop.cond conv_3").attr("spellcheck", "false").attr("id", "search");
 	search.on("input", () => set("text", search.property("value")));
 	const kind = labelled(f, "Show", "select").attr("id", "kind");
-	options(kind, Object.entries(KINDS).filter(([k]) => devices.length > 1 || (k !== "disagree" && k !== "judged")).map(([k, v]) => [k, v[0]]));
+	options(kind, Object.entries(KINDS).filter(([k]) => k !== "suppressed" || meta.suppressions.length).filter(([k]) => devices.length > 1 || (k !== "disagree" && k !== "judged")).map(([k, v]) => [k, v[0]]));
 	kind.on("change", () => set("kind", kind.property("value")));
 	const op = labelled(f, "Operator", "select").attr("id", "operator");
 	options(op, [["", "any"], ...d3.sort(meta.operators.map(([name], i) => [i, name]), (a, b) => d3.ascending(a[1], b[1]))]);
@@ -150,6 +151,7 @@ function line(tr, r) {
 	put(td, "button", "plain id mono", r.rest[0] === "=" ? r.id : `${r.opName}`).attr("type", "button").attr("aria-expanded", String(list.open === r)).attr("aria-label", r.id)
 		.on("click", () => (list.open === r ? shut() : show(r)));
 	put(td, "span", "where mono", r.rest[0] === "=" ? "" : `${r.targetName === "*" ? "everywhere" : r.targetName} / ${r.rest}`);
+	if (r.suppressed) put(td, "span", "soft", ` suppressed: ${r.suppressed}`);
 	put(tr, "td", "soft", r.layer >= 0 ? meta.layers[r.layer][0] : "\u2013").attr("data-head", "layer").attr("data-tip", r.layer >= 0 ? `${meta.layers[r.layer][0]}: ${meta.layers[r.layer][1]}, ${meta.layers[r.layer][2]}` : null);
 	devices.forEach((d, i) => {
 		const cell = put(tr, "td").attr("data-head", d.name);
