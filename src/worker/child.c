@@ -55,7 +55,7 @@ bool worker_data(struct worker *w, const void *p, size_t n, struct err *e)
 		uint32_t len = n - at < WIRE_CHUNK ? (uint32_t)(n - at) : WIRE_CHUNK;
 		uint8_t head[WIRE_HEAD];
 
-		wire_head_put(head, WIRE_DATA, len);
+		wire_data_put(head, len);
 		if (!worker_write(w, head, sizeof head, e) || !worker_write(w, (const uint8_t *)p + at, len, e))
 			return false;
 		at += len;
@@ -94,7 +94,7 @@ static bool read_message(struct worker *w, enum wire_type *type, void **message,
 	if (!(p = malloc(h.len ? h.len : 1)))
 		return err_set(e, ERR_IO, "out of memory");
 	*type = h.type;
-	ok = worker_read(w, p, h.len, false, e) && wire_unpack(h.type, p, h.len, message, e);
+	ok = worker_read(w, p, h.len, false, e) && wire_intact(&h, p, e) && wire_unpack(h.type, p, h.len, message, e);
 	free(p);
 	return ok;
 }

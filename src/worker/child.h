@@ -98,6 +98,7 @@ void slot_refill(struct slot *s);
 
 /* ---- the child (child_proc.c) ---------------------------------------------------------------------------- */
 
+#define PROC_GAVE_UP 3 /* exit status of a child that cannot go on; also of any kernel that likes */
 enum proc_mode { PROC_CHECKED, PROC_TIMED };
 
 /* Shared with the child, which may write any of it at any time: the worker copies what it needs, once, and believes nothing that it
@@ -228,13 +229,15 @@ struct worker {
 	bool stuck;            /* a child cannot be killed: no other worker goes on either */
 };
 
-enum step { STEP_OK, STEP_ENDED, STEP_GONE }; /* ENDED: the child is dead or hung, out says how */
+/* ENDED: the child is dead or hung, out says how. AGAIN: it gave up through no fault of a kernel's */
+enum step { STEP_OK, STEP_ENDED, STEP_AGAIN, STEP_GONE };
 
 struct run_end {
 	enum pool_status status;
 	enum pool_stage stage;
 	int signal;
 	int64_t launch, buffer; /* -1: none */
+	bool ours;              /* the child itself gave up while a kernel was to run: no memory, perhaps */
 	char text[512];
 };
 
@@ -270,10 +273,10 @@ struct exec {
 	struct run_end end;
 };
 
-/* job: 0 for an original that runs to be known. */
-bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
-	       uint32_t repeat, double limit_s, double cpu_seconds, struct err *e);
-enum step exec_start(struct exec *x);
+/* job: 0 for an original that runs to be known. Opens and starts; what may be the machine's trouble of a moment (no process, no
+ * memory) is tried again. ENDED: x->end says why. Close it whatever comes of it. */
+enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
+	       uint32_t repeat, double limit_s, double cpu_seconds);
 /* Sets an image's inputs: bytes in mem, their hashes are the keys. */
 void exec_image(struct exec *x, const struct blob *const *input);
 /* k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */

@@ -228,9 +228,9 @@ static enum step know_one(struct worker *w, struct base *b, struct exec *x, cons
 /* ENDED: cannot, e says why */
 static enum step open_original(struct exec *x, struct worker *w, struct base *b, int threads, double limit, struct err *e)
 {
-	enum step s = STEP_ENDED;
+	enum step s = exec_begin(x, w, b->prog, b, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0);
 
-	if (exec_open(x, w, b->prog, b, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0, e) && (s = exec_start(x)) == STEP_ENDED)
+	if (s == STEP_ENDED)
 		err_set(e, ERR_DEVICE, "%s", x->end.text);
 	if (s != STEP_OK) {
 		exec_close(x);

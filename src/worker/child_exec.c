@@ -1,6 +1,7 @@
 /* child_exec.c: one program in one child - which launches are run, and what became of their outputs */
 #include "worker/child.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "device/device.h"
 
 #define START_LIMIT_S 60
+#define START_TRIES 3
+#define START_PAUSE_MS 20
 
 static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec *s, struct err *e)
 {
@@ -56,7 +59,7 @@ static bool find_constants(struct exec *x, struct err *e)
 	return true;
 }
 
-bool exec_open(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
+static bool open_once(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
 	       uint32_t repeat, double limit_s, double cpu_seconds, struct err *e)
 {
 	struct proc_spec s = {.prog = p,
@@ -176,7 +179,7 @@ static void say_death(struct exec *x, struct run_end *end)
 	if (WIFSIGNALED(status)) {
 		end->signal = WTERMSIG(status);
 		snprintf(why, sizeof why, "killed by signal %d (%s)", end->signal, strsignal(end->signal));
-	} else if (proc_text(&x->proc, text), WEXITSTATUS(status) == 3 && *text) {
+	} else if (proc_text(&x->proc, text), WEXITSTATUS(status) == PROC_GAVE_UP && *text) {
 		snprintf(why, sizeof why, "%s", text);
 	} else {
 		snprintf(why, sizeof why, "ended with status %d", WEXITSTATUS(status));
@@ -205,18 +208,45 @@ static enum step ended(struct exec *x, enum proc_end how)
 			 end->launch >= 0 ? " in '" : "", end->launch >= 0 ? x->prog->launch[end->launch].name : "",
 			 end->launch >= 0 ? "'" : "");
 	} else {
-		end->status = end->stage == POOL_START ? POOL_LOST : POOL_CRASHED;
+		/* before a child is ready nothing of the mutant's has run: only what the loader says is about it */
+		end->status = end->stage == POOL_START || (!x->ready && WIFSIGNALED(x->proc.status)) ? POOL_LOST : POOL_CRASHED;
+		end->ours = x->ready && WIFEXITED(x->proc.status) && WEXITSTATUS(x->proc.status) == PROC_GAVE_UP;
 		say_death(x, end);
 	}
 	return STEP_ENDED;
 }
 
-enum step exec_start(struct exec *x)
+static enum step start_once(struct exec *x)
 {
 	enum step s = x->gpu ? gpu_start(x) : ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
 
 	x->ready = s == STEP_OK;
 	return s;
+}
+
+enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
+		     uint32_t repeat, double limit_s, double cpu_seconds)
+{
+	for (int tries = 1;; tries++) {
+		struct err e = {0};
+		enum step s;
+		bool again;
+
+		if (open_once(x, w, p, b, job, fill, threads, repeat, limit_s, cpu_seconds, &e)) {
+			s = start_once(x);
+			again = s == STEP_ENDED && !x->gpu && !w->stuck;
+		} else {
+			s = STEP_ENDED;
+			again = e.code == ERR_IO;
+			x->end.status = POOL_LOST;
+			snprintf(x->end.text, sizeof x->end.text, "%s", err_text(&e));
+		}
+		err_free(&e);
+		if (!again || tries == START_TRIES)
+			return s;
+		exec_close(x);
+		poll(NULL, 0, START_PAUSE_MS);
+	}
 }
 
 void exec_image(struct exec *x, const struct blob *const *input)

@@ -234,7 +234,7 @@ void proc_stop(struct proc *p)
 static _Noreturn void give_up(struct proc *p, const char *text)
 {
 	snprintf(p->ctl->text, sizeof p->ctl->text, "%s", text);
-	_exit(3);
+	_exit(PROC_GAVE_UP);
 }
 
 static void announce(struct ctl *c, enum pool_stage stage, uint32_t launch)

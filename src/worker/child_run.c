@@ -22,6 +22,7 @@ struct run {
 	struct known **known;
 	int threads;
 	double limit_s, seconds;
+	bool again; /* a child gave up: there will be no third */
 	struct run_end end;
 };
 
@@ -196,6 +197,7 @@ static bool tell_done(struct run *r, struct err *e)
 static enum step run_image(struct run *r, struct exec *x, uint32_t i, struct err *e)
 {
 	const struct known *k = r->known[i];
+	bool strayed = x->end.status == POOL_OVERRUN;
 	enum pool_status status;
 	enum step s;
 
@@ -208,6 +210,10 @@ static enum step run_image(struct run *r, struct exec *x, uint32_t i, struct err
 		s = exec_all(x, NULL, NULL, NULL);
 	if (s == STEP_GONE)
 		return s;
+	if (s == STEP_ENDED && x->end.ours && !r->again && !strayed) {
+		r->again = true;
+		return STEP_AGAIN;
+	}
 	r->seconds += x->seconds;
 	status = s == STEP_ENDED ? x->end.status : x->overrun ? POOL_OVERRUN : POOL_DONE;
 	return tell_image(r, x, i, status, e) ? s : STEP_GONE;
@@ -218,32 +224,36 @@ static int worse(enum pool_status a, enum pool_status b)
 	return a == POOL_DONE ? b != POOL_DONE : a == POOL_OVERRUN && b != POOL_DONE && b != POOL_OVERRUN;
 }
 
-/* Images first..last in one child. */
-static enum step run_some(struct run *r, uint32_t first, uint32_t last, struct err *e)
+/* Images from *i on in one child. */
+static enum step run_child(struct run *r, uint32_t *i, uint32_t last, double cpu, struct err *e)
 {
-	uint32_t reps = r->m->repeat + r->m->warmup;
-	double cpu = r->limit_s * (last - first) * (reps ? reps : 1) * r->threads + 10;
-	struct exec x = {0};
-	enum step s = STEP_ENDED;
+	struct fill fill = {(enum fill_kind)r->m->fill, r->m->fill_seed};
+	struct exec x;
+	enum step s = exec_begin(&x, r->w, r->prog, r->base, r->m->id, fill, r->threads, r->m->repeat, r->limit_s, cpu);
 
-	if (!exec_open(&x, r->w, r->prog, r->base, r->m->id, (struct fill){(enum fill_kind)r->m->fill, r->m->fill_seed}, r->threads, r->m->repeat, r->limit_s, cpu, e)) {
-		x.end.status = POOL_LOST;
-		snprintf(x.end.text, sizeof x.end.text, "%s", err_text(e));
-		err_free(e);
-	} else {
-		s = exec_start(&x);
+	while (s == STEP_OK && *i < last) {
+		s = run_image(r, &x, *i, e);
+		*i += s != STEP_AGAIN;
 	}
-	for (uint32_t i = first; s == STEP_OK && i < last; i++)
-		s = run_image(r, &x, i, e);
-	if (x.arena)
-		exec_stop(&x);
-	if (worse(r->end.status, x.end.status)) {
+	exec_stop(&x);
+	if (s != STEP_AGAIN && worse(r->end.status, x.end.status)) {
 		r->end = x.end;
 		if (x.end.status == POOL_OVERRUN && s == STEP_OK)
 			r->end.stage = POOL_RUN;
 	}
-	if (x.arena)
-		exec_close(&x);
+	exec_close(&x);
+	return s;
+}
+
+static enum step run_some(struct run *r, uint32_t first, uint32_t last, struct err *e)
+{
+	uint32_t reps = r->m->repeat + r->m->warmup;
+	double cpu = r->limit_s * (last - first) * (reps ? reps : 1) * r->threads + 10;
+	enum step s;
+
+	do
+		s = run_child(r, &first, last, cpu, e);
+	while (s == STEP_AGAIN);
 	return s;
 }
 

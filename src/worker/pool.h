@@ -37,7 +37,7 @@ struct kern { /* one distinct text on one device */
 	char *log; /* when failed */
 	enum wire_built why;
 	uint32_t users, uses; /* jobs now, jobs ever */
-	int lost;             /* builders that died with it */
+	int lost, troubles;   /* builders that died with it; that could not run the compiler */
 	double seconds;
 	bool cached, counted; /* counted: its build belongs to some job's result */
 	int priority;

@@ -78,7 +78,7 @@ void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64
 
 		item.p = item.own = must(malloc(WIRE_HEAD));
 		item.n = WIRE_HEAD;
-		wire_head_put(item.own, WIRE_DATA, len);
+		wire_data_put(item.own, len);
 		peer_enqueue(p, &item);
 		item.own = NULL;
 		item.p = (const uint8_t *)data + at;

@@ -329,6 +329,8 @@ static bool take_frames(struct peer *p, struct err *e)
 			return false;
 		if (p->nin - at - WIRE_HEAD < h.len)
 			break;
+		if (!wire_intact(&h, p->in + at + WIRE_HEAD, e))
+			return false;
 		ok = h.type == WIRE_DATA ? peer_data(p, p->in + at + WIRE_HEAD, h.len, e)
 					 : peer_message(p, h.type, p->in + at + WIRE_HEAD, h.len, e);
 		at += WIRE_HEAD + h.len;

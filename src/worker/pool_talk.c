@@ -10,6 +10,7 @@
 #include "base/map.h"
 
 #define MIN_SIGNS 1000
+#define MAX_TROUBLES 3 /* builders that had no memory, no process ... for one kernel */
 #define SIGNS_PER_STEP 16 /* a runner announces a step once or twice */
 
 static const char *or_none(struct arena *a, const char *s)
@@ -140,6 +141,10 @@ static void end_built(struct peer *p, const Wire__Built *m)
 	memmove(p->kern, p->kern + 1, sizeof *p->kern * (PEER_DEPTH - 1));
 	p->nkerns--;
 	p->failures = 0;
+	if (m->status == WIRE_BUILT_ERROR && ++k->troubles < MAX_TROUBLES) {
+		kern_enqueue(p->dev, k, k->priority);
+		return;
+	}
 	k->seconds = m->seconds;
 	k->cached = m->cached;
 	k->counted = false;

@@ -22,25 +22,55 @@ static const uint32_t longest[] = {
 #undef X
 };
 
+/* Any one bit changes it. */
+static uint8_t head_sum(const uint8_t p[static WIRE_HEAD])
+{
+	return p[0] ^ p[1] ^ p[2] ^ p[3] ^ p[4] ^ p[6] ^ p[7] ^ 0x5a;
+}
+
+static uint16_t sum(const uint8_t *p, size_t n)
+{
+	uint64_t h = hash_bytes(p, n).lo;
+
+	return (uint16_t)(h ^ h >> 16 ^ h >> 32 ^ h >> 48);
+}
+
 bool wire_head_parse(const uint8_t p[static WIRE_HEAD], struct wire_head *out, struct err *e)
 {
-	uint32_t type = (uint32_t)p[4] | (uint32_t)p[5] << 8 | (uint32_t)p[6] << 16 | (uint32_t)p[7] << 24;
+	uint32_t type = p[4];
 
 	out->len = (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 	if (type >= WIRE_TYPE_COUNT)
 		return err_set(e, ERR_PARSE, "frame of unknown type %u", type);
 	out->type = (enum wire_type)type;
+	out->sum = (uint16_t)(p[6] | p[7] << 8);
+	out->summed = p[5] || out->sum;
+	if (out->summed && p[5] != head_sum(p))
+		return err_set(e, ERR_PARSE, "a frame was damaged on its way");
 	if (out->len > longest[out->type])
 		return err_set(e, ERR_PARSE, "frame of %u bytes is too long", out->len);
 	return true;
 }
 
-void wire_head_put(uint8_t p[static WIRE_HEAD], enum wire_type type, uint32_t len)
+static void head_put(uint8_t p[static WIRE_HEAD], enum wire_type type, uint32_t len, uint16_t sum)
 {
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 4; i++)
 		p[i] = (uint8_t)(len >> 8 * i);
-		p[4 + i] = (uint8_t)((uint32_t)type >> 8 * i);
-	}
+	p[4] = (uint8_t)type;
+	p[6] = (uint8_t)sum;
+	p[7] = (uint8_t)(sum >> 8);
+	p[5] = head_sum(p);
+}
+
+void wire_data_put(uint8_t p[static WIRE_HEAD], uint32_t len)
+{
+	head_put(p, WIRE_DATA, len, 0);
+}
+
+bool wire_intact(const struct wire_head *h, const uint8_t *payload, struct err *e)
+{
+	return !h->summed || h->type == WIRE_DATA || h->sum == sum(payload, h->len) ||
+	       err_set(e, ERR_PARSE, "a '%s' message was damaged on its way", descriptors[h->type]->short_name);
 }
 
 bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *n, struct err *e)
@@ -52,8 +82,8 @@ bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *
 			       descriptors[type]->short_name, len, longest[type]);
 	if (!(*out = malloc(WIRE_HEAD + len)))
 		abort();
-	wire_head_put(*out, type, (uint32_t)len);
 	protobuf_c_message_pack(message, *out + WIRE_HEAD);
+	head_put(*out, type, (uint32_t)len, sum(*out + WIRE_HEAD, len));
 	*n = WIRE_HEAD + len;
 	return true;
 }

@@ -1,7 +1,7 @@
 /* worker/wire.h: frames around the messages of wire.proto, and programs as they travel; shared by pool and worker
  *
- * A frame is the payload's length and its type, 4 bytes each, little endian, and the payload: a packed message, or for
- * DATA raw bytes that belong to the message before. A worker's first frame is preceded by the magic; whatever comes before it
+ * A frame is the payload's length (4 bytes, little endian), its type (1), a sum of the head's other bytes (1), a sum of the payload (2),
+ * and the payload: a packed message, or for DATA raw bytes that belong to the message before. Sums of zero are none. A worker's first frame is preceded by the magic; whatever comes before it
  * was printed by the command that started the worker. Neither side trusts the other: lengths, counts, indices and hashes are
  * checked here before anyone sees them.
  */
@@ -64,10 +64,14 @@ enum wire_built { WIRE_BUILT_OK, WIRE_BUILT_REFUSED, WIRE_BUILT_TIMEOUT, WIRE_BU
 struct wire_head {
 	uint32_t len;
 	enum wire_type type;
+	uint16_t sum; /* of a message; 0 for data, which have hashes */
+	bool summed;
 };
 
 bool wire_head_parse(const uint8_t p[static WIRE_HEAD], struct wire_head *out, struct err *e);
-void wire_head_put(uint8_t p[static WIRE_HEAD], enum wire_type type, uint32_t len);
+void wire_data_put(uint8_t p[static WIRE_HEAD], uint32_t len); /* the head of data */
+/* The message has the sum that its head says. */
+bool wire_intact(const struct wire_head *h, const uint8_t *payload, struct err *e);
 
 /* Head and message in one malloc'ed block. */
 bool wire_pack(enum wire_type type, const void *message, uint8_t **out, size_t *n, struct err *e);

@@ -1,0 +1,122 @@
+/* refuse.c: a library to preload into a worker: the n-th call of one kind is refused, once in a campaign, whichever process makes it
+ *
+ *     REFUSE=malloc | mmap | fork | write | memfd | socket | thread    REFUSE_COUNT=file    eight bytes: calls so far
+ *     REFUSE_AT=n                                                      0: none, only count
+ *     REFUSE=stuck                                                     no killed child ever ends, as far as the worker can see
+ *
+ * Only in programs called mutatenn-worker: compilers inherit the environment.
+ */
+#undef _FILE_OFFSET_BITS
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define API __attribute__((visibility("default")))
+
+extern char *program_invocation_short_name;
+extern void *__libc_malloc(size_t n);
+
+static _Atomic uint64_t *count;
+static uint64_t at;
+static const char *what = "";
+
+__attribute__((constructor)) static void begin(void)
+{
+	const char *file = getenv("REFUSE_COUNT"), *n = getenv("REFUSE_AT"), *kind = getenv("REFUSE");
+	int fd = file && !strcmp(program_invocation_short_name, "mutatenn-worker") ? open(file, O_RDWR | O_CLOEXEC) : -1;
+	void *p;
+
+	unsetenv("LD_PRELOAD");
+	if (fd < 0 || !kind)
+		return;
+	p = (void *)syscall(SYS_mmap, NULL, sizeof *count, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
+	close(fd);
+	if (p == MAP_FAILED)
+		return;
+	at = n ? strtoull(n, NULL, 10) : 0;
+	what = kind;
+	count = p;
+}
+
+static bool refused(const char *kind, int error)
+{
+	if (!count || strcmp(what, kind) != 0 || atomic_fetch_add(count, 1) + 1 != at)
+		return false;
+	errno = error;
+	return true;
+}
+
+API void *malloc(size_t n)
+{
+	return refused("malloc", ENOMEM) ? NULL : __libc_malloc(n);
+}
+
+API void *mmap(void *p, size_t n, int prot, int flags, int fd, off_t offset)
+{
+	return refused("mmap", ENOMEM) ? MAP_FAILED : (void *)syscall(SYS_mmap, p, n, prot, flags, fd, offset);
+}
+
+API void *mmap64(void *p, size_t n, int prot, int flags, int fd, off_t offset)
+{
+	return mmap(p, n, prot, flags, fd, offset);
+}
+
+API pid_t fork(void)
+{
+	static pid_t (*real)(void);
+
+	if (refused("fork", EAGAIN))
+		return -1;
+	if (!real)
+		real = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
+	return real();
+}
+
+API ssize_t write(int fd, const void *p, size_t n)
+{
+	return refused("write", EIO) ? -1 : syscall(SYS_write, fd, p, n);
+}
+
+API int memfd_create(const char *name, unsigned flags)
+{
+	return refused("memfd", ENFILE) ? -1 : (int)syscall(SYS_memfd_create, name, flags);
+}
+
+API int socketpair(int domain, int type, int protocol, int sv[2])
+{
+	return refused("socket", ENFILE) ? -1 : (int)syscall(SYS_socketpair, domain, type, protocol, sv);
+}
+
+API int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg)
+{
+	static int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+	if (refused("thread", EAGAIN))
+		return EAGAIN;
+	if (!real)
+		real = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
+	return real(t, a, f, arg);
+}
+
+API pid_t waitpid(pid_t pid, int *status, int options)
+{
+	static pid_t (*real)(pid_t, int *, int);
+
+	if (count && !strcmp(what, "stuck") && pid > 0 && atomic_load(count) >= at)
+		return 0;
+	if (!real)
+		real = (pid_t(*)(pid_t, int *, int))dlsym(RTLD_NEXT, "waitpid");
+	return real(pid, status, options);
+}
