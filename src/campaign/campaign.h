@@ -126,6 +126,53 @@ void camp_answer(struct arena *a, const struct camp_model *m, const float *score
 /* The selected output of an image as f32 scores. */
 const float *camp_scores(struct arena *a, const struct camp_model *m, const struct tensor *outputs);
 
+/* ---- tensor by tensor (camp_diff.c, camp_diff_alone.c) ---- */
+
+struct camp_diff_side {
+	size_t device;                    /* of the pool */
+	struct camp_target target;
+	const char *mutant;               /* id; NULL: the original */
+};
+struct camp_diff_options {
+	int opt_level;
+	const char *const *disabled;
+	size_t ndisabled;
+	double tolerance;                 /* of max_abs / scale; negative: what the coarser precision of the two deserves */
+	bool alone;                       /* also run each of B's kernels alone on A's tensors: the error that it adds itself */
+};
+enum camp_diff_state {
+	DIFF_EQUAL,                       /* bit for bit */
+	DIFF_WITHIN,                      /* the tolerance */
+	DIFF_BAD,                         /* beyond it, or a NaN or Inf on one side only */
+	DIFF_SHAPE,                       /* other dimensions: not compared */
+	DIFF_ONLY_A, DIFF_ONLY_B,         /* the other program has no tensor of that name */
+};
+struct camp_diff_row {
+	const char *tensor;               /* ONNX name, or NODE:temporary */
+	const char *kernel, *op;          /* that writes it, and the operators it computes ("Conv+Relu"); of B where both have it */
+	bool mutated;                     /* by a kernel that the mutation changed or added */
+	enum camp_diff_state state;
+	const struct tensor *a, *b;       /* dense, in the logical layout; a temporary as it is stored; NULL where there is none */
+	struct distance d;                /* of EQUAL, WITHIN and BAD */
+	double relative;                  /* d.max_abs / d.scale; 0 when equal, infinite against zeros or when a NaN or Inf differs */
+	bool has_alone;
+	struct distance alone;            /* B's kernel fed with A's tensors */
+	double alone_relative;
+};
+struct camp_diff {
+	struct camp_diff_row *row;        /* in topological order */
+	size_t n;
+	double tolerance;
+	const struct camp_diff_row *first_different, *first_bad, *first_alone; /* NULL: none; shapes and missing ones are no first */
+	struct store_answer answer[2];
+	const char *overrun[2];           /* what a side did to memory outside its buffers, for people; NULL: nothing */
+};
+/* Runs both sides on one input and compares every tensor that a kernel writes. What does not run to the end is ERR_DEVICE and says
+ * which side, and in which kernel it ended. Everything lives in `a`. */
+bool camp_diff(struct arena *a, struct pool *pool, const struct camp_model *m, const struct camp_diff_side side[2], const struct camp_diff_options *o,
+               const struct camp_input *in, struct camp_diff *out, struct err *e);
+const char *camp_diff_state_name(enum camp_diff_state s); /* "equal" "within" "bad" "shape" "only-a" "only-b" */
+
 /* ---- running (camp_run.c) ---- */
 
 struct camp_progress {

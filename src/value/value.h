@@ -83,8 +83,11 @@ struct distance {
 	double max_ulp;         /* units in the last place of the element type; f32 ordering of bit patterns */
 	int64_t nan_a, nan_b, inf_a, inf_b;
 	bool special_differs;   /* a NaN or Inf (with sign) on one side only */
+	double scale;           /* the largest finite |a_i| */
 };
 void distance_f32(const float *a, const float *b, int64_t n, struct distance *out);
+/* The same of tensors of equally many elements and of any types; max_ulp in steps of the coarser type (integers: of one). */
+void distance_tensor(const struct tensor *a, const struct tensor *b, struct distance *out);
 
 /* Ranking: indices of the k largest scores, largest first; ties by lower index; NaN after every number.
  * Returns min(k, n). */

@@ -29,6 +29,36 @@ TEST(distance, agrees_with_numpy)
 	cr_expect_not(d.special_differs);
 }
 
+TEST(distance, of_tensors_of_any_type_counts_steps_of_the_coarser)
+{
+	float wide[4] = {1, -2, 0, 65504};
+	uint16_t half[4] = {f16_from_f32(1) + 1, f16_from_f32(-2), 0x8000, 0x7c00}, brain[4] = {0x3f80, 0xc001, 0, 0x4780};
+	double one = 1, next = nextafter(1, 2), minus = -nextafter(0, 1), plus = nextafter(0, 1);
+	int8_t i[2] = {-128, 4}, k[2] = {127, 4};
+	struct tensor w = {.dtype = DT_F32, .nd = 1, .dim = {3}, .data = wide}, h = {.dtype = DT_F16, .nd = 1, .dim = {3}, .data = half};
+	struct tensor b = {.dtype = DT_BF16, .nd = 1, .dim = {3}, .data = brain}, x = {.dtype = DT_F64, .data = &one}, y = {.dtype = DT_F64, .data = &next};
+	struct tensor m = {.dtype = DT_I8, .nd = 1, .dim = {2}, .data = i}, n = {.dtype = DT_I8, .nd = 1, .dim = {2}, .data = k};
+	struct distance d;
+
+	distance_tensor(&w, &h, &d);
+	cr_expect(d.max_ulp == 1 && d.max_abs == 1 / 1024.0 && d.scale == 2 && !d.identical, "one step of f16 at 1");
+	distance_tensor(&h, &b, &d);
+	cr_expect(d.max_ulp == 1 && d.max_abs == 1 / 64.0, "bf16 is coarser");
+	w.dim[0] = h.dim[0] = 4;
+	distance_tensor(&w, &h, &d);
+	cr_expect(d.special_differs && d.inf_b == 1 && d.scale == 65504);
+	distance_tensor(&x, &y, &d);
+	cr_expect_eq(d.max_ulp, 1);
+	x.data = &minus;
+	y.data = &plus;
+	distance_tensor(&x, &y, &d);
+	cr_expect_eq(d.max_ulp, 2, "through zero");
+	distance_tensor(&m, &n, &d);
+	cr_expect(d.max_ulp == 255 && d.max_abs == 255);
+	distance_tensor(&m, &m, &d);
+	cr_expect(d.identical && d.cosine == 1);
+}
+
 TEST(distance, of_a_vector_to_itself_is_exactly_nothing)
 {
 	const float a[] = {0.1f, -0.7f, 1e30f, 1e-42f};
