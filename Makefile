@@ -4,7 +4,7 @@ BUILD ?= build
 NINJA ?= ninja
 ONNX_TESTDATA ?= /usr/share/libonnx-testdata/data
 
-.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices others sanitize bench bench-devices docs install clean
+.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices others sanitize fuzz bench bench-devices docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -50,6 +50,16 @@ check-others:
 
 sanitize: others
 	meson test -C $(BUILD)-asan --print-errorlogs --suite unit --suite fuzz
+
+# libFuzzer on one of the doors for foreign bytes: make fuzz DOOR=image TIME=600. What it finds lies in build-fuzz/found-DOOR.
+DOOR ?= image
+TIME ?= 600
+fuzz: | deps
+	[ -f build-fuzz/build.ninja ] || CC=clang meson setup build-fuzz -Dfuzz=true -Db_lundef=false
+	$(NINJA) -C build-fuzz tests/fuzz/fuzz-$(DOOR)
+	mkdir -p build-fuzz/corpus/$(DOOR) build-fuzz/found-$(DOOR)
+	build-fuzz/tests/fuzz/fuzz-$(DOOR) -max_total_time=$(TIME) -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 \
+	  -artifact_prefix=build-fuzz/found-$(DOOR)/ build-fuzz/corpus/$(DOOR) tests/fuzz/corpus/$(DOOR)
 
 # The differential test of all devices in full: every model of ONNX's suite (emulated devices: every 10th), and the models under
 # $MUTATENN_MODELS. Half an hour.

@@ -37,7 +37,7 @@ bool camp_go_on(struct camp *c, struct err *e)
 {
 	if (!camp_stopping(c))
 		return true;
-	return err_set(e, ERR_CANCELLED, "%s while %s; the same command begins again", c->out_of_time ? "the time was up" : "stopped",
+	return err_set(e, ERR_CANCELLED, "%s while %s; the same command goes on from there", c->out_of_time ? "the time was up" : "stopped",
 		       c->progress.phase ? c->progress.phase : "reading the model");
 }
 

@@ -179,7 +179,8 @@ const struct cli_command cmd_fetch = {
     .examples = "  mutatenn fetch --list resnet\n"
 		"  mutatenn fetch mnist-12 --out models\n"
 		"  mutatenn fetch ResNet50 --opset 7\n"
-		"  mutatenn fetch net-1 --from https://hub.example/models --manifest manifest.json\n",
+		"  mutatenn fetch net-1 --from https://hub.example/models \\\n"
+		"    --manifest ONNX_HUB_MANIFEST.json\n",
     .max_positional = 1,
     .run = run,
 };
