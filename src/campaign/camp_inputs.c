@@ -119,7 +119,7 @@ bool camp_inputs(struct arena *a, const struct camp_model *m, const char *const 
 		in->label = labels ? labels_find(labels, file[i]) : -1;
 		if (in->label >= 0)
 			in->label += m->label_offset;
-		if (!load(a, m, file[i], &m->preprocess, &in->tensor, e))
+		if (!camp_file_hash(file[i], &in->file_hash, e) || !load(a, m, file[i], &m->preprocess, &in->tensor, e))
 			return false;
 		in->hash = tensor_hash(in->tensor);
 	}

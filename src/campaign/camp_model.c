@@ -89,27 +89,49 @@ static bool describe_input(struct arena *a, struct camp_model *m, const struct c
 	return true;
 }
 
+bool camp_file_hash(const char *path, struct hash *out, struct err *e)
+{
+	struct bytes bytes;
+
+	if (!file_map(path, &bytes, e))
+		return false;
+	*out = hash_bytes(bytes.p, bytes.n);
+	file_unmap(bytes);
+	return true;
+}
+
+/* External data are not in the model's file. */
+static struct hash hash_weights(const struct gir_graph *g)
+{
+	struct hasher *h = hasher_new();
+
+	for (size_t i = 0; i < g->values.n; i++)
+		if (g->values.v[i]->data && !g->values.v[i]->producer)
+			hash_put_hash(h, tensor_hash(g->values.v[i]->data));
+	return hasher_end(h);
+}
+
 bool camp_model_load(struct arena *a, const char *file, const struct camp_model_options *o, struct camp_model **out, struct err *e)
 {
 	struct camp_model *m = ARENA_NEW(a, struct camp_model);
 	struct onnx_options import = {.batch = o->batch};
 	struct config_sidecar s = {0};
 	char *sidecar = config_sidecar_path(a, file), **names;
-	struct bytes bytes;
 
 	m->file = arena_strdup(a, file);
 	m->name = file_stem(a, file);
-	if (!file_map(file, &bytes, e))
+	m->sidecar = sidecar ? sidecar : file_join(a, file_dir(a, file), arena_printf(a, "%s.yaml", m->name));
+	if (!camp_file_hash(file, &m->hash, e) || (sidecar && !camp_file_hash(sidecar, &m->sidecar_hash, e)))
 		return false;
-	m->hash = hash_bytes(bytes.p, bytes.n);
-	file_unmap(bytes);
 	if (sidecar && !config_sidecar_read(a, sidecar, &s, e))
 		return false;
 	if (!onnx_import(a, file, &import, &m->graph, e) || !comp_infer(m->graph, e))
 		return err_in(e, "'%s'", file);
+	m->weights = hash_weights(m->graph);
 	m->label_offset = s.label_offset;
 	if (s.labels) {
-		if (!class_names_read(a, s.labels, &names, &m->nclass_names, e))
+		m->names_file = s.labels;
+		if (!camp_file_hash(s.labels, &m->names_hash, e) || !class_names_read(a, s.labels, &names, &m->nclass_names, e))
 			return false;
 		m->class_name = (const char *const *)names;
 	}

@@ -207,17 +207,31 @@ static bool record_how(struct camp *c, struct err *e)
 	return ok;
 }
 
+/* What a campaign goes on with must be what it was begun with. */
+static bool record_model(struct camp *c, struct err *e)
+{
+	const struct camp_model *m = c->model;
+	const struct store_model model = {.name = m->name, .file = m->file, .hash = m->hash};
+	const struct store_file files[] = {
+	    {"the model's side-car", m->sidecar, m->sidecar_hash},
+	    {"the names of the classes", m->names_file ? m->names_file : m->sidecar, m->names_hash},
+	    {"the model with its external data", m->file, m->weights},
+	};
+	bool ok = store_put_model(c->store, &model, e);
+
+	for (size_t i = 0; ok && i < sizeof files / sizeof *files; i++)
+		ok = store_put_file(c->store, &files[i], e);
+	return ok;
+}
+
 static bool record_facts(struct camp *c, struct err *e)
 {
-	struct store_model m = {.name = c->model->name, .file = c->model->file, .hash = c->model->hash};
-
-	if (!store_configure(c->store, config_text(c->a, c->config), e) || !store_put_model(c->store, &m, e) ||
-	    !same_number_of_images(c, e))
+	if (!store_configure(c->store, config_text(c->a, c->config), e) || !record_model(c, e) || !same_number_of_images(c, e))
 		return false;
 	for (size_t i = 0; i < c->ninputs; i++) {
 		struct store_image im = {
 		    .index = (int64_t)i, .name = c->input[i].name, .hash = c->input[i].hash, .label = c->input[i].label,
-		    .path = file_absolute(c->a, c->input[i].path)};
+		    .path = file_absolute(c->a, c->input[i].path), .file_hash = c->input[i].file_hash};
 
 		if (!store_put_image(c->store, &im, e))
 			return false;

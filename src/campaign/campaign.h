@@ -24,6 +24,10 @@ struct err;
 struct camp_model {
 	const char *file, *name;          /* name: the file's without suffix */
 	struct hash hash;                 /* of the file */
+	struct hash weights;              /* of all constants, wherever they were read from */
+	const char *sidecar;              /* where it is, or would be */
+	const char *names_file;           /* of the classes; NULL: none */
+	struct hash sidecar_hash, names_hash; /* of the files; zero: there is none */
 	struct gir_graph *graph;          /* imported and inferred */
 	size_t output;                    /* which graph output holds the scores */
 	bool probabilities;               /* the output is already a distribution */
@@ -44,6 +48,8 @@ struct camp_model_options {
 bool camp_model_load(struct arena *a, const char *file, const struct camp_model_options *o, struct camp_model **out, struct err *e);
 const char *camp_class_name(const struct camp_model *m, int64_t index); /* NULL when unknown */
 
+bool camp_file_hash(const char *path, struct hash *out, struct err *e); /* of its bytes */
+
 /* ---- devices (camp_devices.c) ---- */
 
 /* Built-in names (host-gcc, host-clang) and the configuration's definitions. An unknown name is ERR_USAGE and lists the known. */
@@ -55,7 +61,7 @@ extern const char *const camp_builtin_devices[]; /* NULL-terminated */
 struct camp_input {
 	const char *path, *name;          /* name is unique among the inputs */
 	struct tensor *tensor;            /* preprocessed, as the model wants it */
-	struct hash hash;
+	struct hash hash, file_hash;      /* of the tensor; of the file's bytes */
 	int64_t label;                    /* class index of the model, -1 unknown */
 };
 /* paths: images, folders, .npy. Each image is decoded and preprocessed once. labels: a CSV, or NULL for labels.csv beside them. */

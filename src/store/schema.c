@@ -52,7 +52,9 @@ static const char version_3[] =
     " flops REAL NOT NULL, seconds REAL, PRIMARY KEY(device, launch)) WITHOUT ROWID;"
     "CREATE TABLE sources(mutant INTEGER NOT NULL REFERENCES mutants, dialect TEXT NOT NULL, diff TEXT NOT NULL,"
     " PRIMARY KEY(mutant, dialect)) WITHOUT ROWID;"
-    "ALTER TABLE results ADD COLUMN fill TEXT;"; /* what lay where nobody wrote, in the runs that were compared */
+    "ALTER TABLE results ADD COLUMN fill TEXT;" /* what lay where nobody wrote, in the runs that were compared */
+    "ALTER TABLE images ADD COLUMN file_hash TEXT;"
+    "CREATE TABLE files(what TEXT PRIMARY KEY, path TEXT NOT NULL, hash TEXT) WITHOUT ROWID;"; /* that a campaign rests on */
 
 const struct store_step store_steps[] = {{2, version_2}, {STORE_VERSION, version_3}, {0, NULL}};
 

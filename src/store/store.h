@@ -76,12 +76,21 @@ struct store_model {
 };
 bool store_put_model(struct store *s, const struct store_model *m, struct err *e);
 
+/* Any other file that results depend on. */
+struct store_file {
+	const char *what; /* "the model's side-car": one of each */
+	const char *path; /* where it is, or would be */
+	struct hash hash; /* zero: there is none */
+};
+bool store_put_file(struct store *s, const struct store_file *f, struct err *e);
+
 struct store_image {
 	int64_t index;    /* 0.. in the campaign's order */
 	const char *name; /* "zebra.jpg": what images of several stores are paired by */
 	struct hash hash; /* of the preprocessed input */
 	int64_t label;    /* the true class, -1 when unknown */
 	const char *path; /* where the file was, absolute; NULL when unknown */
+	struct hash file_hash; /* of its bytes; zero when unknown */
 };
 bool store_put_image(struct store *s, const struct store_image *i, struct err *e);
 

@@ -83,7 +83,7 @@ bool store_next_model(struct store_iter *it, struct store_model *out)
 
 struct store_iter *store_images(struct store *s)
 {
-	return iterate(s, "SELECT image, name, hash, label, path FROM images ORDER BY image", "", NULL, NULL);
+	return iterate(s, "SELECT image, name, hash, label, path, file_hash FROM images ORDER BY image", "", NULL, NULL);
 }
 
 bool store_next_image(struct store_iter *it, struct store_image *out)
@@ -91,7 +91,7 @@ bool store_next_image(struct store_iter *it, struct store_image *out)
 	if (!step(it))
 		return false;
 	*out = (struct store_image){sqlite3_column_int64(it->st, 0), store_text(it->st, 1), store_hash(it->st, 2),
-				    sqlite3_column_int64(it->st, 3), store_text_or_null(it->st, 4)};
+				    sqlite3_column_int64(it->st, 3), store_text_or_null(it->st, 4), store_hash(it->st, 5)};
 	return true;
 }
 

@@ -26,36 +26,115 @@ static bool same(struct store *s, const char *what, const char *name, const char
 	return ok;
 }
 
+/* A file's hash is what it was. `then` and `now` are hexadecimal, "" where there is no file. */
+static bool same_file(struct store *s, const char *what, const char *path, const char *then, const char *now, struct err *e)
+{
+	if (!strcmp(then, now))
+		return true;
+	if (!*then)
+		return err_set(e, ERR_USAGE, "'%s' (%s) was not there when store '%s' was begun: move it away, or use another store", path,
+			       what, s->path);
+	if (!*now)
+		return err_set(e, ERR_USAGE, "'%s' (%s) was there when store '%s' was begun: put it back, or use another store", path, what,
+			       s->path);
+	return err_set(e, ERR_USAGE, "'%s' (%s) has changed since store '%s' was begun: put the old one back, or use another store", path,
+		       what, s->path);
+}
+
+/* sql gives one text, the hash that the store holds. */
+static bool same_hash(struct store *s, const char *what, const char *path, const char *sql, const char *key, struct hash now, struct err *e)
+{
+	sqlite3_stmt *st = store_statement(s, sql, e);
+	char hex[HASH_HEX];
+	bool ok = false;
+
+	if (!st)
+		return false;
+	if (!store_bind(st, "t", key) || sqlite3_step(st) != SQLITE_ROW)
+		store_fail(s, "read it", e);
+	else
+		ok = same_file(s, what, path, store_text(st, 0), hash_is_zero(now) ? "" : hash_hex(now, hex), e);
+	sqlite3_reset(st);
+	return ok;
+}
+
 bool store_put_model(struct store *s, const struct store_model *m, struct err *e)
 {
-	char hex[HASH_HEX];
 	bool ok;
 
 	if (!store_put_begin(s, e))
 		return false;
 	ok = store_run(s, e, "INSERT OR IGNORE INTO models(name, file, hash) VALUES(?, ?, ?)", "tth", m->name, m->file, m->hash) &&
-	     same(s, "model", m->name, "hash", "SELECT hash FROM models WHERE name = ?", "t", hash_hex(m->hash, hex), e);
+	     same_hash(s, "the model", m->file, "SELECT hash FROM models WHERE name = ?", m->name, m->hash, e);
 	return store_put_end(s, ok, e);
+}
+
+bool store_put_file(struct store *s, const struct store_file *f, struct err *e)
+{
+	bool ok;
+
+	if (!store_put_begin(s, e))
+		return false;
+	ok = store_run(s, e, "INSERT OR IGNORE INTO files(what, path, hash) VALUES(?, ?, ?)", "tth", f->what, f->path, f->hash) &&
+	     same_hash(s, f->what, f->path, "SELECT hash FROM files WHERE what = ?", f->what, f->hash, e);
+	return store_put_end(s, ok, e);
+}
+
+/* True classes may be learnt later: nothing that was judged depends on them. Once known they stay. */
+static bool same_label(struct store *s, const struct store_image *i, struct err *e)
+{
+	int64_t then = -1;
+	bool found;
+
+	if (!store_number(s, e, &then, &found, "SELECT label FROM images WHERE image = ?", "i", i->index))
+		return false;
+	if (then < 0 || then == i->label)
+		return true;
+	if (i->label < 0)
+		return err_set(e, ERR_USAGE, "store '%s' knows that image '%s' is of class %lld, and now no labels say so: put the labels back, "
+					     "or use another store", s->path, i->name, (long long)then);
+	return err_set(e, ERR_USAGE, "store '%s' knows that image '%s' is of class %lld, now the labels say %lld: put the old ones back, or "
+				     "use another store", s->path, i->name, (long long)then, (long long)i->label);
+}
+
+/* The file first: where that is the same, and what becomes of it is not, it is what lies between. */
+static bool same_image(struct store *s, const struct store_image *i, struct err *e)
+{
+	const char *path = i->path ? i->path : i->name;
+	char hex[HASH_HEX];
+	struct err why = {0};
+	bool ok;
+
+	if (!hash_is_zero(i->file_hash) &&
+	    (!store_run(s, e, "UPDATE images SET file_hash = ? WHERE image = ? AND file_hash IS NULL", "hi", i->file_hash, i->index) ||
+	     !same_hash(s, "an image", path, "SELECT file_hash FROM images WHERE name = ?", i->name, i->file_hash, e)))
+		return false;
+	ok = same(s, "image", i->name, "hash", "SELECT hash FROM images WHERE name = ?", "t",
+		  hash_is_zero(i->hash) ? "" : hash_hex(i->hash, hex), &why);
+	if (!ok && why.code == ERR_USAGE && !hash_is_zero(i->file_hash))
+		err_set(e, ERR_USAGE, "image '%s' is the file it was, but it comes to the model as another tensor than when store '%s' was "
+				      "begun: its preprocessing has changed; undo that, or use another store", path, s->path);
+	else if (!ok)
+		err_set(e, why.code, "%s", err_text(&why));
+	err_free(&why);
+	return ok;
 }
 
 bool store_put_image(struct store *s, const struct store_image *i, struct err *e)
 {
 	int64_t index = 0;
-	char hex[HASH_HEX];
 	bool ok, found;
 
 	if (!store_put_begin(s, e))
 		return false;
-	ok = store_run(s, e, "INSERT OR IGNORE INTO images(image, name, hash, label) VALUES(?, ?, ?, ?)", "ithi", i->index, i->name,
-		       i->hash, i->label) &&
+	ok = store_run(s, e, "INSERT OR IGNORE INTO images(image, name, hash, label, file_hash) VALUES(?, ?, ?, ?, ?)", "ithih", i->index,
+		       i->name, i->hash, i->label, i->file_hash) &&
 	     store_number(s, e, &index, &found, "SELECT image FROM images WHERE name = ?", "t", i->name);
 	if (ok && (!found || index != i->index))
 		ok = err_set(e, ERR_USAGE, "store '%s' holds other images: number %lld is not '%s' there; use another store",
 			     s->path, (long long)i->index, i->name);
-	/* true classes may be learnt later: nothing that was judged depends on them */
-	ok = ok && store_run(s, e, "UPDATE images SET label = ?, path = ? WHERE image = ?", "iti", i->label, i->path, i->index);
-	ok = ok && same(s, "image", i->name, "hash", "SELECT hash FROM images WHERE name = ?", "t",
-			hash_is_zero(i->hash) ? "" : hash_hex(i->hash, hex), e);
+	ok = ok && same_image(s, i, e) && same_label(s, i, e) &&
+	     store_run(s, e, "UPDATE images SET label = ?, path = ? WHERE image = ?", "iti", i->label, i->path, i->index);
 	return store_put_end(s, ok, e);
 }
 

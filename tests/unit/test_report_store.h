@@ -94,7 +94,7 @@ __attribute__((unused)) static struct store *sample_store(const char *name, floa
 	cr_assert(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 2}}, &e));
 	for (int i = 0; i < SAMPLE_IMAGES; i++) {
 		snprintf(text, sizeof text, "%d.png", i);
-		cr_assert(store_put_image(s, &(struct store_image){i, text, {3, (uint64_t)i + 1}, i, NULL}, &e));
+		cr_assert(store_put_image(s, &(struct store_image){.index = i, .name = text, .hash = {3, (uint64_t)i + 1}, .label = i}, &e));
 	}
 	for (int d = 0; d < 2; d++) {
 		cr_assert(store_put_device(s, &(struct store_device){devices[d], "cpu", devices[d], "a compiler", NULL}, &e));

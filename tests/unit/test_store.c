@@ -59,7 +59,7 @@ static void fill(struct store *s)
 		char name[16];
 
 		snprintf(name, sizeof name, "%d.png", i);
-		OK(store_put_image(s, &(struct store_image){i, name, {3, (uint64_t)i + 1}, i - 1, NULL}, &e));
+		OK(store_put_image(s, &(struct store_image){.index = i, .name = name, .hash = {3, (uint64_t)i + 1}, .label = i - 1}, &e));
 	}
 	OK(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 12", "gcc 12 here", NULL}, &e));
 	OK(store_put_device(s, &(struct store_device){"board", "cpu", NULL, NULL, "no route to host"}, &e));
@@ -317,12 +317,65 @@ TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
 	cr_expect_not(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 13", "", NULL}, &e));
 	cr_expect(strstr(err_text(&e), "'gcc 12'") && strstr(err_text(&e), "'gcc 13'"), "%s", err_text(&e));
 	OK(store_put_device(s, &(struct store_device){"board", "cpu", "gcc 9", "works now", NULL}, &e));
-	cr_expect_not(store_put_image(s, &(struct store_image){0, "other.png", {1, 1}, 0, NULL}, &e));
-	cr_expect_not(store_put_image(s, &(struct store_image){0, "0.png", {1, 1}, 0, NULL}, &e));
+	cr_expect_not(store_put_image(s, &(struct store_image){.index = 0, .name = "other.png", .hash = {1, 1}}, &e));
+	cr_expect_not(store_put_image(s, &(struct store_image){.index = 0, .name = "0.png", .hash = {1, 1}}, &e));
 	cr_expect_not(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 3}}, &e));
+	cr_expect(strstr(err_text(&e), "'net.onnx' (the model) has changed since store ") && strstr(err_text(&e), "use another store"), "%s",
+		  err_text(&e));
 	cr_expect_not(
 	    store_put_mutant(s, &(struct store_mutant){"loop.lt/conv1/3/le", "loop.gt", "", "conv1", "3", "", 1, .diff = NULL}, &e));
 	fill(s);
+	err_free(&e);
+	store_close(s);
+	leave();
+}
+
+TEST(store, a_file_that_has_changed_is_refused_by_name)
+{
+	const struct store_file sidecar = {"the model's side-car", "net.yaml", {5, 1}}, none = {"the class names", "names.txt", {0, 0}};
+	struct store_image im = {.index = 0, .name = "0.png", .path = "/x/0.png", .hash = {3, 1}, .label = -1, .file_hash = {8, 1}};
+	struct store_file f;
+	struct err e = {0};
+	struct store *s;
+
+	enter();
+	s = must_open(STORE_WRITE);
+	fill(s);
+	OK(store_put_file(s, &sidecar, &e));
+	OK(store_put_file(s, &sidecar, &e));
+	OK(store_put_file(s, &none, &e));
+	f = sidecar;
+	f.hash.lo = 2;
+	cr_expect_not(store_put_file(s, &f, &e));
+	cr_expect(strstr(err_text(&e), "'net.yaml' (the model's side-car) has changed since store") &&
+		      strstr(err_text(&e), "put the old one back, or use another store"),
+		  "%s", err_text(&e));
+	cr_expect_eq(err_exit_status(&e), 2);
+	f.hash = (struct hash){0, 0};
+	cr_expect_not(store_put_file(s, &f, &e));
+	cr_expect(strstr(err_text(&e), "was there when") && strstr(err_text(&e), "put it back"), "%s", err_text(&e));
+	f = none;
+	f.hash.lo = 1;
+	cr_expect_not(store_put_file(s, &f, &e));
+	cr_expect(strstr(err_text(&e), "'names.txt' (the class names) was not there when"), "%s", err_text(&e));
+
+	OK(store_put_image(s, &im, &e)); /* what an older release left open is learnt */
+	im.label = 4;
+	OK(store_put_image(s, &im, &e));
+	im.file_hash.lo = 2;
+	cr_expect_not(store_put_image(s, &im, &e));
+	cr_expect(strstr(err_text(&e), "'/x/0.png' (an image) has changed"), "%s", err_text(&e));
+	im.file_hash.lo = 1;
+	im.hash.lo = 2;
+	cr_expect_not(store_put_image(s, &im, &e));
+	cr_expect(strstr(err_text(&e), "'/x/0.png' is the file it was") && strstr(err_text(&e), "preprocessing"), "%s", err_text(&e));
+	im.hash.lo = 1;
+	im.label = 5;
+	cr_expect_not(store_put_image(s, &im, &e));
+	cr_expect(strstr(err_text(&e), "'0.png' is of class 4, now the labels say 5"), "%s", err_text(&e));
+	im.label = -1;
+	cr_expect_not(store_put_image(s, &im, &e));
+	cr_expect(strstr(err_text(&e), "no labels say so"), "%s", err_text(&e));
 	err_free(&e);
 	store_close(s);
 	leave();
@@ -341,7 +394,7 @@ TEST(store, learns_true_classes_later_and_rates_by_them)
 	fill(s);
 	OK(store_put_result(s, &r, &e));
 	OK(store_put_baseline(s, &(struct store_baseline){"host-gcc", 0, answer(), 0, 0}, &e));
-	OK(store_put_image(s, &(struct store_image){0, "0.png", {3, 1}, 7, NULL}, &e));
+	OK(store_put_image(s, &(struct store_image){.index = 0, .name = "0.png", .hash = {3, 1}, .label = 7}, &e));
 	OK(store_summarise(s, NULL, "host-gcc", &sum, &e));
 	cr_expect(sum.answers == 1 && sum.labelled == 1 && sum.right == 1);
 	OK(store_summarise(s, r.mutant, "host-gcc", &sum, &e));
