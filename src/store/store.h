@@ -159,7 +159,7 @@ struct store_kernel {
 	const char *name; /* of the lowered function: what loop mutants have as target */
 	const char *node; /* it was made from; a layer, or one that a pass has added */
 	double flops;     /* floating-point operations at most: every branch taken */
-	double seconds;   /* mean, by the device's own clock; negative: not measured */
+	double seconds;   /* by the device's own clock; negative: not measured */
 };
 bool store_put_kernel(struct store *s, const struct store_kernel *k, struct err *e);
 bool store_has_times(struct store *s, const char *device, bool *has, struct err *e);

@@ -115,6 +115,8 @@ const byOperator = meta.operators.map(tallies);
 const byLayer = meta.layers.map(tallies);
 const byPair = meta.pairs.map(() => meta.verdicts.map(() => 0));
 const levels = { label: 0, numbers: 0, nothing: 0, unjudged: 0 };
+/* By layer, each mutant once: judged on some device, and of these an answer changed on some device. */
+const layerLevels = meta.layers.map(() => ({ judged: 0, label: 0 }));
 let withoutLayer = 0;
 for (const r of live) {
 	const layer = r.layer;
@@ -126,6 +128,10 @@ for (const r of live) {
 	meta.pairs.forEach((_, p) => byPair[p][Number(r.pairs[p])]++);
 	levels[r.level]++;
 	if (layer < 0) withoutLayer++;
+	else if (r.counted) {
+		layerLevels[layer].judged++;
+		if (r.kills & 1) layerLevels[layer].label++;
+	}
 }
 /* The store counted too: both must agree. */
 const addsUp = devices.every((d, i) => d.counts.rows === byDevice[i].rows && d.counts.counted === byDevice[i].counted &&

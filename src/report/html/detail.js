@@ -16,17 +16,17 @@ const DIALECTS = { c: "C", "opencl-c": "OpenCL C", "opencl-c-cpu": "OpenCL C (pr
 function changes(box, row, x) {
 	if (!x.diff && !x.source.length) return;
 	put(box, "h3", null, "What changes");
-	const grid = put(box, "div", "diffs");
+	const grid = put(box, "div", "diffs"), left = put(grid, "div");
 	if (x.diff) {
-		const d = put(grid, "div");
+		const d = put(left, "div");
 		put(d, "h4", "soft", row.opName.startsWith("input.") ? "Preprocessing" : row.opName.startsWith("graph.") ? "Graph" : "Loop IR");
 		diffText(d, x.diff);
 	}
-	for (const [dialect, text] of x.source) {
-		const d = put(grid, "div");
-		put(d, "h4", "soft", `Source, ${DIALECTS[dialect] || dialect}`);
+	x.source.forEach(([dialect, text], i) => {
+		const title = `Source, ${DIALECTS[dialect] || dialect}`, d = put(i ? left : grid, i ? "details" : "div");
+		put(d, i ? "summary" : "h4", i ? null : "soft", title);
 		diffText(d, text);
-	}
+	});
 }
 
 /* One row per fact, one column per device; facts that no device has are left out. */
@@ -108,7 +108,7 @@ function strips(box, x) {
 /* The original's top labels beside the mutant's, on devices where both are the same. */
 function answer(box, i, ds, seen) {
 	const original = (meta.originals[ds[0]] || {})[i], b = put(box, "div", "answer");
-	const h = put(b, "h4", "soft", ds.map((d) => devices[d].name).join(", ") + "\u2002");
+	const h = put(b, "h4", "soft", (ds.length > 1 && ds.length === devices.length ? "all devices" : ds.map((d) => devices[d].name).join(", ")) + "\u2002");
 	outcome(h, outcomeAt(seen[0]));
 	if (seen[3] !== null) put(h, "span", "soft", `, scores off by ${short(seen[3])}`).attr("data-tip", "largest difference of a score");
 	if (!seen[1].length) return void put(b, "p", "note", "no answer");
@@ -134,8 +134,9 @@ const prob = (p) => (p === null ? "NaN" : !isFinite(p) ? "Inf" : `${(100 * p).to
 function shots(box, x) {
 	if (!x.images.length) return;
 	put(box, "h3", null, "Images");
+	const list = put(box, "div", "shots");
 	for (const [i, ...sides] of x.images) {
-		const shot = put(box, "div", "shot"), left = put(shot, "div");
+		const shot = put(list, "div", "shot"), left = put(shot, "div");
 		thumbnail(left, i);
 		const [name, label] = meta.images[i] || [`image ${i}`, -1];
 		put(left, "div", "soft name", label >= 0 ? className(label) : name).attr("data-tip", name);

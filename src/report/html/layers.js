@@ -35,7 +35,7 @@ function layerChart(box, shown, c) {
 	const W = left + right + band * shown.length, H = top + h + gap + hm + names;
 	const x = d3.scaleBand(d3.range(shown.length), [left, W - right]), y = d3.scaleLinear([0, 1], [top + h, top]);
 	const ym = d3.scaleLinear([0, d3.max(shown, (l) => l.macs) || 1], [0, hm]);
-	const svg = box.append("svg").attr("width", W).attr("height", H).attr("role", "group").attr("aria-label", `Share of mutants killed by ${meta.criteria[c]}, by layer; arrow keys go from layer to layer`);
+	const svg = box.append("svg").attr("width", W).attr("height", H).attr("viewBox", `0 0 ${W} ${H}`).attr("role", "group").attr("aria-label", `Share of mutants killed by ${meta.criteria[c]}, by layer; arrow keys go from layer to layer`);
 	const grid = svg.append("g").attr("class", "grid");
 	for (const t of [0, 0.25, 0.5, 0.75, 1]) {
 		grid.append("line").attr("x1", left).attr("x2", W - right).attr("y1", y(t)).attr("y2", y(t));

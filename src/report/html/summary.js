@@ -55,7 +55,7 @@ function split(s) {
 
 function rates(s) {
 	put(s, "h3", null, "Killed, by device and criterion");
-	const t = put(put(s, "div", "scroll"), "table", "wide");
+	const t = put(put(s, "div", "scroll"), "table", "wide rates");
 	const hr = put(t, "thead").append("tr");
 	put(hr, "th", null, "device").attr("scope", "col");
 	put(hr, "th", "n", "judged").attr("scope", "col");
@@ -70,7 +70,7 @@ function rates(s) {
 				put(tr, "td", "n", count(n)).attr("rowspan", meta.criteria.length);
 			}
 			put(tr, "td", null, c);
-			dotline(put(tr, "td"), killed, n);
+			dotline(put(tr, "td", "dot"), killed, n);
 			tipped(put(tr, "td", "n nowrap", share(killed, n)), shareTip(killed, n, "judged mutants"));
 		});
 	});
@@ -90,15 +90,15 @@ function examples(list, found, say, n = 3) {
 }
 
 function inWords(r, d) {
-	const o = r.outcome[d];
-	return `${o.name} on ${devices[d].name}`;
+	const o = r.outcome[d], words = { crash: "crashes", hang: "hangs", nan: "gives NaN" };
+	return `${words[o.name] || o.name} on ${devices[d].name}`;
 }
 
 /* The pair of devices that differ most plainly on this mutant. */
 function apart(r) {
 	const p = meta.pairs.findIndex((_, i) => [VERDICT.mutant, VERDICT.outcome].includes(Number(r.pairs[i])));
 	const [a, b] = meta.pairs[p];
-	return r.outcome[a] === r.outcome[b] ? `gives other labels on ${devices[a].name} than on ${devices[b].name} (${r.outcome[a].name} on both)` : `is ${inWords(r, a)} and ${inWords(r, b)}`;
+	return r.outcome[a] === r.outcome[b] ? `gives other labels on ${devices[a].name} than on ${devices[b].name}` : `${inWords(r, a)}, ${inWords(r, b)}`;
 }
 
 function findings(s) {
@@ -111,7 +111,9 @@ function findings(s) {
 		return li;
 	};
 	const worstFirst = (list) => list.sort((a, b) => b.worst - a.worst || b.mostChanged - a.mostChanged);
-	const differ = worstFirst(live.filter((r) => r.disagrees));
+	/* other labels say more than an outcome of another kind, and what does not repeat itself says least */
+	const weight = (r) => (r.pairs.includes(VERDICT.mutant) ? 2 : 0) - (r.outcome.some((o) => o.kind === APART) ? 1 : 0);
+	const differ = worstFirst(live.filter((r) => r.disagrees)).sort((a, b) => weight(b) - weight(a));
 	if (differ.length) {
 		const li = finding("var(--o-nan)", `${many(differ.length, "fault")} ${differ.length === 1 ? "behaves" : "behave"} differently on two devices although the original does not`, { kind: "disagree" });
 		examples(li, differ, apart);
@@ -149,11 +151,11 @@ function findings(s) {
 
 /* The layers where faults are noticed most and least, among those with enough of them. */
 function strongest(finding) {
-	const known = byLayer.map((t, i) => ({ i, n: d3.sum(t, (x) => x.counted), k: d3.sum(t, (x) => x.killed[0]) })).filter((l) => l.n >= 8);
+	const known = layerLevels.map((l, i) => ({ i, n: l.judged, k: l.label })).filter((l) => l.n >= 5);
 	if (known.length < 4) return;
 	const least = d3.least(known, (l) => wilson(l.k, l.n)[1]), most = d3.greatest(known, (l) => wilson(l.k, l.n)[0]);
 	if (wilson(least.k, least.n)[1] < wilson(most.k, most.n)[0])
-		finding("var(--mark)", `Layer ${meta.layers[most.i][0]} shows its faults most (${share(most.k, most.n)} of ${most.n} verdicts change an answer), ${meta.layers[least.i][0]} least (${share(least.k, least.n)} of ${least.n})`, { layer: most.i });
+		finding("var(--mark)", `Faults show most in layer ${meta.layers[most.i][0]} (${most.k} of ${most.n} change an answer, ${interval(most.k, most.n)} %) and least in ${meta.layers[least.i][0]} (${least.k} of ${least.n}, ${interval(least.k, least.n)} %)`, { layer: least.i });
 }
 
 /* What somebody decided not to count, with the reason. */

@@ -1,6 +1,7 @@
 /* table.js: all mutants: filter, sort, page by page, open */
 
 const PAGE = 50;
+const PAPER = 1000; /* rows that are printed */
 const KINDS = {
 	all: ["all mutants", () => true],
 	label: ["an answer changes", (r) => r.level === "label"],
@@ -12,7 +13,7 @@ const KINDS = {
 	judged: ["same labels, other verdict", (r, f) => (f.pair === null ? r.pairs.includes(VERDICT.judged) : Number(r.pairs[f.pair]) === VERDICT.judged)],
 };
 const NO_FILTER = { text: "", operator: "", kind: "all", outcome: "", device: "", layer: null, pair: null, remark: null };
-const list = { filter: { ...NO_FILTER }, sort: "order", down: false, page: 0, found: rows, open: null };
+const list = { filter: { ...NO_FILTER }, sort: "order", down: false, page: 0, found: rows, open: null, size: PAGE };
 
 const SORTS = {
 	order: (r) => r.i,
@@ -114,7 +115,7 @@ function table(s) {
 	put(t, "tbody");
 	on(t, "keydown", (ev) => {
 		if (ev.key === "Escape" && list.open) {
-			const row = list.found.indexOf(list.open) - list.page * PAGE;
+			const row = list.found.indexOf(list.open) - list.page * list.size;
 			shut();
 			return void t.node().querySelectorAll("button.id")[row]?.focus();
 		}
@@ -135,7 +136,7 @@ function pager(s, where) {
 }
 
 function go(page) {
-	list.page = Math.max(0, Math.min(page, Math.ceil(list.found.length / PAGE) - 1));
+	list.page = Math.max(0, Math.min(page, Math.ceil(list.found.length / list.size) - 1));
 	list.open = null;
 	draw();
 }
@@ -163,7 +164,7 @@ function line(tr, r) {
 }
 
 function draw() {
-	const from = list.page * PAGE, page = list.found.slice(from, from + PAGE), body = d3.select("#list tbody");
+	const from = list.page * list.size, page = list.found.slice(from, from + list.size), body = d3.select("#list tbody");
 	hideTip();
 	body.selectAll("*").remove();
 	for (const r of page) {
@@ -177,7 +178,7 @@ function draw() {
 	});
 	d3.selectAll(".where-now").text(page.length ? `${count(from + 1)}\u2013${count(from + page.length)} of ${count(list.found.length)}` + (list.found.length < rows.length ? ` (${count(rows.length)} in all)` : "") : "none");
 	d3.selectAll(".back").property("disabled", !list.page);
-	d3.selectAll(".on").property("disabled", from + PAGE >= list.found.length);
+	d3.selectAll(".on").property("disabled", from + list.size >= list.found.length);
 	tokens();
 }
 
@@ -209,7 +210,7 @@ function show(r) {
 /* Opens it wherever it stands. */
 function openMutant(r) {
 	if (!list.found.includes(r)) look({}, false);
-	list.page = Math.floor(list.found.indexOf(r) / PAGE);
+	list.page = Math.floor(list.found.indexOf(r) / list.size);
 	show(r);
 	d3.select("#list tr.open").node()?.scrollIntoView({ block: "start" });
 }
@@ -237,3 +238,17 @@ function fromAddress() {
 	if (r) openMutant(r);
 }
 addEventListener("hashchange", fromAddress);
+
+/* Paper has no next page to ask for. */
+let before = 0;
+addEventListener("beforeprint", () => {
+	before = list.page;
+	list.size = PAPER;
+	list.page = 0;
+	draw();
+});
+addEventListener("afterprint", () => {
+	list.size = PAGE;
+	list.page = before;
+	draw();
+});
