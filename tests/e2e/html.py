@@ -184,7 +184,7 @@ def a_page_opens_from_disk_says_nothing_on_the_console_and_fetches_nothing(w):
     n = w.query(w.real, "SELECT count(*) FROM mutants")[0][0]
     check(f"{n} mutants" in w.text("#head"), w.text("#head"))
     shift = w.js("return new Promise(done => { let s = 0; new PerformanceObserver(l => l.getEntries().forEach(e => s += e.value)).observe({type: 'layout-shift', buffered: true}); setTimeout(() => done(s), 300); })")
-    same(shift, 0, "layout shift")
+    check(shift < 0.001, f"layout shift: {shift}")
 
 
 @test
@@ -460,21 +460,21 @@ def an_empty_store_and_one_that_is_being_written_make_a_page(w):
 
 def made_up(w, n):
     """A store of n mutants: those of the real campaign over and over, with outcomes that vary, and devices that differ."""
+    def again(table, source, **other):
+        columns = [x[1] for x in w.query(w.real, f"PRAGMA table_info({table})")]
+        values = [other.get(c, f"r.{c}") for c in columns]
+        return f"INSERT INTO {table}({', '.join(columns)}) SELECT {', '.join(values)} FROM new n JOIN {source} r ON r.mutant = n.from_mutant;"
+
     return w.copy(f"""
         PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF;
         CREATE TEMP TABLE old AS SELECT row_number() OVER (ORDER BY mutant) - 1 AS k, * FROM mutants WHERE mutant IN (SELECT mutant FROM image_results);
         CREATE TEMP TABLE new AS WITH RECURSIVE i(v) AS (SELECT 0 UNION ALL SELECT v + 1 FROM i WHERE v < {n} - 1)
-            SELECT 1000000 + v AS mutant, o.mutant AS from_mutant, o.op || '/' || o.target || '/' || v || '/made-up' AS id, o.op, o.category, o.target, v AS ordinal, 'made-up' AS variant, 1 AS sites, o.diff
-            FROM i JOIN old o ON o.k = v % (SELECT count(*) FROM old);
-        CREATE INDEX temp.new_from ON new(from_mutant);
+            SELECT 1000000 + v AS mutant, v, o.mutant AS from_mutant FROM i JOIN old o ON o.k = v % (SELECT count(*) FROM old);
         CREATE TEMP TABLE kept AS SELECT * FROM results; CREATE TEMP TABLE kept_images AS SELECT * FROM image_results; CREATE TEMP TABLE kept_sources AS SELECT * FROM sources;
         DELETE FROM logits; DELETE FROM image_results; DELETE FROM results; DELETE FROM sources; DELETE FROM mutants;
-        INSERT INTO mutants(mutant, id, op, category, target, ordinal, variant, sites, diff) SELECT mutant, id, op, category, target, ordinal, variant, sites, diff FROM new;
-        INSERT INTO results SELECT n.mutant, r.device, iif((n.mutant * 7 + r.device * 3) % 11 = 0, 'crash', r.outcome), r.killed, r.degenerate, r.code, r.message, r.stage, r.kernel, r.signal, r.log,
-            r.launches_run, r.launches_saved, r.build_s, r.run_s, r.images, r.images_changed, NULL, r.runs, 1 FROM new n JOIN kept r ON r.mutant = n.from_mutant;
-        INSERT INTO image_results SELECT n.mutant, r.device, r.image, r.outcome, r.digest, r.top1, r.top, r.max_abs, r.max_rel, r.l2, r.cosine, r.nmse, r.max_ulp, r.nan_count, r.inf_count, r.top1_equal,
-            r.jaccard, r.rbo, r.kendall, r.displacement, r.euclidean, r.manhattan, r.minkowski, r.time_s, r.launches_run, r.launches_saved FROM new n JOIN kept_images r ON r.mutant = n.from_mutant;
-        INSERT INTO sources SELECT n.mutant, s.dialect, s.diff FROM new n JOIN kept_sources s ON s.mutant = n.from_mutant;""")
+        """ + again("mutants", "old", mutant="n.mutant", id="r.op || '/' || r.target || '/' || n.v || '/made-up'", ordinal="n.v", variant="'made-up'", sites="1")
+        + again("results", "kept", mutant="n.mutant", twin="NULL", controlled="1", outcome="iif((n.mutant * 7 + r.device * 3) % 11 = 0, 'crash', r.outcome)")
+        + again("image_results", "kept_images", mutant="n.mutant") + again("sources", "kept_sources", mutant="n.mutant"))
 
 
 def large(w, n):

@@ -135,14 +135,16 @@ document.addEventListener("keydown", (ev) => ev.key === "Escape" && hideTip());
 function theme(name) {
 	document.documentElement.toggleAttribute("data-theme", false);
 	if (name !== "auto") document.documentElement.setAttribute("data-theme", name);
-	d3.select(".theme").selectAll("button").attr("aria-pressed", (t) => String(t === name));
+	d3.selectAll(".theme button").attr("aria-pressed", function () {
+		return String(this.textContent === name);
+	});
 	try {
 		localStorage.setItem("mutatenn-theme", name);
 	} catch {
 		/* a page from disk may have no storage */
 	}
 }
-on(d3.select(".theme").selectAll("button").data(["auto", "light", "dark"]).join("button").attr("type", "button").text((t) => t), "click", (ev, t) => theme(t));
+on(d3.selectAll(".theme button"), "click", (ev) => theme(ev.target.textContent));
 theme((() => {
 	try {
 		return ["light", "dark"].find((t) => t === localStorage.getItem("mutatenn-theme")) || "auto";
