@@ -19,7 +19,7 @@ bool file_read(struct arena *a, const char *path, size_t limit, struct bytes *ou
 bool file_map(const char *path, struct bytes *out, struct err *e);
 void file_unmap(struct bytes b);
 
-/* Writes path.tmp.<pid>, fsyncs, renames: path is never half-written. "-" writes to standard output. */
+/* Writes path.tmp.<pid>, fsyncs, renames: path is never half-written. "-" is standard output; pipes and devices are written in place. */
 bool file_write(const char *path, const void *p, size_t n, struct err *e);
 
 /* The same piece by piece, for what is too large to be held: nothing is at path until the end. What goes wrong on the way is said
@@ -27,6 +27,7 @@ bool file_write(const char *path, const void *p, size_t n, struct err *e);
 struct file_out;
 struct file_out *file_out_begin(const char *path);
 void file_out_add(struct file_out *f, const void *p, size_t n);
+bool file_out_failed(const struct file_out *f); /* going on is of no use */
 bool file_out_end(struct file_out *f, bool keep, struct err *e);
 
 bool file_exists(const char *path);

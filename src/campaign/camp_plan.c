@@ -303,7 +303,7 @@ static bool record(struct camp *c, struct err *e)
 	camp_tell(c, "recording the plan");
 	if (!store_begin(c->store, e))
 		return false;
-	ok = record_facts(c, e) && camp_context(c, e);
+	ok = record_facts(c, e) && camp_context(c, e) && camp_originals(c, e);
 	for (size_t i = 0; ok && i < c->nmutants; i++) {
 		ok = camp_go_on(c, e) && record_mutant(c, &c->mutant[i], e);
 		if (i % 64 == 0)

@@ -108,6 +108,9 @@ bool camp_stopping(struct camp *c);
 /* For what comes before the first mutant: false with an error when camp_stopping. */
 bool camp_go_on(struct camp *c, struct err *e);
 
+/* camp_originals.c */
+bool camp_originals(struct camp *c, struct err *e);
+
 /* camp_plan.c: everything before the first mutant runs. */
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e);
 void camp_end(struct camp *c);

@@ -78,6 +78,8 @@ void cli_man(const struct cli_command *c);       /* roff; NULL: mutatenn(1) itse
 	{"preprocess", CLI_TEXT, "SPEC", "a preset, or resize=256,crop=224,mean=R:G:B,std=R:G:B,... (default: the model's side-car)"}
 #define CLI_OPT_OUTPUT {"output", CLI_TEXT, "NAME", "the model's output that holds the scores"}
 #define CLI_OPT_DIALECT {"dialect", CLI_TEXT, "NAME", "source in c, opencl-c, opencl-c-cpu, cuda-c or glsl, whatever devices there are"}
+#define CLI_OPT_FAIL_UNDER {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"}
+#define CLI_OPT_CRITERION {"criterion", CLI_TEXT, "NAME", "what counts as killed: label (default), topk or numeric"}
 #define CLI_OPT_DEFINITIONS {"devices-file", CLI_TEXT, "FILE", "YAML file with device-definitions"}
 #define CLI_OPT_END {NULL, CLI_FLAG, NULL, NULL}
 
@@ -103,6 +105,13 @@ bool cli_program_only(const struct cli_args *args, const struct camp_model *m, s
 
 /* --criterion of label, topk, numeric as STORE_KILL_*; 0: not given. (cmd_select.c) */
 bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e);
+
+/* ---- cli_threshold.c: --fail-under and --criterion; colour ---- */
+
+bool cli_fail_under(const struct cli_args *args, bool *given, double *percent, struct err *e);
+bool cli_criterion(const struct cli_args *args, int *criterion, struct err *e); /* left alone when not given */
+/* Whether what goes to fd may be coloured: a terminal that is not dumb, and NO_COLOR is not set. */
+bool cli_colour(int fd);
 
 /* ---- cli_keys.c ---- */
 

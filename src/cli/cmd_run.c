@@ -26,7 +26,7 @@ static const struct cli_option options[] = {
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
-        {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"},
+        CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
         CLI_OPT_SEED, CLI_OPT_QUIET, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
 
@@ -71,6 +71,9 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 {
 	const struct cli_value *passes = cli_get(args, "disable-pass");
 	struct config_campaign given;
+	bool threshold;
+	int criterion = -1;
+	double percent;
 
 	override_text(args, "model", &c->model);
 	override_text(args, "images", &c->images);
@@ -84,8 +87,12 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 	c->sanitize = c->sanitize || cli_flag(args, "sanitize");
 	c->threads = narrow(cli_int(args, "threads", c->threads));
 	c->seed = (uint64_t)cli_int(args, "seed", (int64_t)c->seed);
-	if (cli_get(args, "fail-under")->given)
-		c->fail_under = cli_get(args, "fail-under")->f;
+	if (!cli_fail_under(args, &threshold, &percent, e) || !cli_criterion(args, &criterion, e))
+		return false;
+	if (threshold)
+		c->fail_under = percent;
+	if (criterion >= 0)
+		c->fail_under_criterion = arena_strdup(args->a, store_criterion_name(criterion));
 	if (!cli_devices(args, &given, e))
 		return false;
 	if (cli_get(args, "device")->n || !c->ndevices) {

@@ -127,39 +127,101 @@ bool report_gather(struct store *s, struct arena *a, struct report_data *out, st
 	return gather_facts(s, a, out, e) && gather_devices(s, a, out, e) && gather_groups(s, a, out, e) && gather_suppressions(s, a, out, e);
 }
 
-static bool write_format(struct store *s, enum report_format f, const struct report_options *o, struct str *text, struct err *e)
+#define DRAIN_BYTES (1 << 18)
+
+/* False, without a word: the file cannot be written; file_out_end says why. */
+static bool put(struct report_out *out)
 {
+	if (!out->file)
+		return true;
+	file_out_add(out->file, str_text(&out->text), out->text.n);
+	str_clear(&out->text);
+	return !file_out_failed(out->file);
+}
+
+bool report_drain(struct report_out *out)
+{
+	return out->text.n < DRAIN_BYTES || put(out);
+}
+
+static bool write_format(struct store *s, enum report_format f, const struct report_options *o, struct report_out *out, struct err *e)
+{
+	static bool (*const formats[])(struct store *, const struct report_data *, const struct report_options *, struct report_out *,
+				       struct err *) = {
+	    [REPORT_TABLE] = report_table,     [REPORT_JSON] = report_json,   [REPORT_CSV] = report_csv,
+	    [REPORT_STRYKER] = report_stryker, [REPORT_SARIF] = report_sarif, [REPORT_JUNIT] = report_junit};
 	static const struct report_options none = {0};
 	struct arena *a = arena_new(NULL);
 	struct report_data d;
-	bool ok;
+	bool ok = report_gather(s, a, &d, e) && formats[f](s, &d, o ? o : &none, out, e) && put(out);
 
-	o = o ? o : &none;
-	if (f == REPORT_CSV)
-		ok = report_csv(s, text, e);
-	else
-		ok = report_gather(s, a, &d, e) && (f == REPORT_JSON ? report_json : report_table)(s, &d, o, text, e);
 	arena_free(a);
 	return ok;
 }
 
 bool report_text(struct store *s, enum report_format f, const struct report_options *o, struct str *text, struct err *e)
 {
+	struct report_out out = {.text = *text};
 	bool ok;
 
 	/* one moment of a store that is being written */
 	if (!store_begin(s, e))
 		return false;
-	ok = write_format(s, f, o, text, e);
+	ok = write_format(s, f, o, &out, e);
+	store_rollback(s);
+	*text = out.text;
+	return ok;
+}
+
+static bool write_file(struct store *s, const struct report_file *file, const struct report_options *o, struct err *e)
+{
+	struct report_out out = {.file = file_out_begin(file->out)};
+	bool ok = write_format(s, file->format, o, &out, e);
+
+	str_free(&out.text);
+	return file_out_end(out.file, ok || file_out_failed(out.file), e) && ok;
+}
+
+bool report_write_all(struct store *s, const struct report_file *file, size_t n, const struct report_options *o, struct err *e)
+{
+	bool ok = true;
+
+	if (!store_begin(s, e))
+		return false;
+	for (size_t i = 0; ok && i < n; i++)
+		ok = write_file(s, &file[i], o, e);
 	store_rollback(s);
 	return ok;
 }
 
 bool report_write(struct store *s, enum report_format f, const struct report_options *o, const char *out, struct err *e)
 {
-	struct str t = {0};
-	bool ok = report_text(s, f, o, &t, e) && file_write(out, str_text(&t), t.n, e);
+	return report_write_all(s, &(struct report_file){f, out}, 1, o, e);
+}
 
-	str_free(&t);
-	return ok;
+bool report_kill_rate(struct store *s, int criterion, double *percent, int64_t *counted, struct err *e)
+{
+	struct store_counts n;
+
+	if (!store_count(s, NULL, NULL, NULL, &n, e))
+		return false;
+	*counted = n.counted;
+	*percent = n.counted ? 100.0 * (double)n.killed[criterion] / (double)n.counted : 0;
+	return true;
+}
+
+/* What a device gives as answers, not as a failure. */
+static bool answers(enum outcome o)
+{
+	return o == OUTCOME_NO_EFFECT || o == OUTCOME_EQUIVALENT || (o >= OUTCOME_IDENTICAL && o <= OUTCOME_NAN);
+}
+
+bool report_disagrees(const struct store_pair *p)
+{
+	for (int i = 0; i < 2; i++)
+		if (p->outcome[i] == OUTCOME_NOT_RUN || p->outcome[i] == OUTCOME_TOOL_ERROR)
+			return false;
+	if (answers(p->outcome[0]) != answers(p->outcome[1]) || (!answers(p->outcome[0]) && p->outcome[0] != p->outcome[1]))
+		return true;
+	return p->labels_differ || (p->killed[0] ^ p->killed[1]) & STORE_KILL_LABEL;
 }

@@ -268,7 +268,7 @@ bool report_compare(struct store *const *s, size_t n, enum report_format f, stru
 	size_t begun = 0;
 	bool ok = true;
 
-	if (f == REPORT_CSV)
+	if (f > REPORT_JSON)
 		return err_set(e, ERR_USAGE, "a comparison is a table or JSON, not CSV");
 	a = arena_new(NULL);
 	for (; ok && begun < n; begun++)

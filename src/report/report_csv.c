@@ -5,18 +5,21 @@
 
 static void text(struct str *t, const char *s)
 {
-	s = s ? s : "";
-	if (!s[strcspn(s, ",\"\r\n")]) {
-		str_add(t, s);
-		return;
-	}
-	str_addc(t, '"');
-	for (; *s; s++) {
+	bool quote = s && s[strcspn(s, ",\"\r\n")];
+
+	if (quote)
+		str_addc(t, '"');
+	while (s && *s) {
+		unsigned c;
+		int n = report_utf8(s, &c);
+
 		if (*s == '"')
 			str_addc(t, '"');
-		str_addc(t, *s);
+		str_addn(t, n ? s : "?", n ? (size_t)n : 1);
+		s += n ? n : 1;
 	}
-	str_addc(t, '"');
+	if (quote)
+		str_addc(t, '"');
 }
 
 static bool row(struct store *s, const struct store_mutant *m, const struct store_result *r, struct str *t, struct err *e)
@@ -54,8 +57,9 @@ static bool row(struct store *s, const struct store_mutant *m, const struct stor
 	return true;
 }
 
-bool report_csv(struct store *s, struct str *t, struct err *e)
+bool report_csv(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e)
 {
+	struct str *t = &out->text;
 	struct store_iter *it = store_mutants(s, NULL);
 	struct store_mutant m;
 	bool ok = true;
@@ -72,7 +76,7 @@ bool report_csv(struct store *s, struct str *t, struct err *e)
 
 		while (ok && store_next_result(results, &r))
 			ok = row(s, &m, &r, t, e);
-		ok = store_iter_end(results, ok ? e : NULL) && ok;
+		ok = store_iter_end(results, ok ? e : NULL) && ok && report_drain(out);
 	}
 	return store_iter_end(it, ok ? e : NULL) && ok;
 }

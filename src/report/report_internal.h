@@ -42,9 +42,38 @@ struct report_data {
 
 bool report_gather(struct store *s, struct arena *a, struct report_data *out, struct err *e);
 
-bool report_table(struct store *s, const struct report_data *d, const struct report_options *o, struct str *t, struct err *e);
-bool report_json(struct store *s, const struct report_data *d, const struct report_options *o, struct str *t, struct err *e);
-bool report_csv(struct store *s, struct str *t, struct err *e);
+/* Where a report goes: what is in `text` is written and forgotten now and then. */
+struct file_out;
+struct report_out {
+	struct str text;
+	struct file_out *file; /* NULL: all of it stays in text */
+};
+bool report_drain(struct report_out *out); /* between two mutants; false: going on is of no use */
+
+bool report_table(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+bool report_json(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+bool report_csv(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+bool report_stryker(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+bool report_sarif(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+bool report_junit(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+
+/* A device took the mutant for killed, by criterion c, and another one ran it and did not; or the like: see docs/exports.md. */
+bool report_disagrees(const struct store_pair *p);
+
+/* ---- where in the original's text a mutant is (report_place.c) ------------------------------------------- */
+
+struct report_place {
+	const char *kind;                /* of the source: "graph", "loop", "input"; NULL: the mutant has no place */
+	char *name;                      /* of the source */
+	int line, column;                /* from 1; columns in characters */
+	int end_line, end_column;        /* the first behind it */
+	char *replacement;               /* what stands there instead */
+	size_t places;                   /* changed in all; the above is the first */
+};
+/* From the mutant's diff; in `a`. */
+void report_place(struct arena *a, const struct store_mutant *m, struct report_place *out);
+/* "graph.gir", "kernels/NAME.lir", "input.txt": names as paths, '/' and '%' in them as %2F and %25. */
+char *report_source_path(struct arena *a, const char *kind, const char *name);
 
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
@@ -57,6 +86,9 @@ void report_cell(struct str *t, int width, const char *text);
 /* "37.5 % (13.7 .. 69.4)", "-" of nothing. */
 void report_rate(struct str *t, int64_t part, int64_t whole);
 
+/* Bytes of the UTF-8 character at p, *c its number; 0: there is none. */
+int report_utf8(const char *p, unsigned *c);
+
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
 
 json_t *report_string(const char *text);                       /* NULL: null; bytes that are not UTF-8 become '?' */
@@ -65,3 +97,4 @@ json_t *report_hash(struct hash h);                            /* null when zero
 json_t *report_share(const char *part, int64_t n, int64_t of); /* {part, "of", "rate", "low", "high"} */
 /* Appends, indented by 2; takes the reference. */
 void report_dump(struct str *t, json_t *j);
+void report_quote(struct str *t, const char *text);            /* as a JSON string; NULL: null */

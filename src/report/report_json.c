@@ -162,7 +162,7 @@ static bool device_rows(struct store *s, const char *mutant, bool images, json_t
 	return store_iter_end(it, ok ? e : NULL) && ok;
 }
 
-static bool mutant_rows(struct store *s, bool images, struct str *t, struct err *e)
+static bool mutant_rows(struct store *s, bool images, struct report_out *out, struct err *e)
 {
 	struct store_iter *it = store_mutants(s, NULL);
 	struct store_mutant m;
@@ -183,9 +183,10 @@ static bool mutant_rows(struct store *s, bool images, struct str *t, struct err 
 		set(j, "suppressed", report_string(m.suppressed));
 		ok = device_rows(s, m.id, images, devices, e);
 		set(j, "devices", devices);
-		str_add(t, first ? "\n" : ",\n");
+		str_add(&out->text, first ? "\n" : ",\n");
 		first = false;
-		report_dump(t, j);
+		report_dump(&out->text, j);
+		ok = ok && report_drain(out);
 	}
 	return store_iter_end(it, ok ? e : NULL) && ok;
 }
@@ -244,6 +245,28 @@ static json_t *suppressions_part(const struct report_data *d)
 	return list;
 }
 
+static bool pictures(struct store *s, struct report_out *out, struct err *e)
+{
+	struct store_iter *it = store_images(s);
+	struct store_image im;
+	bool ok = true, first = true;
+
+	str_add(&out->text, ",\n\"pictures\": [");
+	while (ok && store_next_image(it, &im)) {
+		json_t *j = json_object();
+
+		set(j, "image", json_integer(im.index));
+		set(j, "name", report_string(im.name));
+		set(j, "label", im.label < 0 ? json_null() : json_integer(im.label));
+		str_add(&out->text, first ? "\n" : ",\n");
+		first = false;
+		report_dump(&out->text, j);
+		ok = report_drain(out);
+	}
+	str_add(&out->text, "]");
+	return store_iter_end(it, ok ? e : NULL) && ok;
+}
+
 static void part(struct str *t, const char *key, json_t *j)
 {
 	str_addf(t, ",\n\"%s\": ", key);
@@ -251,12 +274,13 @@ static void part(struct str *t, const char *key, json_t *j)
 }
 
 /* Mutant by mutant: only one of them is ever a tree in memory. */
-bool report_json(struct store *s, const struct report_data *d, const struct report_options *o, struct str *t, struct err *e)
+bool report_json(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e)
 {
+	struct str *t = &out->text;
 	json_t *model;
 
-	str_add(t, "{\"mutants\": [");
-	if (!mutant_rows(s, o->images, t, e))
+	str_addf(t, "{\"schema\": %d,\n\"mutants\": [", REPORT_JSON_SCHEMA);
+	if (!mutant_rows(s, o->images, out, e))
 		return false;
 	str_add(t, "]");
 	part(t, "launches", launches(d->all.launches_run, d->all.launches_saved));
@@ -266,6 +290,8 @@ bool report_json(struct store *s, const struct report_data *d, const struct repo
 	set(model, "hash", report_hash(d->model_hash));
 	part(t, "model", model);
 	part(t, "images", json_integer(d->images));
+	if (!pictures(s, out, e))
+		return false;
 	part(t, "devices", devices_part(d));
 	part(t, "operators", groups_part(d->op, d->nops, "operator", true));
 	part(t, "categories", groups_part(d->category, d->ncategories, "category", false));

@@ -200,7 +200,7 @@ bool report_compare_mutatenn(const char *dir, enum report_format f, struct str *
 	struct mnn m;
 	bool ok;
 
-	if (f == REPORT_CSV)
+	if (f > REPORT_JSON)
 		return err_set(e, ERR_USAGE, "a comparison is a table or JSON, not CSV");
 	a = arena_new(NULL);
 	ok = mnn_read(a, dir, &m, e);

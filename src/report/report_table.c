@@ -189,8 +189,10 @@ static bool mutant_part(struct store *s, struct str *t, struct err *e)
 	return store_iter_end(it, ok ? e : NULL) && ok;
 }
 
-bool report_table(struct store *s, const struct report_data *d, const struct report_options *o, struct str *t, struct err *e)
+bool report_table(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e)
 {
+	struct str *t = &out->text;
+
 	head(d, s, t);
 	for (size_t i = 0; i < d->ndevices; i++)
 		device_part(&d->device[i], t);

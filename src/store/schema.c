@@ -54,7 +54,10 @@ static const char version_3[] =
     " PRIMARY KEY(mutant, dialect)) WITHOUT ROWID;"
     "ALTER TABLE results ADD COLUMN fill TEXT;" /* what lay where nobody wrote, in the runs that were compared */
     "ALTER TABLE images ADD COLUMN file_hash TEXT;"
-    "CREATE TABLE files(what TEXT PRIMARY KEY, path TEXT NOT NULL, hash TEXT) WITHOUT ROWID;"; /* that a campaign rests on */
+    "CREATE TABLE files(what TEXT PRIMARY KEY, path TEXT NOT NULL, hash TEXT) WITHOUT ROWID;" /* that a campaign rests on */
+    /* what the mutants' diffs are against: the graph, each function's loop IR, the preprocessing */
+    "CREATE TABLE originals(kind TEXT NOT NULL, name TEXT NOT NULL, place INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY(kind, name));"
+    "CREATE TABLE operators(op TEXT PRIMARY KEY, summary TEXT NOT NULL, imitates TEXT NOT NULL) WITHOUT ROWID;"; /* of the mutants */
 
 const struct store_step store_steps[] = {{2, version_2}, {STORE_VERSION, version_3}, {0, NULL}};
 

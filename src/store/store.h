@@ -168,6 +168,20 @@ bool store_has_times(struct store *s, const char *device, bool *has, struct err 
 #define STORE_MAX_SOURCE (16 << 10) /* longer diffs end in a line that says so */
 bool store_put_source(struct store *s, const char *mutant, const char *dialect, const char *diff, struct err *e);
 
+/* What mutants are differences of: the text of the original, once per campaign. Put again: replaced. */
+struct store_original {
+	const char *kind; /* "graph", "loop", "input" */
+	const char *name; /* of the lowered function; else the kind */
+	const char *text;
+};
+bool store_put_original(struct store *s, const struct store_original *x, struct err *e);
+
+/* What a mutation operator does and which fault it stands for, a line each. Put again: replaced. */
+struct store_operator {
+	const char *name, *summary, *imitates;
+};
+bool store_put_operator(struct store *s, const struct store_operator *o, struct err *e);
+
 /* What one program answered on one image. */
 struct store_answer {
 	struct hash digest;   /* of the logits' bytes */
@@ -272,6 +286,12 @@ bool store_next_device(struct store_iter *it, struct store_device *out);
 struct store_iter *store_mutants(struct store *s, const char *op);
 bool store_next_mutant(struct store_iter *it, struct store_mutant *out);
 bool store_get_mutant(struct store *s, struct arena *a, const char *id, struct store_mutant *out, bool *found, struct err *e);
+struct store_iter *store_originals(struct store *s); /* in the order they were put */
+bool store_next_original(struct store_iter *it, struct store_original *out);
+/* *text is NULL when there is none of this name (a store of an older version may lack all). */
+bool store_get_original(struct store *s, struct arena *a, const char *kind, const char *name, char **text, struct err *e);
+struct store_iter *store_operators(struct store *s); /* by name */
+bool store_next_operator(struct store_iter *it, struct store_operator *out);
 /* device NULL: all; by device, then image. */
 struct store_iter *store_baselines(struct store *s, const char *device);
 bool store_next_baseline(struct store_iter *it, struct store_baseline *out);
@@ -293,6 +313,25 @@ struct store_kill {
 };
 struct store_iter *store_kills(struct store *s);
 bool store_next_kill(struct store_iter *it, struct store_kill *out);
+
+/* A mutant that two devices have a result for, where these are not alike: the outcomes or the kills differ, or the first label of
+ * some image does whose first labels the originals agree on. By mutant, then devices. */
+struct store_pair {
+	const char *mutant;
+	const char *device[2];
+	enum outcome outcome[2];
+	unsigned killed[2];
+	int64_t labels_differ; /* of the images answered on both where the originals agree */
+};
+struct store_iter *store_unlike(struct store *s);
+bool store_next_pair(struct store_iter *it, struct store_pair *out);
+/* Images on which the first labels of two devices' originals differ, and of how many. */
+struct store_original_pair {
+	const char *device[2];
+	int64_t labels_differ, images;
+};
+struct store_iter *store_original_pairs(struct store *s);
+bool store_next_original_pair(struct store_iter *it, struct store_original_pair *out);
 
 /* Counts of mutants by outcome: whole, or of one device, operator, category (NULL: any); and how many are killed. */
 struct store_counts {

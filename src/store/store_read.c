@@ -418,3 +418,87 @@ bool store_summarise(struct store *s, const char *mutant, const char *device, st
 	sqlite3_reset(st);
 	return ok;
 }
+
+struct store_iter *store_originals(struct store *s)
+{
+	return iterate(s, "SELECT kind, name, text FROM originals ORDER BY place, kind, name", "", NULL, NULL);
+}
+
+bool store_next_original(struct store_iter *it, struct store_original *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_original){store_text(it->st, 0), store_text(it->st, 1), store_text(it->st, 2)};
+	return true;
+}
+
+bool store_get_original(struct store *s, struct arena *a, const char *kind, const char *name, char **text, struct err *e)
+{
+	struct store_iter *it = iterate(s, "SELECT kind, name, text FROM originals WHERE kind = ?1 AND name = ?2", "tt", kind, name);
+	struct store_original x;
+
+	*text = store_next_original(it, &x) ? arena_strdup(a, x.text) : NULL;
+	return store_iter_end(it, e);
+}
+
+struct store_iter *store_operators(struct store *s)
+{
+	return iterate(s, "SELECT op, summary, imitates FROM operators ORDER BY op", "", NULL, NULL);
+}
+
+bool store_next_operator(struct store_iter *it, struct store_operator *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_operator){store_text(it->st, 0), store_text(it->st, 1), store_text(it->st, 2)};
+	return true;
+}
+
+struct store_iter *store_unlike(struct store *s)
+{
+	/* where the same code was run no image can differ; CROSS JOIN keeps the order of the loops, mutant by mutant */
+	return iterate(
+	    s,
+	    "SELECT m.id, dx.name, dy.name, x.outcome, y.outcome, x.killed, y.killed,"
+	    " (SELECT count(*) FROM image_results i CROSS JOIN image_results j CROSS JOIN baselines bi CROSS JOIN baselines bj"
+	    "  WHERE i.mutant = x.mutant AND i.device = x.device AND j.mutant = x.mutant AND j.device = y.device AND j.image = i.image"
+	    "  AND j.top1 <> i.top1 AND bi.device = x.device AND bi.image = i.image AND bj.device = y.device AND bj.image = i.image"
+	    "  AND bi.top1 = bj.top1) AS differ"
+	    " FROM mutants m CROSS JOIN results x CROSS JOIN results y CROSS JOIN devices dx CROSS JOIN devices dy"
+	    " WHERE x.mutant = m.mutant AND y.mutant = m.mutant AND y.device > x.device AND dx.device = x.device AND dy.device = y.device"
+	    " AND (x.outcome <> y.outcome OR x.killed <> y.killed OR differ > 0) ORDER BY m.mutant, x.device, y.device",
+	    "", NULL, NULL);
+}
+
+bool store_next_pair(struct store_iter *it, struct store_pair *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_pair){.mutant = store_text(it->st, 0), .labels_differ = sqlite3_column_int64(it->st, 7)};
+	for (int i = 0; i < 2; i++) {
+		out->device[i] = store_text(it->st, 1 + i);
+		out->killed[i] = (unsigned)sqlite3_column_int(it->st, 5 + i);
+		if (!outcome_parse(store_text(it->st, 3 + i), &out->outcome[i]))
+			return damaged(it, "an unknown outcome");
+	}
+	return true;
+}
+
+struct store_iter *store_original_pairs(struct store *s)
+{
+	return iterate(s,
+		       "SELECT dx.name, dy.name, sum(x.top1 <> y.top1), count(*) FROM devices dx JOIN devices dy ON dy.device > dx.device"
+		       " JOIN baselines x ON x.device = dx.device JOIN baselines y ON y.device = dy.device AND y.image = x.image"
+		       " GROUP BY dx.device, dy.device ORDER BY dx.device, dy.device",
+		       "", NULL, NULL);
+}
+
+bool store_next_original_pair(struct store_iter *it, struct store_original_pair *out)
+{
+	if (!step(it))
+		return false;
+	*out = (struct store_original_pair){.device = {store_text(it->st, 0), store_text(it->st, 1)},
+					    .labels_differ = sqlite3_column_int64(it->st, 2),
+					    .images = sqlite3_column_int64(it->st, 3)};
+	return true;
+}

@@ -175,6 +175,20 @@ bool store_put_mutant(struct store *s, const struct store_mutant *m, struct err 
 	return store_put_end(s, ok, e);
 }
 
+bool store_put_original(struct store *s, const struct store_original *x, struct err *e)
+{
+	return store_put_begin(s, e) &&
+	       store_put_end(s, store_run(s, e, "INSERT INTO originals(kind, name, place, text) VALUES(?1, ?2, (SELECT count(*) FROM originals), ?3)"
+					  " ON CONFLICT(kind, name) DO UPDATE SET text = excluded.text", "ttt", x->kind, x->name, x->text), e);
+}
+
+bool store_put_operator(struct store *s, const struct store_operator *o, struct err *e)
+{
+	return store_put_begin(s, e) &&
+	       store_put_end(s, store_run(s, e, "INSERT OR REPLACE INTO operators(op, summary, imitates) VALUES(?, ?, ?)", "ttt", o->name, o->summary,
+					  o->imitates), e);
+}
+
 /* Labels and probabilities as they lie in the file: k pairs of 4 bytes, little endian. */
 static void *pack_top(const struct store_answer *a)
 {

@@ -19,9 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void read_all(struct store *s, struct err *e)
 {
-	static const struct report_options all = {true, true};
+	static const struct report_options all = {.images = true, .all_mutants = true, .colour = true};
 
-	for (int f = REPORT_TABLE; f <= REPORT_CSV; f++) {
+	for (int f = REPORT_TABLE; f <= REPORT_JUNIT; f++) {
 		struct str t = {0};
 
 		assert(report_text(s, (enum report_format)f, &all, &t, e) || *err_text(e));

@@ -40,6 +40,11 @@ def check_man(root):
     return f"{len(pages)} man pages without warnings"
 
 
+def check_data(root):
+    assert installed(root, "share/mutatenn/report.schema.json")[0].read_bytes() == (SOURCE / "docs/report.schema.json").read_bytes()
+    return "the schema of the JSON report is there"
+
+
 def check_headers(root, cflags, tmp):
     headers = installed(root, "include/mutatenn/*/*.h")
     base = root.glob("**/include/mutatenn").__next__()
@@ -70,7 +75,7 @@ def main():
         cflags, libs = ask("--cflags"), ask("--libs")
         version = run(installed(root, "bin/mutatenn")[0], "--version").stdout.split()[1]
         assert run("pkg-config", "--modversion", "mutatenn", env=env).stdout.strip() == version
-        print(check_man(root), check_headers(root, cflags, tmp), check_program(root, cflags, libs, tmp), sep="\n")
+        print(check_man(root), check_data(root), check_headers(root, cflags, tmp), check_program(root, cflags, libs, tmp), sep="\n")
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
