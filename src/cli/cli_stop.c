@@ -50,7 +50,7 @@ static void on_time(int sig)
 }
 
 /* What was ignored from the start (nohup, a shell's background job) stays ignored. */
-static void catch(int sig)
+static void listen_to(int sig)
 {
 	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, old;
 
@@ -60,9 +60,9 @@ static void catch(int sig)
 
 void cli_stop_install(void)
 {
-	catch (SIGINT);
-	catch (SIGTERM);
-	catch (SIGHUP);
+	listen_to(SIGINT);
+	listen_to(SIGTERM);
+	listen_to(SIGHUP);
 	sigaction(SIGALRM, &(struct sigaction){.sa_handler = on_time, .sa_flags = SA_RESTART}, NULL);
 	signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like a full disk */
 }

@@ -285,6 +285,22 @@ TEST(reap, a_child_that_ends_says_how)
 	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
+TEST(reap, a_child_is_given_up_when_nobody_holds_the_other_end)
+{
+	pid_t pid = sleeper(1000);
+	int fd[2], status = 0;
+	bool closed = true;
+
+	cr_assert(!pipe(fd));
+	cr_expect(!reap_unless_closed(pid, 0.05, fd[0], &closed, &status));
+	cr_expect(!closed, "the time was over");
+	close(fd[1]);
+	cr_expect(!reap_unless_closed(pid, 1000, fd[0], &closed, &status));
+	cr_expect(closed);
+	close(fd[0]);
+	cr_expect(reap_killed(pid, false, NULL));
+}
+
 TEST(str, text_of_strangers_cannot_control_a_terminal)
 {
 	static const char *const text[][2] = {
