@@ -33,7 +33,7 @@ while True:
     if len(head) < 8:
         p.stdin.close()
         sys.exit(p.wait())
-    n, kind = int.from_bytes(head[:4], "little"), int.from_bytes(head[4:], "little")
+    n, kind = int.from_bytes(head[:4], "little"), head[4]
     body = sys.stdin.buffer.read(n)
     left -= kind == silent_kind
     if left < 0:
@@ -57,7 +57,9 @@ def test(f):
 
 def kinds():
     """Numbers of the messages, from the wire's header."""
-    names = re.findall(r"^\tX\((\w+), ", (SOURCE / "src/worker/wire.h").read_text(), re.M)
+    table = (SOURCE / "src/worker/wire.h").read_text().split("#define WIRE_TYPES(X)")[1].split("\n\n")[0]
+    names = re.findall(r"\bX\((\w+), ", table)
+    assert names[0] == "HELLO" and "RUN" in names, names
     return {n: i + 1 for i, n in enumerate(names)}
 
 
@@ -88,7 +90,7 @@ def start(tmp, *args):
 def wait_for(f, p):
     until = time.monotonic() + PATIENCE
     while not f.exists():
-        assert p.poll() is None, p.communicate()
+        assert p.poll() is None, p.communicate()[1][-1000:]
         assert time.monotonic() < until, f"{f} never came"
         time.sleep(0.02)
 
