@@ -123,7 +123,7 @@ struct pool_tensor { /* dense, in the stored layout */
 struct pool_image {
 	bool ran;                         /* false: not reached (crash, hang before it) */
 	enum pool_status status;          /* of this image: DONE, CRASHED, HUNG or OVERRUN */
-	const struct tensor *output;      /* noutputs of the bundle; NULL unless there are results */
+	const struct tensor *output;      /* noutputs of the bundle, reports behind; NULL unless there are results */
 	uint32_t launches_run, launches_saved;
 	double time_s;                    /* of all launches run; with repeat: median */
 	const double *times_s;            /* repeat values, or NULL */

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "checks_case.h"
 #include "codegen/codegen.h"
 #include "device/device.h"
 #include "fuzz_func.h"
@@ -61,6 +62,14 @@ TEST(codegen_cuda, random_functions_compute_what_the_interpreter_computes)
 		expect_same(d, f, 1 + (uint64_t)seed % 2 * 2, seed); /* fewer groups take more turns */
 		arena_free(a);
 	}
+	device_cuda.close(d);
+}
+
+TEST(codegen_cuda, instrumented_functions_report_what_the_interpreter_reports)
+{
+	struct device *d = open_device();
+
+	checks_run(&device_cuda, d, (uint64_t)fuzz_setting("MUTATENN_FUZZ_SEED", 1), fuzz_setting("MUTATENN_FUZZ_ROUNDS", 5));
 	device_cuda.close(d);
 }
 
