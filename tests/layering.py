@@ -7,7 +7,7 @@ import sys
 LEVEL = {
     "base": 0, "value": 1, "config": 1, "store": 1, "graph": 2, "loop": 2, "device": 2,
     "image": 3, "fetch": 3, "onnx": 3, "ops": 3, "mutate": 3, "codegen": 3, "worker": 3, "report": 3, "select": 3,
-    "compile": 4, "campaign": 5, "cli": 6,
+    "compile": 4, "campaign": 5, "cli": 6, "lib": 6,
 }
 MAY = {  # what a room may include besides base
     "base": [], "value": [], "config": [], "store": [], "graph": ["value"], "loop": ["value"], "device": ["value"],
@@ -15,7 +15,8 @@ MAY = {  # what a room may include besides base
     "mutate": ["value", "graph", "loop", "ops"], "codegen": ["value", "loop"], "worker": ["value", "device"], "report": ["store", "value"], "select": ["store"],
     "compile": ["onnx", "ops", "mutate", "codegen", "graph", "loop", "value"],
     "campaign": ["value", "config", "store", "select", "graph", "loop", "image", "fetch", "onnx", "ops", "mutate", "codegen", "worker", "compile"],
-    "cli": [r for r in LEVEL if r not in ("base", "cli", "device")],
+    "cli": [r for r in LEVEL if r not in ("base", "cli", "lib", "device")],
+    "lib": ["value", "config", "store", "image", "mutate", "worker", "compile", "campaign"],
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([a-z]+)/([^"]+)"')
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What `make install` puts in place is whole: programs, man pages, headers, library; a program of others builds with pkg-config and runs.
+"""What `make install` puts in place is whole: programs, man pages, library; programs of others build with pkg-config and run.
 
 usage: install.py BUILD_DIR SOURCE_DIR COMPILER     needs only python3's standard library, meson and pkg-config
 """
@@ -45,22 +45,60 @@ def check_data(root):
     return "the schema of the JSON report is there"
 
 
-def check_headers(root, cflags, tmp):
-    headers = installed(root, "include/mutatenn/*/*.h")
-    base = root.glob("**/include/mutatenn").__next__()
-    for h in headers:
-        (tmp / "one.c").write_text(f'#include "{h.relative_to(base)}"\nint main(void) {{ return 0; }}\n')
-        run(*CC, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-fsyntax-only", *cflags, tmp / "one.c")
-    return f"{len(headers)} headers stand alone"
+def check_header(cflags, tmp):
+    """The one header stands alone: in C99 and C11, and in C++ where there is a compiler."""
+    (tmp / "one.c").write_text('#include <mutatenn.h>\nint main(void) { return 0; }\n')
+    for std in "c99", "c11":
+        run(*CC, f"-std={std}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", *cflags, tmp / "one.c")
+    if not shutil.which("c++"):
+        return "the header stands alone (skipped in C++: no c++)"
+    (tmp / "one.cc").write_text('#include <mutatenn.h>\nint main() { mutatenn_error e; return mutatenn_model_open("", &e) != nullptr; }\n')
+    run("c++", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", *cflags, tmp / "one.cc")
+    return "the header stands alone in C and C++"
 
 
-def check_program(root, cflags, libs, tmp):
-    run(*CC, SOURCE / "tests/install/classify.c", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", tmp / "classify", *cflags, *libs)
+def check_symbols(root):
+    """What is exported is what the map lists and the header declares, each with its version; nothing else leaks out."""
+    want = set(re.findall(r"^\t(mutatenn_\w+);$", (SOURCE / "src/lib/mutatenn.map").read_text(), re.M))
+    header = set(re.findall(r"MUTATENN_API[^;]*?\b(mutatenn_\w+)\(", (SOURCE / "src/lib/mutatenn.h").read_text()))
+    assert want == header, f"map and header differ in {want ^ header}"
+    so = installed(root, "lib/**/libmutatenn.so")[0]
+    lines = [x.split() for x in run("nm", "-D", "--defined-only", so).stdout.splitlines()]
+    assert {x[2] for x in lines if x[1] == "T"} == {f"{n}@@MUTATENN_0.1" for n in want}, lines
+    assert [x[2] for x in lines if x[1] != "T"] == ["MUTATENN_0.1"], lines
+    dynamic = run("readelf", "-d", so).stdout
+    assert "soname: [libmutatenn.so.0]" in dynamic, dynamic
+    return f"{len(want)} functions with versions are exported and nothing else"
+
+
+def build_example(name, tmp, cflags, libs, *more):
+    run(*CC, SOURCE / f"examples/{name}.c", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", tmp / name, *cflags, *libs, *more)
+    return tmp / name
+
+
+def check_examples(root, tmp, cflags, libs, static):
+    """Whole journeys by programs of others, linked both ways."""
     env = {k: v for k, v in os.environ.items() if k != "MUTATENN_WORKER"}
     env["PATH"] = f"{installed(root, 'bin/mutatenn-worker')[0].parent}:{env['PATH']}"
-    said = run(tmp / "classify", SOURCE / "demo/model.onnx", SOURCE / "demo/images/03_triangle.png", env=env).stdout
-    assert said == "triangle\n", f"it said {said!r}"
-    return "a program of others builds, runs and is right"
+    env["LD_LIBRARY_PATH"] = str(installed(root, "lib/**/libmutatenn.so")[0].parent)
+    model, images = SOURCE / "demo/model.onnx", SOURCE / "demo/images"
+    shared = build_example("classify", tmp, cflags, libs)
+    assert "libmutatenn.so.0" in run("readelf", "-d", shared).stdout
+    assert run(shared, model, images / "03_triangle.png", env=env).stdout.startswith("triangle 97.8"), "the best class"
+    r = subprocess.run([shared, images / "labels.csv", images], capture_output=True, text=True, env=env)
+    assert r.returncode == 1 and "labels.csv" in r.stderr, r
+    del env["LD_LIBRARY_PATH"]
+    for name in "classify", "campaign":
+        exe = build_example(name, tmp, cflags, [x if x != "-lmutatenn" else "-l:libmutatenn.a" for x in static])
+        assert "libmutatenn" not in run("readelf", "-d", exe).stdout
+    assert run(tmp / "classify", model, images / "03_triangle.png", env=env).stdout.startswith("triangle 97.8"), "the best class"
+    said = run(tmp / "campaign", model, images, tmp / "c.db", env=env).stdout
+    assert "22 mutants; the first" in said and "\n+" in said and said.rstrip().splitlines()[-1].startswith("44 jobs, 44 verdicts, "), said
+    report = run(installed(root, "bin/mutatenn")[0], "report", tmp / "c.db", "--json", "-").stdout
+    assert report.count('"outcome"') >= 44, "the store is any store"
+    again = run(tmp / "campaign", model, images, tmp / "c.db", env=env).stdout
+    assert again.splitlines()[:-1] == said.splitlines()[:-1], "a second run has nothing to do and reads the same"
+    return "example programs build, linked with the shared and the static library, and are right"
 
 
 def main():
@@ -71,11 +109,11 @@ def main():
         pc = installed(root, "pkgconfig/mutatenn.pc")[0]
         prefix = re.search(r"^prefix=(.*)$", pc.read_text(), re.M).group(1)
         env = {**os.environ, "PKG_CONFIG_PATH": f"{pc.parent}:{os.environ.get('PKG_CONFIG_PATH', '')}"}
-        ask = lambda what: run("pkg-config", f"--define-variable=prefix={root}{prefix}", what, "mutatenn", env=env).stdout.split()
-        cflags, libs = ask("--cflags"), ask("--libs")
+        ask = lambda *what: run("pkg-config", f"--define-variable=prefix={root}{prefix}", *what, "mutatenn", env=env).stdout.split()
+        cflags, libs, static = ask("--cflags"), ask("--libs"), ask("--static", "--libs")
         version = run(installed(root, "bin/mutatenn")[0], "--version").stdout.split()[1]
         assert run("pkg-config", "--modversion", "mutatenn", env=env).stdout.strip() == version
-        print(check_man(root), check_data(root), check_headers(root, cflags, tmp), check_program(root, cflags, libs, tmp), sep="\n")
+        print(check_man(root), check_data(root), check_header(cflags, tmp), check_symbols(root), check_examples(root, tmp, cflags, libs, static), sep="\n")
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
