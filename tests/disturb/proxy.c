@@ -5,6 +5,7 @@
  *     PROXY_AT=n PROXY_KIND=... what becomes of message n: `kill` the worker is killed instead, `after` behind it, `truncate` half of it
  *                               comes through, then nothing; `flip` one bit of it is another; `duplicate` it comes twice
  *     PROXY_KIND=short          all bytes trickle; `delay`: every message is late by up to three milliseconds
+ *     PROXY_KIND=trickle        the n-th long message of a worker comes byte by byte, fifty in a second
  *     PROXY_SEED=n
  *     PROXY_PRELOAD=library     for the worker
  *
@@ -78,7 +79,7 @@ static void end_it(void)
 
 static bool forward(int to, uint8_t *frame, size_t n)
 {
-	uint64_t number = atomic_fetch_add(count, 1) + 1;
+	uint64_t number = is("trickle") && (to != 1 || n < 1000) ? 0 : atomic_fetch_add(count, 1) + 1;
 
 	if (is("delay"))
 		usleep((useconds_t)rand_r(&seed) % 3000);
@@ -86,6 +87,10 @@ static bool forward(int to, uint8_t *frame, size_t n)
 		return put(to, frame, n);
 	if (is("kill"))
 		end_it();
+	if (is("trickle"))
+		for (size_t i = 0; i + 1 < n; i++, usleep(20000))
+			if (!put(to, frame + i, 1))
+				return false;
 	if (is("flip")) {
 		size_t bit = (size_t)rand_r(&seed) % (n * 8);
 

@@ -2,7 +2,9 @@
  *
  *     REFUSE=malloc | mmap | fork | write | memfd | socket | thread    REFUSE_COUNT=file    eight bytes: calls so far
  *     REFUSE_AT=n                                                      0: none, only count
- *     REFUSE=stuck                                                     no killed child ever ends, as far as the worker can see
+ *     REFUSE=stuck REFUSE_AT=n                                         after n children none ever ends, as far as a worker can see
+ *     REFUSE=hang                                                      no thread is ever started, nor does the call return
+ *     REFUSE_SPEED=n                                                   the clock, and waiting with it, is so many times as fast
  *
  * Only in programs called mutatenn-worker: compilers inherit the environment.
  */
@@ -10,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,6 +24,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define API __attribute__((visibility("default")))
@@ -31,10 +35,11 @@ extern void *__libc_malloc(size_t n);
 static _Atomic uint64_t *count;
 static uint64_t at;
 static const char *what = "";
+static int speed = 1;
 
 __attribute__((constructor)) static void begin(void)
 {
-	const char *file = getenv("REFUSE_COUNT"), *n = getenv("REFUSE_AT"), *kind = getenv("REFUSE");
+	const char *file = getenv("REFUSE_COUNT"), *n = getenv("REFUSE_AT"), *kind = getenv("REFUSE"), *fast = getenv("REFUSE_SPEED");
 	int fd = file && !strcmp(program_invocation_short_name, "mutatenn-worker") ? open(file, O_RDWR | O_CLOEXEC) : -1;
 	void *p;
 
@@ -45,6 +50,7 @@ __attribute__((constructor)) static void begin(void)
 	close(fd);
 	if (p == MAP_FAILED)
 		return;
+	speed = fast ? atoi(fast) : 1;
 	at = n ? strtoull(n, NULL, 10) : 0;
 	what = kind;
 	count = p;
@@ -105,6 +111,8 @@ API int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *)
 
 	if (refused("thread", EAGAIN))
 		return EAGAIN;
+	while (count && !strcmp(what, "hang"))
+		pause();
 	if (!real)
 		real = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
 	return real(t, a, f, arg);
@@ -112,11 +120,36 @@ API int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *)
 
 API pid_t waitpid(pid_t pid, int *status, int options)
 {
-	static pid_t (*real)(pid_t, int *, int);
+	static uint64_t ended;
+	pid_t r;
 
-	if (count && !strcmp(what, "stuck") && pid > 0 && atomic_load(count) >= at)
+	if (count && !strcmp(what, "stuck") && pid > 0 && ended >= at)
 		return 0;
-	if (!real)
-		real = (pid_t(*)(pid_t, int *, int))dlsym(RTLD_NEXT, "waitpid");
-	return real(pid, status, options);
+	r = (pid_t)syscall(SYS_wait4, pid, status, options, NULL);
+	ended += r > 0;
+	return r;
+}
+
+API int clock_gettime(clockid_t id, struct timespec *t)
+{
+	static long long first;
+	long long ns;
+
+	if (syscall(SYS_clock_gettime, id, t))
+		return -1;
+	if (id != CLOCK_MONOTONIC || speed == 1)
+		return 0;
+	ns = t->tv_sec * 1000000000LL + t->tv_nsec;
+	if (!first)
+		first = ns;
+	ns = first + (ns - first) * speed;
+	*t = (struct timespec){ns / 1000000000, ns % 1000000000};
+	return 0;
+}
+
+API int poll(struct pollfd *f, nfds_t n, int ms)
+{
+	struct timespec t = {ms / speed / 1000, (long)(ms / speed % 1000) * 1000000 + 1000};
+
+	return (int)syscall(SYS_ppoll, f, n, ms < 0 ? NULL : &t, NULL, 0);
 }
