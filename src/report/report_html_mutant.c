@@ -100,6 +100,7 @@ static void keep_result(struct arena *a, struct store_result *r)
 	r->kernel = arena_strdup(a, r->kernel);
 	r->log = arena_strdup(a, r->log);
 	r->twin = arena_strdup(a, r->twin);
+	r->fill = arena_strdup(a, r->fill);
 }
 
 /* All devices; those of which the store has no row keep the outcome not-run. */
@@ -329,6 +330,7 @@ static void put_side(struct html *h, const struct side *d, struct str *t)
 	put_field(t, "stage", r->stage, 40);
 	put_field(t, "kernel", r->kernel, 200);
 	put_field(t, "log", r->log, MAX_LOG);
+	put_field(t, "fill", r->fill, 100);
 	put_field(t, "twin", r->twin, 0);
 	if (d->worst.answers)
 		put_distances(d, t);
@@ -387,6 +389,8 @@ bool html_mutant(struct html *h, const struct store_mutant *m, struct str *row, 
 			count_told(h, d);
 		str_add(detail, "{\"diff\":");
 		script_text(detail, m->diff, MAX_DIFF);
+		put_field(detail, "bounds", m->bounds, 100);
+		put_field(detail, "bounds_text", m->bounds_text, MAX_MESSAGE);
 		ok = put_sources(h, m->id, detail, e);
 		str_add(detail, ",\"devices\":[");
 		for (size_t i = 0; i < h->cmp.nsides; i++) {

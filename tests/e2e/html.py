@@ -4,8 +4,7 @@
 usage: html.py BUILD_DIR SOURCE_DIR [--mutants N] [--screenshot FILE.png] [TEST...]
 
 Debian's python3 (for python3-selenium), chromium and chromium-driver; exit status 77 where they are not there.
---mutants N: only the test of a large store, with N made-up mutants. --screenshot: also writes a picture of the demo's report (the
-store is demo-out/demo.db, when that is there).
+--mutants N: only the test of a large store, with N made-up mutants. --screenshot: writes a picture of the demo's report and ends.
 """
 import argparse
 import base64
@@ -52,19 +51,6 @@ def same(a, b, what):
 
 # ---- stores ---------------------------------------------------------------------------------------------------
 
-CAMPAIGN = """
-model: {source}/demo/model.onnx
-images: {source}/demo/images
-devices: [host-gcc, host-clang]
-opt-level: 2
-sample: 8
-mutations:
-  - {{operator: loop.*, sites: sample 40}}
-  - {{operator: graph.*, sites: sample 12}}
-  - {{operator: input.*}}
-"""
-
-
 def run(*args, **kw):
     r = subprocess.run([str(a) for a in args], capture_output=True, text=True, **kw)
     check(r.returncode == 0, f"{args[1]}: {r.stderr[-2000:]}")
@@ -79,10 +65,17 @@ class World:
         self.env = {**os.environ, "MUTATENN_WORKER": str(build / "mutatenn-worker")}
         self.n = 0
         self.real = folder / "real.db"
+        self.clone = self.demo()
 
-    def campaign(self):
-        (self.folder / "campaign.yaml").write_text(CAMPAIGN.format(source=self.source))
-        run(self.bin, "run", self.folder / "campaign.yaml", "--store", self.real, env=self.env)
+    def demo(self):
+        """What `make demo` does after building, in a folder of its own."""
+        place = self.folder / "clone"
+        (place / "tools").mkdir(parents=True)
+        shutil.copy(self.source / "tools/demo", place / "tools/demo")
+        shutil.copytree(self.source / "demo", place / "demo")
+        self.said = run(place / "tools/demo", self.bin.parent, env=self.env).stdout
+        self.real.write_bytes((place / "demo-out/demo.db").read_bytes())
+        return place
 
     def copy(self, *sql):
         """A copy of the real store, changed."""
@@ -171,6 +164,21 @@ class World:
         """Opens the first mutant that a JavaScript condition on row `r` holds for; waits for its details."""
         self.js(f"openMutant(rows.find((r) => {where}))")
         self.wait("return document.querySelector('tr.detail h3') || document.querySelector('tr.detail .alert')", "the details are there")
+
+
+# ---- from a clone to a report ----------------------------------------------------------------------------------
+
+@test
+def two_commands_lead_from_a_clone_to_a_report(w):
+    """git clone, make demo: that installs, builds, runs a campaign and says which file to open."""
+    plan = run("make", "-n", "-C", w.source, "demo", "BUILD=build-that-is-not-there").stdout
+    check([plan.find(x) >= 0 for x in ("tools/deps", "meson setup", "tools/demo")] == [True] * 3 and plan.index("tools/deps") < plan.index("meson setup") < plan.index("tools/demo"), plan)
+    check("demo-out/report.html in a browser" in w.said, w.said)
+    w.open(w.clone / "demo-out/report.html")
+    w.clean()
+    n = w.query(w.real, "SELECT count(*) FROM mutants")[0][0]
+    check(n > 100 and f"{n} mutants" in w.text("#head"), w.text("#head"))
+    check(w.text(".lead").startswith("Of ") and "change an answer" in w.text(".lead"), w.text(".lead"))
 
 
 # ---- what it says ---------------------------------------------------------------------------------------------
@@ -509,12 +517,8 @@ def ten_thousand_mutants_open_with_details_in_files_beside_the_page(w):
 
 
 def screenshot(w, out):
-    store = w.source / "demo-out/demo.db"
-    if not store.exists():
-        store = w.folder / "demo.db"
-        run(w.bin, "run", w.source / "demo/campaign.yaml", "--store", store, env=w.env)
     w.media("light")
-    w.open(w.report(store, "demo.html"))
+    w.open(w.clone / "demo-out/report.html")
     w.d.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 1180, "height": 1000, "deviceScaleFactor": 1, "mobile": False})
     shot = w.d.execute_cdp_cmd("Page.captureScreenshot", {"clip": {"x": 0, "y": 0, "width": 1180, "height": 1010, "scale": 1}, "captureBeyondViewport": True})
     pathlib.Path(out).write_bytes(base64.b64decode(shot["data"]))
@@ -539,7 +543,6 @@ def main():
             if args.screenshot:
                 screenshot(w, args.screenshot)
                 return 0
-            w.campaign()
             tests = [lambda w: large(w, args.mutants)] if args.mutants else [t for t in TESTS if not args.test or t.__name__ in args.test]
             for t in tests:
                 start = time.monotonic()

@@ -60,6 +60,7 @@ function ran(box, row, x) {
 		["ended", (d, y) => (y.stage || y.kernel || y.signal ? [y.stage && `stage ${y.stage}`, y.kernel && `kernel ${y.kernel}`, y.signal && `signal ${y.signal}`].filter(Boolean).join(", ") : null)],
 		["launches", (d, y) => (y.run || y.saved ? `${y.run} run, ${y.saved} saved` : null), "saved: not run, since their inputs and code are the original's"],
 		["runs", (d, y) => y.runs || null, "how often it was run before it was believed"],
+		["unwritten memory", (d, y) => y.fill || null, "what lay where nobody wrote, in the runs that were compared"],
 		["build, run", (d, y) => (y.build_s || y.run_s ? `${seconds(y.build_s)}, ${seconds(y.run_s)}` : null)],
 		["code", (d, y) => y.code && ((td) => tipped(put(td, "span", "mono", y.code.slice(0, 12)), `identity of what ran: ${y.code}` + (codes.filter((c) => c === y.code).length > 1 ? "\nthe same on other devices" : "")))],
 		["same code as", (d, y) => y.twin && ((td) => {
@@ -151,9 +152,11 @@ function detail(td, row) {
 	const box = put(td, "div");
 	const full = put(box, "div", "full");
 	put(full, "code", null, row.id);
-	put(full, "span", "soft", many(row.sites, "place") + " changed");
+	const places = put(full, "span", "soft", many(row.sites, "place") + " changed");
+	const foreseen = { leaves: "leaves its buffers", "may-leave": "may leave its buffers", "in-range": "stays in its buffers" };
 	details(row, (x, why) => {
 		if (!x) return void put(box, "p", "alert", why);
+		if (x.bounds) places.text(`${places.text()}; foreseen before it ran: ${foreseen[x.bounds] || x.bounds}${x.bounds_text ? " (" + x.bounds_text + ")" : ""}`);
 		changes(box, row, x);
 		ran(box, row, x);
 		strips(box, x);
