@@ -301,6 +301,39 @@ TEST(reap, a_child_is_given_up_when_nobody_holds_the_other_end)
 	cr_expect(reap_killed(pid, false, NULL));
 }
 
+TEST(file, what_is_written_piece_by_piece_is_there_at_the_end_or_not_at_all)
+{
+	struct arena *a = arena_new(NULL);
+	char dir[] = "/tmp/mutatenn-out-XXXXXX", **names;
+	struct file_out *f;
+	struct err e = {0};
+	struct bytes b;
+	size_t n;
+	char *path;
+
+	cr_assert(mkdtemp(dir) != NULL);
+	path = file_join(a, dir, "x");
+	f = file_out_begin(path);
+	file_out_add(f, "one ", 4);
+	file_out_add(f, "two", 3);
+	cr_expect_not(file_exists(path));
+	cr_assert(file_out_end(f, true, &e), "%s", err_text(&e));
+	cr_assert(file_read(a, path, 0, &b, &e) && b.n == 7 && !memcmp(b.p, "one two", 7));
+	f = file_out_begin(path);
+	file_out_add(f, "three", 5);
+	cr_expect(file_out_end(f, false, &e));
+	cr_assert(file_read(a, path, 0, &b, &e) && b.n == 7, "what was there stays");
+	cr_expect(file_list(a, dir, &names, &n, &e) && n == 1, "nothing else is left");
+	f = file_out_begin("/dev/full/x");
+	file_out_add(f, "x", 1);
+	cr_expect_not(file_out_end(f, true, &e));
+	cr_expect(strstr(err_text(&e), "cannot write '/dev/full/x'"), "%s", err_text(&e));
+	err_free(&e);
+	unlink(path);
+	rmdir(dir);
+	arena_free(a);
+}
+
 TEST(str, text_of_strangers_cannot_control_a_terminal)
 {
 	static const char *const text[][2] = {

@@ -51,7 +51,7 @@ function heatTable(parent, m, all) {
 
 function operators() {
 	const s = byId("operators");
-	put(s, "p", "note", "Rows are mutation operators, cells the share of their mutants on a device: the darker, the more. A cell opens its mutants.");
+	put(s, "p", "note", "Rows are mutation operators, cells the share of their mutants on a device. A cell opens its mutants.");
 	if (!rows.length) return;
 	let m = "k0", all = false;
 	picker(s, "Show", measures(), (v) => draw(v, all), m);

@@ -5,7 +5,7 @@ const PICTURES = 12;
 function thumbnail(parent, i) {
 	const data = meta.thumbnails[i];
 	if (!data) return put(parent, "span", "thumb").attr("role", "img").attr("aria-label", `${meta.images[i][0]}: no picture was kept`);
-	return parent.append("img").attr("class", "thumb").attr("src", `data:image/jpeg;base64,${data}`).attr("alt", meta.images[i][0]).attr("loading", "lazy");
+	return parent.append("img").attr("class", "thumb").attr("src", `data:image/jpeg;base64,${data}`).attr("alt", meta.images[i][0]);
 }
 
 function images() {

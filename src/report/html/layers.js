@@ -31,7 +31,7 @@ function network() {
 
 function layerChart(box, shown, c) {
 	const left = 44, right = 8, top = 12, h = 190, gap = 12, hm = 34, names = 92;
-	const band = Math.max(9 * Math.max(1, devices.length) + 6, Math.min(64, ((box.node().clientWidth || 900) - left - right) / shown.length));
+	const band = Math.max(7 * Math.max(1, devices.length) + 5, Math.min(64, ((box.node().clientWidth || 900) - left - right) / shown.length));
 	const W = left + right + band * shown.length, H = top + h + gap + hm + names;
 	const x = d3.scaleBand(d3.range(shown.length), [left, W - right]), y = d3.scaleLinear([0, 1], [top + h, top]);
 	const ym = d3.scaleLinear([0, d3.max(shown, (l) => l.macs) || 1], [0, hm]);
@@ -47,7 +47,7 @@ function layerChart(box, shown, c) {
 	g.append("rect").attr("width", band).attr("height", H - names).style("fill", "transparent");
 	g.append("line").attr("x1", band / 2).attr("x2", band / 2).attr("y1", top).attr("y2", top + h).style("stroke", "var(--line)").style("stroke-dasharray", "1 3");
 	g.append("rect").attr("x", band * 0.18).attr("width", band * 0.64).attr("y", (l) => top + h + gap + hm - ym(l.macs)).attr("height", (l) => ym(l.macs)).style("fill", "var(--line-strong)");
-	const step = Math.min(11, (band - 6) / Math.max(1, devices.length));
+	const step = Math.min(11, (band - 5) / Math.max(1, devices.length));
 	devices.forEach((d, i) => {
 		const one = g.filter((l) => l.t[i].counted).append("g").attr("transform", `translate(${band / 2 + (i - (devices.length - 1) / 2) * step},0)`);
 		one.append("line").attr("y1", (l) => y(wilson(l.t[i].killed[c], l.t[i].counted)[0])).attr("y2", (l) => y(wilson(l.t[i].killed[c], l.t[i].counted)[1]))

@@ -98,14 +98,14 @@ function look(filter, jump = true) {
 
 /* ---- the table ---- */
 
-const COLUMNS = [["id", "mutant", "40%"], ["layer", "layer", "12%"], ...devices.map((d, i) => [`d${i}`, d.name]), ["changed", "images changed", "8%"], ["distance", "difference", "8%"]];
+const COLUMNS = [["id", "mutant", devices.length > 4 ? "28%" : "38%"], ["layer", "layer", "12%"], ...devices.map((d, i) => [`d${i}`, d.name]), ["changed", "images changed", "8%"], ["distance", "differ\u00adence", "8%"]];
 
 function table(s) {
 	const t = put(s, "table").attr("id", "list");
 	put(t, "caption", "unseen", "Mutants; the first column opens one");
 	const tr = put(t, "thead").append("tr");
 	for (const [key, name, width] of COLUMNS) {
-		const th = put(tr, "th").attr("scope", "col").attr("data-key", key).style("width", width || null).classed("n", key === "changed" || key === "distance");
+		const th = put(tr, "th").attr("scope", "col").attr("data-key", key).style("width", width || null).classed("n", key === "changed" || key === "distance").classed("layer", key === "layer");
 		put(th, "button", "plain", name).attr("type", "button").on("click", () => {
 			list.down = list.sort === key ? !list.down : key !== "id" && key !== "layer";
 			list.sort = key;
@@ -153,7 +153,7 @@ function line(tr, r) {
 		.on("click", () => (list.open === r ? shut() : show(r)));
 	put(td, "span", "where mono", r.rest[0] === "=" ? "" : `${r.targetName === "*" ? "everywhere" : r.targetName} / ${r.rest}`);
 	if (r.suppressed) put(td, "span", "soft", ` suppressed: ${r.suppressed}`);
-	put(tr, "td", "soft", r.layer >= 0 ? meta.layers[r.layer][0] : "\u2013").attr("data-head", "layer").attr("data-tip", r.layer >= 0 ? `${meta.layers[r.layer][0]}: ${meta.layers[r.layer][1]}, ${meta.layers[r.layer][2]}` : null);
+	put(tr, "td", "soft layer", r.layer >= 0 ? meta.layers[r.layer][0] : "\u2013").attr("data-head", "layer").attr("data-tip", r.layer >= 0 ? `${meta.layers[r.layer][0]}: ${meta.layers[r.layer][1]}, ${meta.layers[r.layer][2]}` : null);
 	devices.forEach((d, i) => {
 		const cell = put(tr, "td").attr("data-head", d.name);
 		outcome(cell, r.outcome[i]);

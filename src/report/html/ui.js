@@ -30,7 +30,7 @@ function outcome(parent, o) {
 	const el = put(parent, "span", "o");
 	swatch(el, o.color);
 	el.append("span").text(o.name);
-	return tipped(el, o.help);
+	return tipped(el, `${o.name}: ${o.help}`);
 }
 
 function picker(parent, label, options, change, value) {
