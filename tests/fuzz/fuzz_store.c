@@ -42,6 +42,18 @@ static void write_page(struct store *s, const char *path, struct err *e)
 	unlink(page);
 }
 
+/* With what SQLite may have left beside it: the next input is not to be judged by this one's journal. */
+static void remove_all(const char *path)
+{
+	static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+	char name[80];
+
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		snprintf(name, sizeof name, "%s%s", path, ends[i]);
+		unlink(name);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *folder;
@@ -64,6 +76,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	store_close(s);
 	err_free(&e);
-	unlink(path);
+	remove_all(path);
 	return 0;
 }
