@@ -326,8 +326,8 @@ static bool build(struct device *d, struct arena *a, const char *source, struct 
 	return ok;
 }
 
-/* A binary has names, versions and times in it, so the text and whatever turns it into a binary say what it does. */
-static struct hash code_of(const struct device *d, const char *source)
+/* A binary has names, versions and times in it, so the text and whatever turns it into a binary say what it does ... */
+static struct hash key_of(const struct device *d, const char *source)
 {
 	struct hasher *h = hasher_new();
 
@@ -336,20 +336,46 @@ static struct hash code_of(const struct device *d, const char *source)
 	return hasher_end(h);
 }
 
+/* ... but PoCL's holds, beside bitcode with the name of a temporary file, the object that is run: as long as kernels are not compiled
+ * once more for the size of their groups, what its loader maps is the code. */
+static struct hash code_of(const struct device *d, const struct artefact *art, struct hash key)
+{
+	const char *specialise = getenv("POCL_WORK_GROUP_SPECIALIZATION");
+	const uint8_t *at = art->data, *end = art->data + art->size;
+	struct hasher *h;
+	int objects = 0;
+
+	if (art->size < 8 || memcmp(art->data, "poclbin", 8) != 0 || !specialise || strcmp(specialise, "0") != 0)
+		return key;
+	h = hasher_new();
+	hash_put_text(h, d->caps.identity);
+	while ((at = memmem(at, (size_t)(end - at), "\177ELF", 4))) {
+		struct hash object;
+
+		if (elf_hash(at, (size_t)(end - at), &object)) {
+			hash_put_hash(h, object);
+			objects++;
+		}
+		at += 4;
+	}
+	return objects == 1 ? hasher_end(h) : (hasher_end(h), key);
+}
+
 static bool cl_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
 {
-	struct hash key = code_of(d, source);
+	struct hash key = key_of(d, source);
 
 	(void)contract; /* the text says fma where it means it */
-	*out = (struct artefact){.code = key};
+	*out = (struct artefact){0};
 	if (cache_get(a, &d->cache, key, &out->data, &out->size)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
-		return true;
-	}
-	if (!build(d, a, source, out, e))
+	} else if (build(d, a, source, out, e)) {
+		cache_put(&d->cache, key, out->data, out->size);
+	} else {
 		return false;
-	cache_put(&d->cache, key, out->data, out->size);
+	}
+	out->code = code_of(d, out, key);
 	return true;
 }
 

@@ -108,6 +108,25 @@ TEST(device_cuda, equal_texts_give_equal_machine_code_and_comments_leave_it_alon
 	device_cuda.close(d);
 }
 
+TEST(device_cuda, names_of_variables_and_parameters_are_not_in_machine_code_nor_in_ptx)
+{
+	static const char *const options[] = {"-arch=sm_90", "-arch=compute_90"};
+	static const char source[] = "extern \"C\" __global__ void mutatenn_kernel(const float *%s, float *out0)\n{\n"
+				     "\tfor (int %s = 0; %s < 8; %s++) {\n\t\tfloat %s = %s[%s];\n\t\tout0[%s] = %s * 2;\n\t}\n}\n";
+
+	for (int i = 0; i < 2; i++) {
+		struct device *d = builder(options[i], NULL, NULL);
+		struct arena *a = arena_new(NULL);
+		struct artefact one = compile(d, a, arena_printf(a, source, "in0", "i", "i", "i", "acc", "in0", "i", "i", "acc"), false);
+		struct artefact two =
+		    compile(d, a, arena_printf(a, source, "other", "index", "index", "index", "sum", "other", "index", "index", "sum"), false);
+
+		cr_expect(hash_eq(one.code, two.code), "%s", options[i]);
+		arena_free(a);
+		device_cuda.close(d);
+	}
+}
+
 static bool has(struct artefact art, const char *text)
 {
 	return memmem(art.data, art.size, text, strlen(text)) != NULL;

@@ -87,6 +87,27 @@ TEST(vulkan_api, what_is_queued_sees_what_was_queued_before)
 	ops->close(d);
 }
 
+TEST(vulkan_api, names_and_comments_are_not_in_a_shaders_code)
+{
+	static const char *const text[] = {
+	    HEAD "void main() { uint i = gl_GlobalInvocationID.x; data.v[i] = data.v[i] * 2u + 1u; }\n",
+	    "#version 450\n/* again */\nlayout(local_size_x = 64) in;\n"
+	    "layout(std430, set = 0, binding = 0) buffer Other { uint w[]; } tensor;\n"
+	    "void main()\n{\n\tuint number = gl_GlobalInvocationID.x;\n\ttensor.w[number] = tensor.w[number] * 2u + 1u;\n}\n",
+	    HEAD "void main() { uint i = gl_GlobalInvocationID.x; data.v[i] = data.v[i] * 2u + 2u; }\n"};
+	struct device *d = open_device();
+	struct arena *a = arena_new(NULL);
+	struct artefact art[3];
+	struct err e = {0};
+
+	for (int i = 0; i < 3; i++)
+		cr_assert(ops->compile(d, a, text[i], false, &art[i], &e), "%s", err_text(&e));
+	cr_expect(hash_eq(art[0].code, art[1].code));
+	cr_expect(!hash_eq(art[0].code, art[2].code));
+	arena_free(a);
+	ops->close(d);
+}
+
 TEST(vulkan_api, pads_are_in_reach_and_neighbours_are_not)
 {
 	struct device *d = open_device();
