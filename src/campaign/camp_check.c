@@ -14,24 +14,6 @@ static const char *manifest(struct arena *a, const char *dir)
 	return file_join(a, dir, "manifest.json");
 }
 
-static bool load_model(struct arena *a, const struct select_set *s, const char *file, struct camp_model **out, struct err *e)
-{
-	struct camp_model_options o = {.preprocess = s->preprocess,
-				       .output = s->output,
-				       .scores_given = true,
-				       .scores = !strcmp(s->scores, "probabilities") ? SCORES_PROBABILITIES : SCORES_LOGITS,
-				       .batch = s->batch};
-	char hex[2][HASH_HEX];
-
-	file = file ? file : s->model_file;
-	if (!camp_model_load(a, file, &o, out, e))
-		return err_in(e, "the set's model (--model says where it is now)");
-	if (!hash_eq((*out)->hash, s->model_hash))
-		return err_set(e, ERR_IO, "model '%s' is not the set's: its hash is %s, the set was made with %s; --model says where that is now", file,
-			       hash_hex((*out)->hash, hex[0]), hash_hex(s->model_hash, hex[1]));
-	return true;
-}
-
 static bool check_file(const char *path, struct hash want, struct err *e)
 {
 	char hex[2][HASH_HEX];
@@ -56,7 +38,7 @@ bool camp_check_load(struct arena *a, const char *dir, const struct camp_check_o
 	*out = (struct camp_check){0};
 	if (!file_is_dir(dir))
 		return err_set(e, ERR_USAGE, "'%s' is not a folder; 'mutatenn select STORE --out %s' makes an acceptance set", dir, dir);
-	if (!select_manifest_read(a, manifest(a, dir), &out->set, e) || !load_model(a, s, o->model, model, e))
+	if (!select_manifest_read(a, manifest(a, dir), &out->set, e) || !camp_recall_model(a, &out->set, "the set's model", dir, o->model, model, e))
 		return false;
 	path = ARENA_ARRAY(a, const char *, s->nimages);
 	for (size_t i = 0; i < s->nimages; i++) {

@@ -1,8 +1,5 @@
 /* camp_select.c: the acceptance set as a folder - pictures, expected scores, what each kills, and the manifest */
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -21,72 +18,7 @@ struct writer {
 	float **scores;                   /* image of the set x device */
 };
 
-/* ---- facts ---- */
-
-static bool fact(struct writer *w, const char *name, char **out, struct err *e)
-{
-	if (!store_get(w->s, w->a, name, out, e))
-		return false;
-	return *out || err_set(e, ERR_STORE, "store '%s' does not say '%s': it was written by an older mutatenn; run its campaign again",
-			       store_path(w->s), name);
-}
-
-/* "key: value" of the configuration's text. */
-static char *configured(struct arena *a, const char *text, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
-		if (!strncmp(p, key, n) && !strncmp(p + n, ": ", 2))
-			return arena_strndup(a, p + n + 2, strcspn(p + n + 2, "\n"));
-	return arena_strdup(a, "");
-}
-
-/* "[a, b]" */
-static void configured_list(struct arena *a, const char *text, char ***out, size_t *n)
-{
-	VEC(char *) v = {0};
-
-	for (const char *p = text + (*text == '['); *p && *p != ']';) {
-		size_t len = strcspn(p, ",]");
-
-		vec_push(a, &v, arena_strndup(a, p, len));
-		p += len;
-		p += strspn(p, ", ");
-	}
-	*out = v.v;
-	*n = v.n;
-}
-
-static bool gather_facts(struct writer *w, struct err *e)
-{
-	struct store_iter *it = store_models(w->s);
-	struct select_set *s = &w->set;
-	struct store_model m;
-	char *text;
-
-	while (store_next_model(it, &m)) {
-		s->model = arena_strdup(w->a, m.name);
-		s->model_hash = m.hash;
-	}
-	if (!store_iter_end(it, e))
-		return false;
-	if (!s->model)
-		return err_set(e, ERR_STORE, "store '%s' holds no model", store_path(w->s));
-	if (!fact(w, "model-path", &s->model_file, e) || !fact(w, "preprocess", &s->preprocess, e) || !fact(w, "output", &s->output, e) ||
-	    !fact(w, "scores", &s->scores, e) || !fact(w, "configuration", &text, e))
-		return false;
-	s->tool = arena_strdup(w->a, MUTATENN_VERSION);
-	s->store = arena_strdup(w->a, file_base(store_path(w->s)));
-	s->opt_level = atoi(configured(w->a, text, "opt-level"));
-	s->batch = atoi(configured(w->a, text, "batch"));
-	s->top_k = atoi(configured(w->a, text, "top-k"));
-	s->criteria = w->o->criteria ? w->o->criteria : STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC;
-	configured_list(w->a, configured(w->a, text, "disable-pass"), &s->disable_pass, &s->ndisable_pass);
-	if (s->opt_level < 0 || s->opt_level > 3 || s->batch < 1 || s->batch > 1024 || s->top_k < 1 || s->top_k > STORE_MAX_TOP)
-		return err_set(e, ERR_STORE, "store '%s' is damaged: its configuration makes no sense", store_path(w->s));
-	return true;
-}
+/* ---- devices ---- */
 
 static bool wants(const struct select_options *o, const char *device)
 {
@@ -94,29 +26,6 @@ static bool wants(const struct select_options *o, const char *device)
 		if (!strcmp(o->device[i], device))
 			return true;
 	return !o->ndevices;
-}
-
-/* A device's name is the name of a folder here. */
-static bool plain_name(const char *s)
-{
-	return *s && *s != '.' && !s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")];
-}
-
-static bool gather_device(struct writer *w, const struct store_device *d, struct select_device *out, struct err *e)
-{
-	char *target, cls[8], precision[8];
-
-	*out = (struct select_device){.name = arena_strdup(w->a, d->name), .backend = arena_strdup(w->a, d->backend),
-				      .identity = arena_strdup(w->a, d->identity), .describe = arena_strdup(w->a, d->describe)};
-	if (!plain_name(d->name))
-		return err_set(e, ERR_STORE, "store '%s' is damaged: it has a device without a proper name", store_path(w->s));
-	if (!fact(w, arena_printf(w->a, "target %s", d->name), &target, e))
-		return false;
-	if (sscanf(target, "%7s %d %7s", cls, &out->lanes, precision) != 3)
-		return err_set(e, ERR_STORE, "store '%s' is damaged: the target of '%s' makes no sense", store_path(w->s), d->name);
-	out->cls = arena_strdup(w->a, cls);
-	out->precision = arena_strdup(w->a, precision);
-	return true;
 }
 
 static bool gather_devices(struct writer *w, struct err *e)
@@ -130,7 +39,7 @@ static bool gather_devices(struct writer *w, struct err *e)
 	while (ok && store_next_device(it, &d)) {
 		if (!wants(w->o, d.name) || d.error)
 			continue;
-		if ((ok = gather_device(w, &d, &one, e)))
+		if ((ok = camp_recall_device(w->a, w->s, &d, &one, e)))
 			vec_push(w->a, &v, one);
 	}
 	if (!store_iter_end(it, ok ? e : NULL) || !ok)
@@ -198,26 +107,6 @@ static bool gather_images(struct writer *w, struct err *e)
 		at++;
 	}
 	return store_iter_end(it, ok ? e : NULL) && ok;
-}
-
-static bool load_model(struct writer *w, const char *file, struct err *e)
-{
-	struct select_set *s = &w->set;
-	struct camp_model_options o = {.preprocess = s->preprocess,
-				       .output = s->output,
-				       .scores_given = true,
-				       .scores = !strcmp(s->scores, "probabilities") ? SCORES_PROBABILITIES : SCORES_LOGITS,
-				       .batch = s->batch};
-	char hex[2][HASH_HEX];
-
-	file = file ? file : s->model_file;
-	if (!camp_model_load(w->a, file, &o, &w->model, e))
-		return err_in(e, "the campaign's model (--model says where it is now)");
-	if (!hash_eq(w->model->hash, s->model_hash))
-		return err_set(e, ERR_USAGE, "model '%s' is not the campaign's: its hash is %s, in store '%s' it is %s; --model says where that is now", file,
-			       hash_hex(w->model->hash, hex[0]), store_path(w->s), hash_hex(s->model_hash, hex[1]));
-	s->model_file = file_absolute(w->a, file);
-	return true;
 }
 
 /* The copies are preprocessed: they must be what the network saw. */
@@ -365,9 +254,13 @@ bool camp_set_write(struct store *s, const struct select_options *o, const struc
                     struct err *e)
 {
 	struct writer w = {.a = arena_new(NULL), .s = s, .o = o, .r = r, .dir = dir, .set.result = *r};
-	bool ok = r->cover.n || err_set(e, ERR_USAGE, "store '%s' has no kills by that criterion: there is nothing to select", store_path(s));
+	bool ok;
 
-	ok = ok && gather_facts(&w, e) && gather_devices(&w, e) && load_model(&w, model, e) && make_folder(dir, w.a, e) && gather_images(&w, e) &&
+	w.set.criteria = o->criteria ? o->criteria : STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC;
+	ok = r->cover.n || err_set(e, ERR_USAGE, "store '%s' has no kills by that criterion: there is nothing to select", store_path(s));
+
+	ok = ok && camp_recall(w.a, s, &w.set, e) && gather_devices(&w, e) &&
+	     camp_recall_model(w.a, &w.set, "the campaign's model", store_path(s), model, &w.model, e) && make_folder(dir, w.a, e) && gather_images(&w, e) &&
 	     verify_images(&w, e) && gather_expected(&w, e) && select_kills_csv(s, o, r, file_join(w.a, dir, "kills.csv"), e) &&
 	     write_manifest(&w, e);
 	arena_free(w.a);

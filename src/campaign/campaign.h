@@ -255,3 +255,23 @@ bool camp_check_load(struct arena *a, const char *dir, const struct camp_check_o
 /* Runs it on the device 0 of the pool, for which t is the target. False only where it cannot be run: a device that fails is a result. */
 bool camp_check_run(struct arena *a, struct pool *p, const char *device, const struct camp_target *t, const struct camp_model *model,
                     const struct camp_input *input, const char *dir, const struct camp_check_options *o, struct camp_check *out, struct err *e);
+
+/* ---- a program that stands alone (camp_repro.c) ---- */
+
+struct camp_repro_options {
+	const char *mutant;               /* an id of the store, or "original" with `against` */
+	const char *device;
+	const char *against;              /* the same program on two devices; NULL: the mutant against the original */
+	const char *image;                /* NULL: the first that shows the verdict */
+	const char *model;                /* NULL: where it was */
+	const char *dir;
+	bool whole;                       /* the whole program, not only the launch whose result differs first */
+	const struct config_campaign *config; /* definitions of devices */
+};
+struct camp_repro {
+	const char *image, *launch;       /* launch NULL: the whole program */
+	const char *ended;                /* how the mutant ended; NULL: by itself */
+	bool as_stored;                   /* it gave what the store has */
+};
+/* Runs it once more and writes sources, inputs, results and a host program to the folder. */
+bool camp_reproduce(struct arena *a, struct store *s, const struct camp_repro_options *o, struct camp_repro *out, struct err *e);

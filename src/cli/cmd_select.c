@@ -189,7 +189,8 @@ const struct cli_command cmd_select = {
                        "of driver, compiler or board.\n\n"
                        "A mutant that crashed or hung is kept by the image on which it did so; one that died while it was loaded by any image.",
         .options = options,
-        .examples = "  mutatenn select out.db\n  mutatenn select out.db --out acceptance\n  mutatenn select out.db --criterion label --device host-gcc --json\n",
+        .examples = "  mutatenn select out.db\n  mutatenn select out.db --out acceptance\n"
+                    "  mutatenn select out.db --criterion label --device host-gcc --json\n",
         .min_positional = 1,
         .max_positional = 1,
         .run = run,

@@ -77,8 +77,8 @@ const struct cli_command cmd_suppress = {
                        "but are in no rate, no threshold and no acceptance set. Without GLOB it lists what is suppressed, and what matches nothing any "
                        "more. `suppress:` in a campaign file does the same for every run.",
         .options = options,
-        .examples = "  mutatenn suppress out.db 'loop.cond.*/stem.conv/*' --reason 'guards are proved elsewhere'\n"
-                    "  mutatenn suppress out.db\n  mutatenn suppress out.db 'loop.cond.*/stem.conv/*' --remove\n",
+        .examples = "  mutatenn suppress out.db 'loop.cond.*/conv1/*' --reason 'proved elsewhere'\n"
+                    "  mutatenn suppress out.db\n  mutatenn suppress out.db 'loop.cond.*/conv1/*' --remove\n",
         .min_positional = 1,
         .max_positional = 2,
         .run = run,

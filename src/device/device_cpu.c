@@ -127,6 +127,49 @@ static bool ask_compiler(struct device *d, struct str *dump, struct err *e)
 	return true;
 }
 
+/* How a kernel is compiled, up to the files. */
+static size_t all_flags(const struct device *d, bool contract, const char **argv)
+{
+	size_t fixed = sizeof fixed_flags / sizeof *fixed_flags, n = 0;
+
+	argv[n++] = d->cc;
+	/* before the user's flags, which have the last word */
+	argv[n++] = d->fast || (contract && d->fuses) ? "-ffp-contract=fast" : "-ffp-contract=off";
+	for (size_t i = 0; i < d->nflags; i++)
+		argv[n++] = d->flags[i];
+	for (size_t i = 0; i < fixed; i++)
+		argv[n++] = fixed_flags[i];
+	if (d->clang) /* expressions nest; gcc has no limit */
+		argv[n++] = "-fbracket-depth=4096";
+	return n;
+}
+
+#define MOST_FLAGS(d) ((d)->nflags + sizeof fixed_flags / sizeof *fixed_flags + 9)
+
+/* The same for a shell. */
+static const char *build_line(const struct device *d)
+{
+	const char **argv = ARENA_ARRAY(d->arena, const char *, MOST_FLAGS(d)), *text;
+	size_t n = all_flags(d, false, argv);
+	struct str s = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		bool plain = *argv[i] && !argv[i][strspn(argv[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:")];
+
+		str_add(&s, i ? " " : "");
+		str_add(&s, plain ? "" : "'");
+		for (const char *p = argv[i]; *p; p++)
+			if (*p == '\'')
+				str_add(&s, "'\\''");
+			else
+				str_addc(&s, *p);
+		str_add(&s, plain ? "" : "'");
+	}
+	text = arena_strdup(d->arena, str_text(&s));
+	str_free(&s);
+	return text;
+}
+
 static void describe(struct device *d, const char *dump, int threads)
 {
 	struct str flags = {0};
@@ -159,6 +202,7 @@ static void describe(struct device *d, const char *dump, int threads)
 	    .isolates = true,
 	    .cls = DEVICE_CPU,
 	    .machine = target_of_macros(dump),
+	    .build = build_line(d),
 	    .types = DEVICE_ALL_TYPES,
 	};
 	str_free(&flags);
@@ -282,18 +326,9 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 
 static const char **command(struct device *d, struct arena *a, bool contract, const char *output)
 {
-	size_t fixed = sizeof fixed_flags / sizeof *fixed_flags, n = 0;
-	const char **argv = ARENA_ARRAY(a, const char *, d->nflags + fixed + 9);
+	const char **argv = ARENA_ARRAY(a, const char *, MOST_FLAGS(d));
+	size_t n = all_flags(d, contract, argv);
 
-	argv[n++] = d->cc;
-	/* before the user's flags, which have the last word */
-	argv[n++] = d->fast || (contract && d->fuses) ? "-ffp-contract=fast" : "-ffp-contract=off";
-	for (size_t i = 0; i < d->nflags; i++)
-		argv[n++] = d->flags[i];
-	for (size_t i = 0; i < fixed; i++)
-		argv[n++] = fixed_flags[i];
-	if (d->clang) /* expressions nest; gcc has no limit */
-		argv[n++] = "-fbracket-depth=4096";
 	argv[n++] = "-o";
 	argv[n++] = output;
 	argv[n++] = "-x";

@@ -136,6 +136,7 @@ static void describe(struct device *d, const char *name)
 	d->caps = (struct device_caps){
 	    .backend = "cuda",
 	    .dialect = "cuda-c",
+	    .build = d->compiles ? d->compiler.text : "",
 	    .describe = arena_strdup(d->arena, str_text(&s)),
 	    .identity = arena_strdup(d->arena, str_text(&id)),
 	    .cls = DEVICE_GPU,

@@ -222,6 +222,7 @@ static void describe(struct device *d)
 	    .describe = arena_printf(d->arena, "%s, %s, driver %s", name, platform_text(d, platform, CL_PLATFORM_NAME), driver),
 	    .identity = arena_printf(d->arena, "opencl %s | %s | %s | %s | %s", version, name, driver,
 				     device_text(d, d->id, CL_DEVICE_VERSION), d->options),
+	    .build = d->options,
 	    .cls = cpu ? DEVICE_CPU : DEVICE_GPU,
 	    .lanes = !cpu          ? 1
 		     : lanes >= 16 ? 16

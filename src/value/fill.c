@@ -67,3 +67,46 @@ uint64_t fill_word(struct fill f, enum dtype t, int64_t i)
 		w |= fill_element(f, t, i * (int64_t)n + (int64_t)k) << 8 * size * k;
 	return w;
 }
+
+struct filling filling_of_data(struct fill f, const char *name, enum dtype t)
+{
+	if (f.kind == FILL_RANDOM)
+		f.seed ^= hash_text(name).hi;
+	return (struct filling){.fill = f, .dtype = t, .word = f.kind == FILL_ZERO ? 0 : UINT64_MAX};
+}
+
+static uint64_t every(uint64_t element, enum dtype t)
+{
+	switch (dtype_size(t)) {
+	case 8: return element;
+	case 4: return element << 32 | element;
+	case 2: return element * 0x0001000100010001u;
+	default: return element * 0x0101010101010101u;
+	}
+}
+
+static uint64_t payload(const char *name, enum dtype t)
+{
+	uint64_t h = hash_text(name).lo;
+
+	if ((h & 0x3f) == 0x3f ||
+	    !(h & 0x3f)) /* neither all ones (what unwritten elements hold) nor the NaN that processors make */
+		h ^= 1;
+	switch (dtype_size(t)) {
+	case 8: return 0xfff8000000000000u | (h & 0x7ffffffffffffu);
+	case 4: return 0xffc00000u | (h & 0x3fffffu);
+	case 2: return 0xffc0u | (h & 0x3fu);
+	default: return 0x80u | (h & 0x3fu);
+	}
+}
+
+struct filling filling_of_pads(struct fill f, const char *name, enum dtype t)
+{
+	struct filling p = filling_of_data(f, name, t);
+
+	if (f.kind == FILL_ZERO)
+		p.word = every(dtype_is_float(t) ? (uint64_t)1 << (8 * dtype_size(t) - 1) : 0, t);
+	else
+		p.word = every(payload(name, t), t);
+	return p;
+}

@@ -134,6 +134,18 @@ bool fill_eq(struct fill a, struct fill b);
 uint64_t fill_element(struct fill f, enum dtype t, int64_t i);
 uint64_t fill_word(struct fill f, enum dtype t, int64_t i);
 
+/* What lies in memory that nobody wrote, as words of 8 bytes. */
+struct filling {
+	struct fill fill;
+	enum dtype dtype;
+	uint64_t word; /* every one of them; unused with FILL_RANDOM */
+};
+/* Of an output before it is written; and of the pads of the tensor of that name, which tell each other apart: with NAN a payload of its
+ * own, so that a copied neighbour shows; with ZERO the zero that a kernel stores least, the negative one of floats. */
+struct filling filling_of_data(struct fill f, const char *name, enum dtype t);
+struct filling filling_of_pads(struct fill f, const char *name, enum dtype t);
+#define FILLING_OF_BLOBS 0xfffafffafffafffau /* the word in the pads of constants and inputs, whose type is not known where they lie: a quiet NaN in every one */
+
 /* ---- devices and bundles -------------------------------------------------------------------------------- */
 
 /* Devices of one class run the same functions. */
@@ -154,6 +166,7 @@ struct device_caps {
 	uint32_t max_group;    /* work-items in a group; 0: no groups */
 	uint64_t local_memory; /* bytes that a group shares */
 	uint64_t memory;       /* bytes of the device's own; 0: the host's */
+	const char *build;     /* how kernels are compiled: a command without files, or options; "" when unknown */
 	const char *machine;   /* what the kernels are for, where that is a processor: "x86-64"; else "" */
 	uint32_t types;        /* bit 1u << DT_x for each element type that kernels can use */
 };

@@ -222,6 +222,7 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 		r.dialect = (char *)c->dialect;
 		r.describe = (char *)describe(w, m, c);
 		r.machine = (char *)(c->machine ? c->machine : "");
+		r.build = (char *)(c->build ? c->build : "");
 		r.identity = (char *)c->identity;
 		r.lanes = (uint32_t)c->lanes;
 		r.threads = (uint32_t)c->threads;

@@ -46,16 +46,6 @@ struct mem {
 struct chunk;
 /* Room for size bytes in a chunk that is freed when everything in it was given back. NULL: out of memory. */
 struct chunk *mem_chunk(struct mem *m, size_t size);
-/* What lies in memory that nobody wrote, as words of 8 bytes. */
-struct filling {
-	struct fill fill;
-	enum dtype dtype;
-	uint64_t word; /* every one of them; unused with FILL_RANDOM */
-};
-/* Of an output before it is written; and of the pads of the tensor of that name, which tell each other apart: with NAN a payload of its
- * own, so that a copied neighbour shows; with ZERO the zero that a kernel stores least, the negative one of floats. */
-struct filling filling_of_data(struct fill f, const char *name, enum dtype t);
-struct filling filling_of_pads(struct fill f, const char *name, enum dtype t);
 bool filling_eq(const struct filling *a, const struct filling *b);
 /* n bytes from `from` bytes behind p, which is where a tensor's data begin (before it when negative). */
 void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f);

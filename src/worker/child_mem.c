@@ -70,49 +70,6 @@ struct chunk *mem_chunk(struct mem *m, size_t size)
 
 /* ---- what nobody wrote ------------------------------------------------------------------------------------------ */
 
-struct filling filling_of_data(struct fill f, const char *name, enum dtype t)
-{
-	if (f.kind == FILL_RANDOM)
-		f.seed ^= hash_text(name).hi;
-	return (struct filling){.fill = f, .dtype = t, .word = f.kind == FILL_ZERO ? 0 : UINT64_MAX};
-}
-
-static uint64_t every(uint64_t element, enum dtype t)
-{
-	switch (dtype_size(t)) {
-	case 8: return element;
-	case 4: return element << 32 | element;
-	case 2: return element * 0x0001000100010001u;
-	default: return element * 0x0101010101010101u;
-	}
-}
-
-static uint64_t payload(const char *name, enum dtype t)
-{
-	uint64_t h = hash_text(name).lo;
-
-	if ((h & 0x3f) == 0x3f ||
-	    !(h & 0x3f)) /* neither all ones (what unwritten elements hold) nor the NaN that processors make */
-		h ^= 1;
-	switch (dtype_size(t)) {
-	case 8: return 0xfff8000000000000u | (h & 0x7ffffffffffffu);
-	case 4: return 0xffc00000u | (h & 0x3fffffu);
-	case 2: return 0xffc0u | (h & 0x3fu);
-	default: return 0x80u | (h & 0x3fu);
-	}
-}
-
-struct filling filling_of_pads(struct fill f, const char *name, enum dtype t)
-{
-	struct filling p = filling_of_data(f, name, t);
-
-	if (f.kind == FILL_ZERO)
-		p.word = every(dtype_is_float(t) ? (uint64_t)1 << (8 * dtype_size(t) - 1) : 0, t);
-	else
-		p.word = every(payload(name, t), t);
-	return p;
-}
-
 bool filling_eq(const struct filling *a, const struct filling *b)
 {
 	return fill_eq(a->fill, b->fill) && a->dtype == b->dtype && a->word == b->word;
@@ -241,8 +198,7 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 		c->shared = true;
 	}
 	*where = c;
-	/* of a type that is not known here: a quiet NaN in every one, and not what an unwritten element holds */
-	struct filling pads = {.fill = {FILL_NAN, 0}, .word = 0xfffafffafffafffau};
+	struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
 	void *p = chunk_alloc(c, bytes, BLOB_PAD, &pads);
 
 	if (made)

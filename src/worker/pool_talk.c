@@ -32,6 +32,7 @@ static struct device_caps join(struct arena *a, const struct device_caps *b, con
 	struct device_caps c = *r;
 
 	c.lanes = b->lanes;
+	c.build = b->build;
 	c.describe = arena_printf(a, "%s, %s", b->describe, r->describe);
 	c.identity = arena_printf(a, "%s, %s", b->identity, r->identity);
 	return c;
@@ -62,6 +63,7 @@ static bool take_caps(struct peer *p, const Wire__Ready *m, struct err *e)
 				 .local_memory = m->local_memory,
 				 .memory = m->memory,
 				 .machine = or_none(a, m->machine),
+				 .build = or_none(a, m->build),
 				 .types = m->types};
 	*mine = arena_memdup(a, &c, sizeof c);
 	if (d->apart && (!d->builder || !d->runner))

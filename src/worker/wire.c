@@ -157,7 +157,7 @@ static bool check_built(const Wire__Built *m)
 
 static bool check_ready(const Wire__Ready *r)
 {
-	char *const text[] = {r->error, r->backend, r->dialect, r->describe, r->identity, r->machine};
+	char *const text[] = {r->error, r->backend, r->dialect, r->describe, r->identity, r->machine, r->build};
 
 	for (size_t i = 0; i < sizeof text / sizeof *text; i++)
 		if (!text_ok(text[i], WIRE_MAX_TEXT))

@@ -195,7 +195,7 @@ def what_the_set_was_made_of_is_checked_first(tmp):
     shutil.copy(s["set"] / "images" / name, work / "images")
     other = tmp / "other.onnx"
     other.write_bytes(MODEL.read_bytes() + b"\x12\x01x")  # another producer: the same network in another file
-    assert "is not the set's: its hash is" in run("check", work, "--model", other, status=1).stderr
+    assert "is not the set's model: its hash is" in run("check", work, "--model", other, status=1).stderr
     shutil.copy(MODEL, tmp / "moved.onnx")
     assert "PASS" in run("check", work, "--model", tmp / "moved.onnx", "--device", "host-gcc").stdout
     scores = work / "expected/host-gcc" / f"{name}.npy"
