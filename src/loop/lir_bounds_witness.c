@@ -12,6 +12,8 @@
 
 #define TRIES 4000
 #define ALL 64 /* of a loop that runs no more often, every iteration is looked at */
+#define HINTS 12
+#define MULTIPLES 16
 
 struct search {
 	const struct path *path;
@@ -19,12 +21,14 @@ struct search {
 	struct witness *out;
 	int64_t *value; /* by variable id */
 	bool *known, *matters;
+	int64_t hint[HINTS]; /* numbers on the way: what variables are compared with and divided by */
+	int nhints;
 	int tries;
 };
 
 static bool compute(struct search *s, const struct lir_expr *x, int64_t *out);
 
-/* f32 and f64; an operation of f32 is one of f64, rounded. */
+/* f32 and f64. */
 static bool compute_float(struct search *s, const struct lir_expr *x, double *out)
 {
 	enum dtype t = x->type.dtype;
@@ -45,15 +49,7 @@ static bool compute_float(struct search *s, const struct lir_expr *x, double *ou
 	}
 	if (x->kind != LIR_BINARY || !compute_float(s, x->arg[0], &a) || !compute_float(s, x->arg[1], &b))
 		return false;
-	switch (x->op) {
-	case LIR_ADD: *out = lir_round(t, a + b); return true;
-	case LIR_SUB: *out = lir_round(t, a - b); return true;
-	case LIR_MUL: *out = lir_round(t, a * b); return true;
-	case LIR_DIV: *out = lir_round(t, a / b); return true;
-	case LIR_MIN: *out = a < b ? a : b; return true;
-	case LIR_MAX: *out = a > b ? a : b; return true;
-	default: return false;
-	}
+	return lir_fold_float(x->op, t, a, b, out);
 }
 
 static bool compare_floats(struct search *s, const struct lir_expr *x, int64_t *out)
@@ -185,6 +181,19 @@ static bool leaves(struct search *s)
 
 static bool from(struct search *s, size_t i);
 
+/* Around the numbers that stand on the way, and their first multiples. */
+static bool near_hints(struct search *s, uint32_t v, size_t i, int64_t min, int64_t last)
+{
+	for (int h = 0; h < s->nhints; h++)
+		for (int64_t k = 1; k <= MULTIPLES && s->hint[h] <= last / k; k++)
+			for (int64_t off = -1; off <= 1 && s->tries > 0; off++) {
+				s->value[v] = s->hint[h] * k + off;
+				if (s->value[v] >= min && s->value[v] <= last && from(s, i + 1))
+					return true;
+			}
+	return false;
+}
+
 /* Both ends first, then ever further from them. */
 static bool loop(struct search *s, const struct lir_stmt *t, size_t i)
 {
@@ -204,6 +213,8 @@ static bool loop(struct search *s, const struct lir_stmt *t, size_t i)
 		if (!s->matters[v] || last - off <= min + off)
 			break;
 	}
+	if (s->matters[v] && extent > ALL && near_hints(s, v, i, min, last))
+		return true;
 	s->known[v] = false;
 	return false;
 }
@@ -230,6 +241,8 @@ static void mark(struct search *s, const struct lir_expr *x)
 {
 	if (x->kind == LIR_VAR)
 		s->matters[x->var->id] = true;
+	if (x->kind == LIR_INT && x->i > 1 && x->i < ((int64_t)1 << 40) && s->nhints < HINTS)
+		s->hint[s->nhints++] = x->i;
 	for (uint32_t i = 0; i < x->nargs; i++)
 		mark(s, x->arg[i]);
 }

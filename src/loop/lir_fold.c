@@ -84,6 +84,21 @@ static bool fold_shift(enum lir_op op, enum dtype t, int64_t x, int64_t y, int64
 	return true;
 }
 
+bool lir_fold_float(enum lir_op op, enum dtype t, double x, double y, double *out)
+{
+	if (t != DT_F32 && t != DT_F64)
+		return false;
+	switch (op) {
+	case LIR_ADD: *out = lir_round(t, x + y); return true;
+	case LIR_SUB: *out = lir_round(t, x - y); return true;
+	case LIR_MUL: *out = lir_round(t, x * y); return true;
+	case LIR_DIV: *out = lir_round(t, x / y); return true;
+	case LIR_MIN: *out = x < y ? x : y; return true;
+	case LIR_MAX: *out = x > y ? x : y; return true;
+	default: return false;
+	}
+}
+
 bool lir_fold_int(enum lir_op op, enum dtype t, int64_t x, int64_t y, int64_t *out)
 {
 	int64_t r;

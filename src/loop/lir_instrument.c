@@ -94,16 +94,34 @@ static struct lir_stmt *loop_over(struct ins *n, const char *name, int64_t exten
 	return s;
 }
 
+/* Statements that were collected from behind. */
+static struct lir_stmt *turned(struct ins *n, struct block *b)
+{
+	for (size_t k = 0; k < b->n / 2; k++) {
+		struct lir_stmt *swap = b->v[k];
+
+		b->v[k] = b->v[b->n - 1 - k];
+		b->v[b->n - 1 - k] = swap;
+	}
+	return lir_seq(n->f->arena, b->v, b->n);
+}
+
+/* What stands in front, and the statement; lets in front have no body yet: it is all that follows. */
 static struct lir_stmt *sequence(struct ins *n, const struct block *pre, struct lir_stmt *s)
 {
-	struct block all = {0};
+	struct block after = {0};
 
-	if (!pre->n)
-		return s;
-	for (size_t i = 0; i < pre->n; i++)
-		vec_push(n->f->arena, &all, pre->v[i]);
-	vec_push(n->f->arena, &all, s);
-	return lir_seq(n->f->arena, all.v, all.n);
+	vec_push(n->f->arena, &after, s);
+	for (size_t i = pre->n; i-- > 0;) {
+		struct lir_stmt *t = pre->v[i];
+
+		if (t->kind == LIR_LET) {
+			t->body[0] = turned(n, &after);
+			after.n = 0;
+		}
+		vec_push(n->f->arena, &after, t);
+	}
+	return turned(n, &after);
 }
 
 static void emit(struct ins *n, struct lir_stmt *s)
@@ -339,6 +357,30 @@ static struct lir_stmt *mark_written(struct ins *n, const struct lir_stmt *s)
 
 static struct lir_expr *checked(struct ins *n, struct lir_expr *x);
 
+/* An index that loads is computed once, in front, where its guards hold; else it is 0. Checks of checks would grow without end. */
+static struct lir_expr *hoisted(struct ins *n, struct lir_expr *x)
+{
+	struct lir_stmt *let;
+
+	if (!count_loads(x))
+		return x;
+	if (x->kind == LIR_RAMP) {
+		x->arg[0] = hoisted(n, x->arg[0]);
+		return x;
+	}
+	for (size_t i = n->guard.n; i-- > 0;) {
+		const struct guard *g = &n->guard.v[i];
+
+		x = lir_select(B, g->holds ? g->cond : lir_not(B, g->cond), x, lir_int(B, 0));
+	}
+	let = lir_stmt_new(n->f->arena, LIR_LET, 0, 1);
+	let->var = lir_var_new(n->f, "at", lir_type_of(DT_I64, 1));
+	let->value = x;
+	vec_push(n->f->arena, n->pre, let);
+	n->serial = n->serial || (n->parallel && !n->inside);
+	return lir_var_expr(B, let->var);
+}
+
 /* The indices of an access, checked one after the other. What must hold for it to be performed; NULL: nothing. */
 static struct lir_expr *check_access(struct ins *n, const struct lir_buffer *buf, bool write, struct lir_expr **index, uint32_t count,
 				     int lanes)
@@ -352,6 +394,8 @@ static struct lir_expr *check_access(struct ins *n, const struct lir_buffer *buf
 	proved = n->proved.v[own] || !(n->checks & LIR_CHECK_BOUNDS);
 	for (uint32_t d = 0; d < count; d++) {
 		index[d] = checked(n, index[d]);
+		if (!proved || is_marked(n, buf))
+			index[d] = hoisted(n, index[d]);
 		if (!proved)
 			check_index(n, buf, write, (int)d, index[d], &ok);
 	}

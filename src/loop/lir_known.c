@@ -6,6 +6,7 @@
  */
 #include "loop/lir_known.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -14,6 +15,7 @@
 #define MOST LIR_RANGE_MOST
 #define FACT_ROUNDS 3
 #define SCAN 48 /* facts and atoms looked at, newest first */
+#define WORK 2000 /* steps for each node of a function; lowerings need a tenth of it at most */
 
 /* ---- sums ---- */
 
@@ -93,13 +95,19 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return a / b - (a % b < 0);
 }
 
+static bool spend(struct known *k)
+{
+	k->work -= k->work > 0;
+	return k->work;
+}
+
 /* An upper bound of f; depth: how many facts may be added. */
-static int64_t upper(const struct known *k, const struct form *f, int depth)
+static int64_t upper(struct known *k, const struct form *f, int depth)
 {
 	int64_t best = plain_range(k, f).high;
 	size_t first = k->fact.n > SCAN ? k->fact.n - SCAN : 0;
 
-	for (size_t i = k->fact.n; depth && i-- > first;) {
+	for (size_t i = k->fact.n; depth && i-- > first && spend(k);) {
 		const struct form *g = &k->fact.v[i].form;
 
 		for (int t = 0; t < f->n; t++) {
@@ -126,7 +134,7 @@ static int64_t upper(const struct known *k, const struct form *f, int depth)
 	return best;
 }
 
-static struct lir_range bounded_by(const struct known *k, const struct form *f, int depth)
+static struct lir_range bounded_by(struct known *k, const struct form *f, int depth)
 {
 	struct form minus = constant(0);
 	struct lir_range r = plain_range(k, f);
@@ -232,10 +240,31 @@ static void learn_sum(struct known *k, int64_t a, const struct form *x, int64_t 
 		learn(k, &g);
 }
 
+static uint64_t count_expr(const struct lir_expr *x)
+{
+	uint64_t n = x != NULL;
+
+	for (uint32_t i = 0; x && i < x->nargs; i++)
+		n += count_expr(x->arg[i]);
+	return n;
+}
+
+static uint64_t count_stmt(const struct lir_stmt *s)
+{
+	uint64_t n = 1 + count_expr(s->min) + count_expr(s->extent) + count_expr(s->value);
+
+	for (uint32_t i = 0; i < s->nindex; i++)
+		n += count_expr(s->index[i]);
+	for (uint32_t i = 0; i < s->nbody; i++)
+		n += count_stmt(s->body[i]);
+	return n;
+}
+
 void known_open(struct known *k, const struct lir_func *f)
 {
 	*k = (struct known){.a = arena_new(NULL), .f = f};
 	k->var = ARENA_ARRAY(k->a, struct known_var, f->nvars + 1);
+	k->work = WORK * (count_stmt(f->body) + 100);
 }
 
 struct known_mark known_mark(const struct known *k)
@@ -486,6 +515,8 @@ struct form known_form(struct known *k, const struct lir_expr *x)
 
 	if (!is_integer(x->type))
 		return unknown(k, (struct lir_range){-MOST, MOST});
+	if (!spend(k))
+		return unknown(k, whole);
 	switch (x->kind) {
 	case LIR_INT: return x->i > -MOST && x->i < MOST ? constant(x->i) : unknown(k, whole);
 	case LIR_VAR:
@@ -537,14 +568,59 @@ static bool halves(struct known *k, const struct lir_expr *x, struct form *out)
 	return r.low >= -EXACT && r.high <= EXACT;
 }
 
+static bool float_constant(const struct lir_expr *x, double *out)
+{
+	double a, b;
+
+	*out = x->f;
+	if (x->kind == LIR_FLOAT)
+		return true;
+	return x->kind == LIR_BINARY && float_constant(x->arg[0], &a) && float_constant(x->arg[1], &b) &&
+	       lir_fold_float(x->op, x->type.dtype, a, b, out);
+}
+
+static enum lir_op mirrored(enum lir_op op)
+{
+	switch (op) {
+	case LIR_LT: return LIR_GT;
+	case LIR_LE: return LIR_GE;
+	case LIR_GT: return LIR_LT;
+	case LIR_GE: return LIR_LE;
+	default: return op;
+	}
+}
+
+/* An integer and halves against any number: both sides doubled, the number rounded down to a whole one. */
+static bool against_constant(struct known *k, enum lir_op *op, const struct lir_expr *x, const struct lir_expr *y, struct form *a, struct form *b)
+{
+	double c, whole;
+
+	if (!float_constant(y, &c) || !(fabs(c) < (double)EXACT) || !halves(k, x, a))
+		return false;
+	whole = floor(2 * c);
+	*b = constant((int64_t)whole);
+	if (whole == 2 * c)
+		return true;
+	k->dead = k->dead || *op == LIR_EQ;
+	*op = *op == LIR_LT ? LIR_LE : *op == LIR_GE ? LIR_GT : *op;
+	return *op != LIR_EQ && *op != LIR_NE;
+}
+
 static void compare(struct known *k, enum lir_op op, const struct lir_expr *x, const struct lir_expr *y)
 {
 	struct form a, b, diff = constant(0);
 	struct lir_range d;
 
 	if (dtype_is_float(x->type.dtype)) {
-		if (!halves(k, x, &a) || !halves(k, y, &b))
+		enum lir_op back = mirrored(op);
+
+		if (against_constant(k, &op, x, y, &a, &b)) {
+			;
+		} else if (against_constant(k, &back, y, x, &b, &a)) {
+			op = mirrored(back);
+		} else if (!halves(k, x, &a) || !halves(k, y, &b)) {
 			return;
+		}
 	} else if (is_integer(x->type) && x->type.dtype != DT_U64) {
 		a = known_form(k, x);
 		b = known_form(k, y);
@@ -604,7 +680,7 @@ static void assume_one(struct known *k, const struct lir_expr *x, bool holds)
 
 void known_assume(struct known *k, const struct lir_expr *x, bool holds)
 {
-	if (k->dead || x->type.lanes > 1)
+	if (k->dead || x->type.lanes > 1 || !spend(k))
 		return;
 	switch (x->kind) {
 	case LIR_INT: k->dead = k->dead || (x->i != 0) != holds; return;

@@ -46,6 +46,7 @@ struct known {
 	VEC(struct fact) fact;
 	VEC(struct undo { uint32_t atom; struct lir_range range; }) undo;
 	bool dead; /* what is known contradicts itself: this point is not reached */
+	uint64_t work; /* left: linear in the function's size. Then nothing more is found out, which is always right */
 };
 
 struct known_mark {

@@ -212,8 +212,8 @@ static void check_node(struct verify *v, const struct lir_expr *x)
 
 static void check_expr(struct verify *v, const struct lir_expr *x, uint32_t depth)
 {
-	if (depth > LIR_MAX_EXPR_DEPTH) {
-		wrong(v, "an expression nests deeper than %d", LIR_MAX_EXPR_DEPTH);
+	if (depth > LIR_MAX_EXPR_DEPTH * LIR_GROWTH) {
+		wrong(v, "an expression nests deeper than %d", LIR_MAX_EXPR_DEPTH * LIR_GROWTH);
 		return;
 	}
 	if ((unsigned)x->type.dtype >= DT_COUNT || !lanes_ok(x->type.lanes)) {
@@ -313,8 +313,8 @@ static bool parts_present(const struct lir_stmt *s)
 static void check_stmt(struct verify *v, const struct lir_stmt *s, uint32_t depth)
 {
 	v->at = NULL;
-	if (depth > LIR_MAX_STMT_DEPTH) {
-		wrong(v, "statements nest deeper than %d", LIR_MAX_STMT_DEPTH);
+	if (depth > LIR_MAX_STMT_DEPTH * LIR_GROWTH) {
+		wrong(v, "statements nest deeper than %d", LIR_MAX_STMT_DEPTH * LIR_GROWTH);
 		return;
 	}
 	if (!parts_present(s)) {

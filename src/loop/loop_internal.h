@@ -6,6 +6,7 @@
 #define LIR_MAX_EXPR_DEPTH 512
 #define LIR_MAX_STMT_DEPTH 4096 /* lets and allocs nest without braces */
 #define LIR_MAX_BRACES 256
+#define LIR_GROWTH 4 /* times so much after passes */
 
 /* ---- lir_node.c: making nodes, without simplification ---- */
 struct lir_type lir_type_of(enum dtype t, int lanes);
@@ -31,6 +32,8 @@ double lir_round(enum dtype t, double v);                        /* to a float t
 double lir_round_i64(enum dtype t, int64_t v, bool is_unsigned); /* an integer converted to a float type */
 /* False when the operation is device-defined or not on integers. */
 bool lir_fold_int(enum lir_op op, enum dtype t, int64_t x, int64_t y, int64_t *out);
+/* f32 and f64 (an operation of f32 is one of f64, rounded); false: another type or operator. */
+bool lir_fold_float(enum lir_op op, enum dtype t, double x, double y, double *out);
 /* A simpler expression of the same value, or NULL: constants, x+0, x*1, (x+1)+2, true && x. Scalars only, no floats. */
 struct lir_expr *lir_fold_binary(struct arena *a, enum lir_op op, struct lir_expr *x, struct lir_expr *y);
 struct lir_expr *lir_fold_cast(struct arena *a, enum dtype t, struct lir_expr *x);

@@ -63,7 +63,8 @@ static struct lir_expr *condition(struct gen *g, int depth)
 	case 3: return lir_not(b, condition(g, depth - 1));
 	case 4:
 		x = lir_cast(b, DT_F32, integer(g, depth - 1));
-		return lir_binary(b, op[rnd(g, 6)], lir_add(b, x, lir_imm(b, DT_F32, (double)(rnd(g, 9) - 4) / 2)), lir_cast(b, DT_F32, number(g, 0, 8)));
+		return lir_binary(b, op[rnd(g, 6)], lir_add(b, x, lir_imm(b, DT_F32, (double)(rnd(g, 9) - 4) / 2)),
+				  rnd(g, 2) ? lir_cast(b, DT_F32, number(g, 0, 8)) : lir_imm(b, DT_F32, rnd(g, 40) / 5.0));
 	default: return lir_binary(b, op[rnd(g, 6)], integer(g, depth), rnd(g, 2) ? number(g, -1, 9) : integer(g, depth));
 	}
 }
