@@ -92,7 +92,11 @@ class World:
 
     def report(self, store, name=None):
         page = self.folder / (name or store.stem + ".html")
-        run(self.bin, "report", store, "--html", page, env=self.env)
+        p = subprocess.Popen([self.bin, "report", store, "--html", page], env=self.env)
+        status, usage = os.wait4(p.pid, 0)[1:]
+        p.returncode = os.waitstatus_to_exitcode(status)
+        same(p.returncode, 0, f"status of the report of {store}")
+        self.memory = usage.ru_maxrss >> 10  # MiB
         return page
 
     def browse(self, width=1280, height=900):
@@ -371,6 +375,24 @@ def everything_that_can_be_used_or_seen_has_a_name(w):
 
 
 @test
+def a_dozen_devices_have_room(w):
+    columns = {t: [x[1] for x in w.query(w.real, f"PRAGMA table_info({t})")] for t in ("devices", "baselines", "results", "image_results", "kernels")}
+    again = "WITH RECURSIVE i(v) AS (SELECT 3 UNION ALL SELECT v + 1 FROM i WHERE v < 12) INSERT INTO {0}({1}) SELECT {2} FROM i, {0} WHERE device = 1;"
+    store = w.copy("PRAGMA foreign_keys = OFF;" + "".join(
+        again.format(t, ", ".join(c), ", ".join({"device": "v", "name": "'board-' || v || '.lab.example'" if t == "devices" else "name"}.get(x, x) for x in c)) for t, c in columns.items()))
+    page = w.report(store)
+    for width in [700, 1280]:
+        w.media("light", width)
+        w.open(page)
+        w.open_mutant("r.level === 'label' && r.opName.startsWith('loop.')")
+        wide = w.js("return [document.documentElement.scrollWidth, innerWidth]")
+        w.media("light")
+        check(wide[0] <= wide[1], f"at {width}: {wide}")
+    same(len(w.all("#list > tbody > tr:first-child > td .o")), 12, "outcomes")
+    w.clean()
+
+
+@test
 def a_narrow_window_shows_all_without_scrolling_sideways(w):
     page = w.report(w.real)
     for width in [380, 700, 1000]:
@@ -408,7 +430,8 @@ def names_of_all_kinds_are_shown_and_never_run(w):
         ("UPDATE models SET name = ?1, file = ?1", (EVIL,)), ("UPDATE devices SET name = name || ?1, describe = ?1, identity = ?1", (EVIL,)),
         ("UPDATE images SET name = ?1 || image", (EVIL,)), ("UPDATE classes SET name = ?1", (EVIL,)), ("UPDATE layers SET op = ?1, shape = ?1, node = ?1 || layer", (EVIL,)),
         ("UPDATE kernels SET name = ?1 || launch, node = ?1 || launch", (EVIL,)), ("UPDATE mutants SET op = ?1, target = ?1, id = ?1 || mutant, diff = ?1, category = ?1", (EVIL,)),
-        ("UPDATE sources SET diff = ?1", (EVIL,)), ("UPDATE results SET message = ?1, log = ?1, kernel = ?1, stage = ?1, twin = ?1", (EVIL,)),
+        ("UPDATE sources SET diff = ?1", (EVIL,)), ("UPDATE mutants SET suppressed = ?1 WHERE mutant % 7 = 0", (EVIL,)),
+        ("INSERT INTO suppressions(glob, reason, source) VALUES(?1, ?1, ?1)", (EVIL,)), ("UPDATE results SET message = ?1, log = ?1, kernel = ?1, stage = ?1, twin = ?1", (EVIL,)),
         ("UPDATE meta SET value = ?1 WHERE name IN ('configuration', 'created', 'tool-version')", (EVIL,)))
     page = w.report(store)
     w.open(page)
@@ -487,8 +510,12 @@ def made_up(w, n):
 
 def large(w, n):
     store = made_up(w, n)
+    w.report(w.real)
+    small = w.memory
     start = time.monotonic()
     page = w.report(store, "large.html")
+    print(f"  memory {w.memory} MiB, {small} MiB for the demo")
+    check(w.memory < small + 48, "memory grows with the number of mutants")
     files = list((w.folder / "large.files").iterdir())
     print(f"  {n} mutants: written in {time.monotonic() - start:.1f} s, page {page.stat().st_size >> 10} KiB, {len(files)} files beside it with {sum(f.stat().st_size for f in files) >> 10} KiB")
     print(f"  opened in {w.open(page):.2f} s; the browser counts {w.js('const t = performance.getEntriesByType(`navigation`)[0]; return t.loadEventEnd - t.startTime'):.0f} ms to the load event")

@@ -2,7 +2,7 @@
 
 const SHAPES = [d3.symbolCircle, d3.symbolSquare, d3.symbolTriangle, d3.symbolDiamond, d3.symbolCross, d3.symbolStar, d3.symbolWye, d3.symbolCircle];
 const deviceColor = (d) => `var(--d${d % 8})`;
-const mark = (d) => d3.symbol().type(SHAPES[d % 8]).size(42)();
+const mark = (d) => d3.symbol().type(SHAPES[(d + 3 * Math.floor(d / 8)) % 8]).size(42)();
 
 function network() {
 	const s = byId("network");
@@ -12,9 +12,9 @@ function network() {
 	if (!shown.length) return void put(s, "p", null, meta.layers.length ? "No mutant has a layer of its own." : "This store was written without the list of layers.");
 	let c = 0;
 	picker(s, "Killed by", meta.criteria.map((n, i) => [i, n]), (v) => draw(Number(v)), 0);
-	const key = put(s, "span");
+	const key = put(s, "span", "series");
 	devices.forEach((d, i) => {
-		const item = put(key, "span", "nowrap", "\u2003");
+		const item = put(key, "span", "nowrap");
 		item.append("svg").attr("width", 12).attr("height", 12).attr("viewBox", "-6 -6 12 12").attr("aria-hidden", "true").append("path").attr("d", mark(i)).style("fill", deviceColor(i));
 		item.append("span").text(" " + d.name);
 	});

@@ -55,6 +55,16 @@ function split(s) {
 
 function rates(s) {
 	put(s, "h3", null, "Killed, by device and criterion");
+	const box = put(s, "div"), all = meta.criteria.map((_, c) => c);
+	if (devices.length > 4) picker(box, "Killed by", meta.criteria.map((n, i) => [i, n]), (v) => draw([Number(v)]), 0);
+	const table = put(box, "div");
+	const draw = (criteria) => (table.selectAll("*").remove(), rateTable(table, criteria));
+	draw(devices.length > 4 ? [0] : all);
+	const right = devices.filter((d) => d.labelled);
+	if (right.length) put(s, "p", "note", "The original is right about " + right.map((d) => `${d.right} of ${d.labelled} labelled images on ${d.name}`).join(", ") + ".");
+}
+
+function rateTable(s, criteria) {
 	const t = put(put(s, "div", "scroll"), "table", "wide rates");
 	const hr = put(t, "thead").append("tr");
 	put(hr, "th", null, "device").attr("scope", "col");
@@ -63,19 +73,17 @@ function rates(s) {
 	put(hr, "th", null, "killed, 95 % interval").attr("scope", "col").attr("colspan", 2);
 	const body = put(t, "tbody");
 	devices.forEach((d, i) => {
-		meta.criteria.forEach((c, k) => {
+		criteria.forEach((k, at) => {
 			const tr = body.append("tr"), n = byDevice[i].counted, killed = byDevice[i].killed[k];
-			if (!k) {
-				put(tr, "th", null, d.name).attr("scope", "rowgroup").attr("rowspan", meta.criteria.length).attr("data-tip", d.describe || null);
-				put(tr, "td", "n", count(n)).attr("rowspan", meta.criteria.length);
+			if (!at) {
+				put(tr, "th", null, d.name).attr("scope", "rowgroup").attr("rowspan", criteria.length).attr("data-tip", d.describe || null);
+				put(tr, "td", "n", count(n)).attr("rowspan", criteria.length);
 			}
-			put(tr, "td", null, c);
+			put(tr, "td", null, meta.criteria[k]);
 			dotline(put(tr, "td", "dot"), killed, n);
 			tipped(put(tr, "td", "n nowrap", share(killed, n)), shareTip(killed, n, "judged mutants"));
 		});
 	});
-	const right = devices.filter((d) => d.labelled);
-	if (right.length) put(s, "p", "note", "The original is right about " + right.map((d) => `${d.right} of ${d.labelled} labelled images on ${d.name}`).join(", ") + ".");
 }
 
 /* ---- what to look at first ---- */

@@ -98,14 +98,15 @@ function look(filter, jump = true) {
 
 /* ---- the table ---- */
 
-const COLUMNS = [["id", "mutant", devices.length > 4 ? "28%" : "38%"], ["layer", "layer", "12%"], ...devices.map((d, i) => [`d${i}`, d.name]), ["changed", "images changed", "8%"], ["distance", "differ\u00adence", "8%"]];
+const CROWDED = devices.length > 5; /* outcomes by three letters, names of devices upright */
+const COLUMNS = [["id", "mutant", CROWDED ? "28%" : "38%"], ["layer", "layer", "12%"], ...devices.map((d, i) => [`d${i}`, d.name]), ["changed", "images changed", "8%"], ["distance", "differ\u00adence", "8%"]];
 
 function table(s) {
 	const t = put(s, "table").attr("id", "list");
 	put(t, "caption", "unseen", "Mutants; the first column opens one");
 	const tr = put(t, "thead").append("tr");
 	for (const [key, name, width] of COLUMNS) {
-		const th = put(tr, "th").attr("scope", "col").attr("data-key", key).style("width", width || null).classed("n", key === "changed" || key === "distance").classed("layer", key === "layer");
+		const th = put(tr, "th").attr("scope", "col").attr("data-key", key).style("width", width || null).classed("n", key === "changed" || key === "distance").classed("layer", key === "layer").classed("tall", CROWDED && /^d\d/.test(key));
 		put(th, "button", "plain", name).attr("type", "button").on("click", () => {
 			list.down = list.sort === key ? !list.down : key !== "id" && key !== "layer";
 			list.sort = key;
@@ -156,7 +157,7 @@ function line(tr, r) {
 	put(tr, "td", "soft layer", r.layer >= 0 ? meta.layers[r.layer][0] : "\u2013").attr("data-head", "layer").attr("data-tip", r.layer >= 0 ? `${meta.layers[r.layer][0]}: ${meta.layers[r.layer][1]}, ${meta.layers[r.layer][2]}` : null);
 	devices.forEach((d, i) => {
 		const cell = put(tr, "td").attr("data-head", d.name);
-		outcome(cell, r.outcome[i]);
+		outcome(cell, r.outcome[i], CROWDED);
 	});
 	const some = r.answered.some(Boolean);
 	put(tr, "td", "n", some ? `${r.mostChanged}/${Math.max(...r.answered)}` : "\u2013").attr("data-head", "images changed").attr("data-tip", some ? devices.map((d, i) => `${d.name}: ${r.changed[i]} of ${r.answered[i]} images`).join("\n") : null);

@@ -26,10 +26,11 @@ function swatch(parent, color) {
 	return s;
 }
 
-function outcome(parent, o) {
+function outcome(parent, o, brief) {
 	const el = put(parent, "span", "o");
 	swatch(el, o.color);
-	el.append("span").text(o.name);
+	if (brief) el.attr("role", "img").attr("aria-label", o.name);
+	el.append("span").text(brief ? (o.kind ? o.name.slice(0, 3) : "\u2013") : o.name);
 	return tipped(el, `${o.name}: ${o.help}`);
 }
 
