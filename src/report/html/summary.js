@@ -61,7 +61,7 @@ function rates(s) {
 	const draw = (criteria) => (table.selectAll("*").remove(), rateTable(table, criteria));
 	draw(devices.length > 4 ? [0] : all);
 	const right = devices.filter((d) => d.labelled);
-	if (right.length) put(s, "p", "note", "The original is right about " + right.map((d) => `${d.right} of ${d.labelled} labelled images on ${d.name}`).join(", ") + ".");
+	if (right.length) put(s, "p", "note", "The original is right about " + d3.groups(right, (d) => `${d.right} of ${d.labelled} labelled images`).map(([text, same]) => `${text} on ${same.length > 1 && same.length === devices.length ? "every device" : same.map((d) => d.name).join(", ")}`).join("; ") + ".");
 }
 
 function rateTable(s, criteria) {

@@ -156,7 +156,7 @@ function line(tr, r) {
 	if (r.suppressed) put(td, "span", "soft", ` suppressed: ${r.suppressed}`);
 	put(tr, "td", "soft layer", r.layer >= 0 ? meta.layers[r.layer][0] : "\u2013").attr("data-head", "layer").attr("data-tip", r.layer >= 0 ? `${meta.layers[r.layer][0]}: ${meta.layers[r.layer][1]}, ${meta.layers[r.layer][2]}` : null);
 	devices.forEach((d, i) => {
-		const cell = put(tr, "td").attr("data-head", d.name);
+		const cell = put(tr, "td", CROWDED ? "brief" : null).attr("data-head", d.name);
 		outcome(cell, r.outcome[i], CROWDED);
 	});
 	const some = r.answered.some(Boolean);
