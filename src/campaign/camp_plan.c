@@ -1,4 +1,5 @@
 /* camp_plan.c: everything before the first mutant runs - load, open, compile, list, record */
+#include <math.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -144,8 +145,27 @@ static void choose_chunk(struct camp *c)
 	c->chunk = c->chunk < 1 ? 1 : c->chunk > c->ninputs ? c->ninputs : c->chunk;
 }
 
+/* Half the width of a 95 % interval around one half, of n drawn of N: what leveugle turns round. */
+static double sample_error(uint64_t n, uint64_t of)
+{
+	return of > 1 && n ? 1.96 * sqrt(0.25 / (double)n * (double)(of - n) / (double)(of - 1)) : 0;
+}
+
+/* What a sample can tell, and how large it must be for more. */
+static void tell_samples(const struct mut_spec *spec, const struct mut_drawn *drawn, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (drawn[i].drawn < drawn[i].of)
+			log_info("'%s': a sample of %llu of %llu mutants tells a kill rate to within %.1f points at 95 %%; 5 points need %lld, 2 need "
+				 "%lld, 1 needs %lld",
+				 spec[i].operator_glob, (unsigned long long)drawn[i].drawn, (unsigned long long)drawn[i].of,
+				 100 * sample_error(drawn[i].drawn, drawn[i].of), (long long)leveugle((int64_t)drawn[i].of, 0.05),
+				 (long long)leveugle((int64_t)drawn[i].of, 0.02), (long long)leveugle((int64_t)drawn[i].of, 0.01));
+}
+
 static bool list_mutants(struct camp *c, struct err *e)
 {
+	struct mut_drawn *drawn;
 	struct mut_spec *spec;
 	size_t n;
 
@@ -155,8 +175,13 @@ static bool list_mutants(struct camp *c, struct err *e)
 		c->nmutants = 1;
 		return mut_parse(c->a, &c->variant[0].program.subject, c->options->only_mutant, c->mutant, e);
 	}
-	return camp_specs(c->a, c->config->mutations, c->config->nmutations, &spec, &n, e) &&
-	       mut_list(c->a, &c->variant[0].program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, e);
+	if (!camp_specs(c->a, c->config->mutations, c->config->nmutations, &spec, &n, e))
+		return false;
+	drawn = ARENA_ARRAY(c->a, struct mut_drawn, n + 1);
+	if (!mut_list_drawn(c->a, &c->variant[0].program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, drawn, e))
+		return false;
+	tell_samples(spec, drawn, n);
+	return true;
 }
 
 /* Results over other images are not comparable: a resumed campaign has neither more nor fewer. */
@@ -351,6 +376,7 @@ bool camp_list(struct arena *a, const struct config_campaign *config, const stru
 	*out = (struct camp_plan){.mutant = c.mutant, .nmutants = c.nmutants, .ndevices = c.ndevices, .nimages = c.ninputs};
 	for (size_t i = 0; ok && i < c.nmutants; i++)
 		out->without_site += !c.mutant[i].sites;
+	ok = ok && (!o->estimate || camp_estimate(&c, o->history, &out->cost, e));
 	camp_end(&c);
 	return ok;
 }

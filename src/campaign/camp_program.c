@@ -258,6 +258,7 @@ static void set_pick(struct mut_spec *s, const struct config_mutation *m)
 	s->first = m->sites == SITES_RANGE ? (uint64_t)m->first - 1 : 0;
 	s->last = m->sites == SITES_RANGE ? (uint64_t)m->last - 1 : 0;
 	s->count = (uint64_t)m->sample;
+	s->error = m->sample_error;
 }
 
 bool camp_specs(struct arena *a, const struct config_mutation *m, size_t n, struct mut_spec **out, size_t *count, struct err *e)

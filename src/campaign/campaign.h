@@ -208,10 +208,28 @@ struct camp_run_options {
 	const char *only_mutant;          /* --mutant: this id alone */
 	bool no_reuse;                    /* every mutant's whole program is run */
 	double max_time_s;                /* end cleanly after so long; 0: no limit */
+	bool estimate;                    /* camp_list: what it will cost */
+	const char *history;              /* ... from what this store holds, if it is there */
+};
+/* What a plan costs. Times are of this machine as busy as it is now. */
+struct camp_cost {
+	uint64_t jobs, done;              /* mutant x device; of these done already */
+	double low_s, high_s;             /* devices at the same time and builds beside runs; or all one after the other */
+	uint64_t bytes;                   /* of the store, at most */
+	struct camp_device_cost {
+		const char *name;
+		bool known;                   /* false: it does not work, or nothing could be tried */
+		uint64_t of;                  /* mutants that this is based on */
+		bool history;                 /* of the store; else tried now, on one image */
+		bool cached;                  /* their kernels were in the cache already */
+		double build_s, image_s;      /* of a mutant, and of a mutant on an image; by history image_s is of a whole mutant */
+		double original_s;            /* of the original on an image; 0: by history */
+	} *device;                        /* ndevices */
 };
 struct camp_plan {
 	const struct mutant *mutant;
 	size_t nmutants, without_site, ndevices, nimages;
+	struct camp_cost cost;
 };
 /* What camp_run would run, without a store; in `a`. Devices are opened, since the schedule depends on them. */
 bool camp_list(struct arena *a, const struct config_campaign *c, const struct camp_run_options *o, struct camp_plan *out, struct err *e);

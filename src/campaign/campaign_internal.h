@@ -118,6 +118,9 @@ bool camp_recall_model(struct arena *a, struct select_set *s, const char *what, 
 		       struct err *e);
 char *camp_configured(struct arena *a, const char *text, const char *key); /* of the configuration; "" when there is none */
 
+/* camp_estimate.c: what the plan will cost, from a few mutants of it or from what the store at `history` (may be NULL) holds. */
+bool camp_estimate(struct camp *c, const char *history, struct camp_cost *out, struct err *e);
+
 /* camp_plan.c: everything before the first mutant runs. */
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e);
 void camp_end(struct camp *c);

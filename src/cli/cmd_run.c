@@ -18,10 +18,10 @@ static const struct cli_option options[] = {
         {"images", CLI_TEXT, "PATH", "a folder of pictures, a picture, or a .npy"},
         {"labels", CLI_TEXT, "FILE", "CSV of true classes (default: labels.csv beside the pictures)"},
         {"mutations", CLI_LIST, "WHAT", "presets or operator globs (default: mutatenn-paper)"},
-        {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5 or 'sample 50', for all of --mutations"},
+        {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5, 'sample 50' or 'sample 2%' (a kill rate to within 2 points), for all of --mutations"},
         {"store", CLI_TEXT, "FILE", "where the results go (default: the campaign file's `store`, else CAMPAIGN.db or MODEL.db)"},
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
-        {"plan", CLI_FLAG, NULL, "print the mutants that would run, with their sites, and stop"},
+        {"plan", CLI_FLAG, NULL, "print the mutants that would run, what that takes in time and disk, and stop"},
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
@@ -144,16 +144,50 @@ static bool print_report(const char *store, struct err *e)
 	return ok;
 }
 
-static bool print_plan(const struct cli_args *args, const struct config_campaign *c, const struct camp_run_options *o, struct err *e)
+/* "40 s", "12 min", "3.5 h" */
+static const char *time_text(struct arena *a, double s)
+{
+	if (s < 1)
+		return "1 s";
+	return s < 120 ? arena_printf(a, "%.0f s", s) : s < 7200 ? arena_printf(a, "%.0f min", s / 60) : arena_printf(a, "%.1f h", s / 3600);
+}
+
+static void print_cost(struct arena *a, const struct camp_plan *p, const char *store)
+{
+	const struct camp_cost *x = &p->cost;
+
+	if (x->done)
+		printf("done already: %llu of %llu jobs\n", (unsigned long long)x->done, (unsigned long long)x->jobs);
+	printf("time: about %s to %s, as\n", time_text(a, x->low_s), time_text(a, x->high_s));
+	for (size_t d = 0; d < p->ndevices; d++) {
+		const struct camp_device_cost *c = &x->device[d];
+
+		if (!c->known)
+			printf("  %s: unknown\n", c->name);
+		else if (c->history)
+			printf("  %s: %.3g s to build and %.3g s to run a mutant, the mean of %llu in '%s'\n", c->name, c->build_s, c->image_s,
+			       (unsigned long long)c->of, store);
+		else
+			printf("  %s: %.3g s to build and %.3g ms to run a mutant on an image, the mean of %llu tried just now; the original %.3g ms%s\n", c->name,
+			       c->build_s, c->image_s * 1e3, (unsigned long long)c->of, c->original_s * 1e3,
+			       c->cached ? "; their kernels were in the cache" : "");
+	}
+	printf("disk: at most %.1f MB in '%s'\n", (double)x->bytes / 1e6, store);
+}
+
+static bool print_plan(const struct cli_args *args, const struct config_campaign *c, struct camp_run_options *o, const char *store, struct err *e)
 {
 	struct camp_plan p;
 
+	o->estimate = true;
+	o->history = store;
 	if (!camp_list(args->a, c, o, &p, e))
 		return false;
 	for (size_t i = 0; i < p.nmutants; i++)
 		printf("%8llu  %s\n", (unsigned long long)p.mutant[i].sites, p.mutant[i].id);
 	printf("\n%zu mutants (%zu without a site), %zu devices, %zu images: %zu jobs\n", p.nmutants, p.without_site, p.ndevices, p.nimages,
 	       (p.nmutants - p.without_site) * p.ndevices);
+	print_cost(args->a, &p, store);
 	return true;
 }
 
@@ -194,7 +228,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (!configure(args, &c, &store, e))
 		return false;
 	if (cli_flag(args, "plan"))
-		return print_plan(args, &c, &o, e);
+		return print_plan(args, &c, &o, store, e);
 	cli_progress_start(&hooks, cli_flag(args, "quiet"));
 	cli_stop_orderly(arena_printf(args->a, "\nmutatenn: stopped at once; the same command goes on from there ('%s')\n", store));
 	if (o.max_time_s > 0)

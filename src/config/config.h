@@ -52,7 +52,8 @@ struct config_mutation {
 	char *sites_text; /* as written; NULL when not given: a preset's own choice, `each` for an operator */
 	enum config_sites sites;
 	int64_t first, last; /* RANGE: 1-based, inclusive */
-	int64_t sample;      /* SAMPLE: how many at most */
+	int64_t sample;      /* SAMPLE: how many at most; 0: as error says */
+	double sample_error; /* SAMPLE: as many as tell a rate within +- this (0.02) at 95 % */
 };
 
 /* Mutants that are run and shown and in no rate. */
@@ -61,7 +62,7 @@ struct config_suppression {
 	char *reason;
 };
 
-/* "each", "all", "3", "1-5", "sample 50". */
+/* "each", "all", "3", "1-5", "sample 50", "sample 2%". */
 bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e);
 /* "nan", "zero", "random(7)", "stale": *kind is the number of the word in this list, *seed that of random. NULL is nan. */
 bool config_fill_parse(const char *text, unsigned *kind, uint64_t *seed, struct err *e);

@@ -124,12 +124,23 @@ static bool whole(const char *t, char **end, int64_t *out)
 	return !errno && *out >= 1;
 }
 
+/* "2%", "0.5%" */
+static bool per_cent(const char *t, double *out)
+{
+	char *end = NULL;
+	double v = isdigit((unsigned char)*t) ? strtod(t, &end) : 0;
+
+	*out = v / 100;
+	return v >= 0.01 && v < 100 && !strcmp(end, "%");
+}
+
 bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e)
 {
 	char *end = NULL;
 
 	m->sites = SITES_EACH;
 	m->first = m->last = m->sample = 0;
+	m->sample_error = 0;
 	if (!strcmp(text, "each"))
 		return true;
 	if (!strcmp(text, "all")) {
@@ -140,13 +151,18 @@ bool config_sites_parse(const char *text, struct config_mutation *m, struct err 
 		m->sites = SITES_SAMPLE;
 		return true;
 	}
+	m->sample = 0;
+	if (!strncmp(text, "sample ", 7) && per_cent(text + 7, &m->sample_error)) {
+		m->sites = SITES_SAMPLE;
+		return true;
+	}
 	if (whole(text, &end, &m->first)) {
 		m->sites = SITES_RANGE;
 		m->last = m->first;
 		if (!*end || (*end == '-' && whole(end + 1, &end, &m->last) && !*end && m->last >= m->first))
 			return true;
 	}
-	return err_set(e, ERR_USAGE, "'%s' are no sites: each, all, a number, a range like 1-5, or sample 50", text);
+	return err_set(e, ERR_USAGE, "'%s' are no sites: each, all, a number, a range like 1-5, sample 50, or sample 2%%", text);
 }
 
 bool config_bytes_parse(const char *text, uint64_t *out, struct err *e)

@@ -207,13 +207,14 @@ static void list_each(struct lister *l, const struct mut_spec *spec, const struc
 }
 
 /* Selection sampling (Knuth, TAOCP 2, 3.4.2 S): one pass, order kept. What is not drawn may still be listed by a later spec. */
-static void sample(struct lister *l, size_t first, uint64_t count)
+static void sample(struct lister *l, size_t first, const struct mut_spec *spec, struct mut_drawn *drawn)
 {
-	uint64_t sites = 0, seen = 0, kept = 0;
+	uint64_t sites = 0, seen = 0, kept = 0, count;
 	size_t to = first;
 
 	for (size_t i = first; i < l->out.n; i++)
 		sites += l->out.v[i].sites > 0;
+	count = spec->error > 0 ? (uint64_t)leveugle((int64_t)sites, spec->error) : spec->count;
 	for (size_t i = first; i < l->out.n; i++) {
 		if (l->out.v[i].sites) {
 			if (next_random(&l->random) % (sites - seen++) >= (count > kept ? count - kept : 0)) {
@@ -225,9 +226,10 @@ static void sample(struct lister *l, size_t first, uint64_t count)
 		l->out.v[to++] = l->out.v[i];
 	}
 	l->out.n = to;
+	*drawn = (struct mut_drawn){kept, sites};
 }
 
-static bool list_spec(struct lister *l, const struct mut_spec *spec, struct err *e)
+static bool list_spec(struct lister *l, const struct mut_spec *spec, struct mut_drawn *drawn, struct err *e)
 {
 	size_t first = l->out.n;
 	bool matched = false;
@@ -254,18 +256,26 @@ static bool list_spec(struct lister *l, const struct mut_spec *spec, struct err 
 		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s; 'mutatenn operators' lists them",
 			       spec->operator_glob, spec->variant_glob ? " with variant " : "",
 			       spec->variant_glob ? spec->variant_glob : "");
+	*drawn = (struct mut_drawn){0};
 	if (spec->pick == MUT_SAMPLE)
-		sample(l, first, spec->count);
+		sample(l, first, spec, drawn);
 	return true;
 }
 
 bool mut_list(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed,
 	      struct mutant **out, size_t *n, struct err *e)
 {
+	return mut_list_drawn(a, s, spec, nspecs, seed, out, n, NULL, e);
+}
+
+bool mut_list_drawn(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed,
+		    struct mutant **out, size_t *n, struct mut_drawn *drawn, struct err *e)
+{
 	struct lister l = {.a = a, .s = s, .seen = map_new(a), .random = seed};
+	struct mut_drawn unused;
 
 	for (size_t i = 0; i < nspecs; i++)
-		if (!list_spec(&l, &spec[i], e))
+		if (!list_spec(&l, &spec[i], drawn ? &drawn[i] : &unused, e))
 			return spec[i].place ? err_in(e, "%s", spec[i].place) : false;
 	*out = l.out.v;
 	*n = l.out.n;
@@ -287,6 +297,16 @@ static bool number(const char *s, size_t n, uint64_t *out)
 	return true;
 }
 
+/* "2%", "0.5%": from a hundredth of a per cent on. */
+static bool per_cent(const char *s, double *out)
+{
+	char *end;
+	double v = *s >= '0' && *s <= '9' ? strtod(s, &end) : 0;
+
+	*out = v / 100;
+	return v >= 0.01 && v < 100 && !strcmp(end, "%");
+}
+
 bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 {
 	const char *dash = strchr(text, '-');
@@ -297,6 +317,8 @@ bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 		return out->pick = MUT_ALL, true;
 	if (!strncmp(text, "sample ", 7) && number(text + 7, strlen(text + 7), &out->count))
 		return out->pick = MUT_SAMPLE, true;
+	if (!strncmp(text, "sample ", 7) && per_cent(text + 7, &out->error))
+		return out->pick = MUT_SAMPLE, true;
 	out->pick = MUT_RANGE;
 	if (number(text, dash ? (size_t)(dash - text) : strlen(text), &out->first) && out->first) {
 		out->last = out->first;
@@ -306,7 +328,7 @@ bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 			return true;
 		}
 	}
-	return err_set(e, ERR_USAGE, "'%s' does not say which sites: each, all, 3, 1-5 or 'sample 50'", text);
+	return err_set(e, ERR_USAGE, "'%s' does not say which sites: each, all, 3, 1-5, 'sample 50' or 'sample 2%%'", text);
 }
 
 static bool find_variant(const struct mut_op *op, const char *name, unsigned *out)

@@ -82,10 +82,11 @@ struct mut_spec {
 	                                       EACH limited to places first..last counted over the whole program; SAMPLE: `count`
 	                                       drawn without replacement from EACH by the seed */
 	uint64_t first, last, count;
+	double error;                       /* SAMPLE: as many as tell a rate within +- this at 95 % (value.h: leveugle); 0: count */
 	const char *target_glob;            /* node or function; NULL: any */
 	const char *place;                  /* where the spec is written, put in front of its errors; NULL: nowhere */
 };
-/* "each" | "all" | "3" | "1-5" | "sample 50" */
+/* "each" | "all" | "3" | "1-5" | "sample 50" | "sample 2%" */
 bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e);
 
 struct mut_preset {
@@ -121,6 +122,12 @@ uint64_t mut_count_sites(const struct mut_subject *s, const struct mut_op *op);
  * with sites 0 per operator (and variant, for ALL). Duplicate ids are listed once. */
 bool mut_list(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed, struct mutant **out,
               size_t *n, struct err *e);
+/* The same, and for each spec how many were drawn of how many: 0 of 0 where it is no sample. */
+struct mut_drawn {
+	uint64_t drawn, of;
+};
+bool mut_list_drawn(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed, struct mutant **out,
+                    size_t *n, struct mut_drawn *drawn, struct err *e);
 /* The mutant with this id; an error says which part of the id does not fit. */
 bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, struct mutant *out, struct err *e);
 

@@ -5,8 +5,10 @@ usage: acceptance.py BUILD_DIR SOURCE_DIR [TEST...]     needs only python3's sta
 """
 import csv
 import json
+import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -267,6 +269,40 @@ def a_campaign_file_suppresses_and_says_what_is_stale(tmp):
     for bad in ["[{mutant: 'x'}]", "[{reason: 'x'}]", "[{mutant: x, reason: ' '}]", "[{mutant: x, reason: a}, {mutant: x, reason: b}]"]:
         (tmp / "bad.yaml").write_text(base + f"suppress: {bad}\n")
         assert "bad.yaml:5" in run("run", tmp / "bad.yaml", "--store", tmp / "b.db", status=1).stderr, bad
+
+
+def leveugle(population, error):
+    return math.ceil(population / (1 + error ** 2 * (population - 1) / (1.96 ** 2 * 0.25)))
+
+
+@test
+def the_plan_says_what_it_costs_and_what_a_sample_tells(tmp):
+    (tmp / "c.yaml").write_text(f"model: {MODEL}\nimages: {IMAGES}\nsample: 3\ndevices: [host-gcc]\nmutations: [{{operator: loop.store.*, sites: sample 15%}}]\n")
+    plan = ["run", tmp / "c.yaml", "--store", tmp / "s.db", "--plan"]
+    r = run(*plan)
+    assert not (tmp / "s.db").exists()
+    drawn, of, points = re.search(r"a sample of (\d+) of (\d+) mutants tells a kill rate to within ([0-9.]+) points", r.stderr).groups()
+    assert int(drawn) == leveugle(int(of), 0.15) and 14 < float(points) <= 15, (drawn, of, points)
+    assert f"5 points need {leveugle(int(of), 0.05)}" in r.stderr, r.stderr
+    jobs = int(re.search(r"(\d+) jobs", r.stdout)[1])
+    assert re.search(r"\ntime: about .* to .*, as\n  host-gcc: .* s to build and .* ms to run a mutant on an image, the mean of 5 tried just now", r.stdout), r.stdout
+    megabytes = float(re.search(r"disk: at most ([0-9.]+) MB", r.stdout)[1])
+    run("run", tmp / "c.yaml", "--store", tmp / "s.db", "--quiet")
+    assert (tmp / "s.db").stat().st_size <= megabytes * 1e6 <= 60 * (tmp / "s.db").stat().st_size
+    r = run(*plan)
+    assert f"done already: {jobs} of {jobs} jobs" in r.stdout and re.search(r"the mean of \d+ in '.*s.db'", r.stdout), r.stdout
+    for bad in "sample 0%", "sample 100%", "sample 2.%x", "sample %":
+        run("run", "--model", MODEL, "--images", IMAGES, "--mutations", "loop.*", "--sites", bad, "--plan", status=2)
+
+
+@test
+def one_mutant_alone_is_run_by_its_id(tmp):
+    one = "input.flip/input/0/vertical"
+    args = ["--model", MODEL, "--images", IMAGES / "00_disc.png", "--store", tmp / "s.db", "--quiet", "--mutant"]
+    run("run", *args, one)
+    report = json.loads(run("report", tmp / "s.db", "--json", "-").stdout)
+    assert [m["id"] for m in report["mutants"]] == [one] and report["mutants"][0]["devices"][0]["outcome"] != "not-run"
+    assert "is not a mutant" in run("run", *args, "nonsense", status=2).stderr
 
 
 def main():
