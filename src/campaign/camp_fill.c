@@ -89,12 +89,18 @@ bool camp_refill(struct camp *c, struct arena *a, size_t first, const struct poo
 	return true;
 }
 
-/* Writing outside of buffers and dying are bad whatever is found there. */
+/* It wrote outside of its buffers in one of the runs, and so in both: what it copied there is not always seen. */
+static bool overran(const struct store_image_result *x, const struct store_image_result *y)
+{
+	return (x->outcome == OUTCOME_OVERRUN && y->outcome <= OUTCOME_OVERRUN) ||
+	       (y->outcome == OUTCOME_OVERRUN && x->outcome <= OUTCOME_OVERRUN);
+}
+
 static bool same(const struct store_image_result *x, const struct store_image_result *y, bool repeats_bits)
 {
 	if (x->outcome != y->outcome)
 		return false;
-	if (x->outcome == OUTCOME_OVERRUN || x->outcome == OUTCOME_CRASH)
+	if (x->outcome == OUTCOME_CRASH)
 		return true;
 	return (x->answer.k ? x->answer.label[0] : -1) == (y->answer.k ? y->answer.label[0] : -1) &&
 	       (!repeats_bits || hash_eq(x->answer.digest, y->answer.digest));
@@ -124,7 +130,7 @@ bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first,
 {
 	struct store_image_result *mine = p->first.image, *other;
 	struct store_result *s = &p->result;
-	const char *why = NULL;
+	const char *why = NULL, *seen = NULL;
 	char f[FILL_TEXT], g[FILL_TEXT];
 	bool ended = p->ended;
 
@@ -145,6 +151,11 @@ bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first,
 	p->first.runs++;
 	for (size_t i = 0; i < r->nimages; i++) {
 		s->image[first + i] = mine[i];
+		if (overran(&mine[i], &other[i])) {
+			seen = mine[i].outcome == OUTCOME_OVERRUN ? seen : s->message;
+			s->image[first + i].outcome = OUTCOME_OVERRUN;
+			continue;
+		}
 		if (mine[i].outcome == OUTCOME_NOT_RUN || other[i].outcome == OUTCOME_NOT_RUN ||
 		    same(&mine[i], &other[i], c->device[device].noise[first + i] == 0 && !p->races))
 			continue;
@@ -154,6 +165,8 @@ bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first,
 	p->first.image = s->image;
 	*s = p->first;
 	p->ended = ended;
+	if (seen && !s->message)
+		s->message = arena_printf(a, "%s (seen with fill %s)", seen, fill_text(camp_other_fill(c->fill), g));
 	if (why) {
 		s->message = why;
 		if (s->outcome < OUTCOME_UNDEFINED || s->outcome == OUTCOME_CRASH)

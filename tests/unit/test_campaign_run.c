@@ -546,10 +546,11 @@ TEST(run, what_depends_on_memory_nobody_wrote_is_undefined)
 	    {.status = POOL_OVERRUN, .add = {0, 1, 0, 0}, .text = "'first' wrote outside of buffer 'h'", .unwritten = 1, .refilled = &over},
 	    {.add = {NAN}, .unwritten = 1, .refilled = &lost},
 	    {.add = {0, 0, 0, 0.5f}, .refilled = &more},
+	    {.unwritten = 1, .refilled = &over},
 	};
-	static const enum outcome want[] = {OUTCOME_UNDEFINED, OUTCOME_NAN,     OUTCOME_UNDEFINED, OUTCOME_IDENTICAL,
-					    OUTCOME_UNDEFINED, OUTCOME_OVERRUN, OUTCOME_NAN,       OUTCOME_DRIFTED};
-	static const int runs[] = {2, 2, 2, 2, 3, 2, 1, 1};
+	static const enum outcome want[] = {OUTCOME_UNDEFINED, OUTCOME_NAN, OUTCOME_UNDEFINED, OUTCOME_IDENTICAL, OUTCOME_UNDEFINED,
+					    OUTCOME_OVERRUN,   OUTCOME_NAN, OUTCOME_DRIFTED,   OUTCOME_OVERRUN};
+	static const int runs[] = {2, 2, 2, 2, 3, 2, 1, 1, 2};
 	enum { N = sizeof want / sizeof *want };
 	struct arena *a = arena_new(NULL);
 	struct store_result r[N];
@@ -564,8 +565,9 @@ TEST(run, what_depends_on_memory_nobody_wrote_is_undefined)
 	for (int i = 0; i < N; i++) {
 		cr_expect_eq(r[i].outcome, want[i], "row %d is %s, not %s", i, outcome_name(r[i].outcome), outcome_name(want[i]));
 		cr_expect_eq(r[i].runs, runs[i], "row %d: %lld runs", i, (long long)r[i].runs);
-		cr_expect_str_eq(r[i].fill, i < 6 ? "nan, zero" : "nan");
+		cr_expect_str_eq(r[i].fill, i < 6 || i == 8 ? "nan, zero" : "nan");
 	}
+	cr_expect_str_eq(r[8].message, "'first' wrote outside of buffer 'h' (seen with fill zero)");
 	cr_expect_str_eq(r[0].message, "depends on memory nobody wrote: nan with fill nan, drifted with fill zero; 'first' left the fill in 1 element of 'h'");
 	cr_expect_str_eq(r[2].message, "depends on memory nobody wrote: drifted with fill nan, other scores with fill zero; "
 				       "'first' left the fill in 3 elements of 'h'");
