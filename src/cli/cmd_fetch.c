@@ -18,7 +18,8 @@ static const struct cli_option options[] = {
     {"list", CLI_FLAG, NULL, "list the models there are; with NAME those whose name has it in it"},
     {"out", CLI_TEXT, "DIR", "folder for the model (default: this one)"},
     {"opset", CLI_INT, "N", "of the models of that name the one of this opset (default: the newest)"},
-    {"from", CLI_TEXT, "URL", "https:// root of a mirror of the hub (default: $MUTATENN_HUB, else where the hub's files lie)"},
+    {"from", CLI_LIST, "URL", "https:// root of a mirror of the hub; of several the next is tried when one fails (default: $MUTATENN_HUB, else where "
+			      "the hub's files lie)"},
     {"manifest", CLI_TEXT, "FILE", "what another hub has: a file like the ONNX hub's ONNX_HUB_MANIFEST.json; with --from"},
     {"ca", CLI_TEXT, "FILE", "certificates to trust in place of the system's, as PEM"},
     {"stall", CLI_NUMBER, "SECONDS", "give up a connection that brings next to nothing for so long (default: 30)"},
@@ -112,10 +113,25 @@ static bool of_opset(const struct fetch_model *list, size_t n, int64_t opset, co
 	return false;
 }
 
+/* NULL: the usual ones. */
+static const char *const *roots(const struct cli_args *args)
+{
+	const struct cli_value *given = cli_get(args, "from");
+	const char *env = getenv("MUTATENN_HUB"), **out = ARENA_ARRAY(args->a, const char *, given->n + 2);
+
+	for (size_t i = 0; i < given->n; i++)
+		out[i] = given->list[i];
+	if (!given->given)
+		out[0] = env;
+	else if (!given->n)
+		out[0] = "";
+	return *out ? out : NULL;
+}
+
 static bool get(const struct cli_args *args, const struct fetch_model *m, struct err *e)
 {
 	struct shown shown = {.terminal = !cli_flag(args, "quiet") && cli_on_terminal()};
-	struct fetch_options o = {.from = cli_text(args, "from", getenv("MUTATENN_HUB")),
+	struct fetch_options o = {.from = roots(args),
 				  .ca = cli_text(args, "ca", NULL),
 				  .stall_s = cli_get(args, "stall")->given ? cli_get(args, "stall")->f : 0,
 				  .progress = progress,

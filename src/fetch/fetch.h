@@ -31,7 +31,7 @@ bool fetch_manifest(struct arena *a, const char *file, struct fetch_model **out,
 bool fetch_find(const struct fetch_model *list, size_t n, const char *name, const struct fetch_model **out, struct err *e);
 
 struct fetch_options {
-	const char *from;      /* root of the hub, https://...; NULL: where the ONNX model hub lies */
+	const char *const *from; /* roots of the hub, https://..., tried in turn; NULL-terminated; NULL: where the ONNX model hub lies */
 	const char *ca;        /* PEM file of certificates to trust; NULL: the system's */
 	double stall_s;        /* give up a connection that brings less than 1 kB/s for so long; 0: 30 */
 	/* Called often. false: stop; the part is kept (ERR_CANCELLED). May be NULL. */

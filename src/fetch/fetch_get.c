@@ -336,9 +336,7 @@ static bool from_root(struct get *g, const char *root, struct err *e)
 
 static bool everywhere(struct get *g, struct err *e)
 {
-	const char *const own[] = {g->o->from, NULL}, *const *root = g->o->from ? own : roots;
-
-	for (; *root; root++) {
+	for (const char *const *root = g->o->from ? g->o->from : roots; *root; root++) {
 		if (from_root(g, *root, e))
 			return true;
 		if (g->stopped || !root[1])
@@ -392,8 +390,9 @@ bool fetch_get(const struct fetch_model *m, const char *file, const struct fetch
 	struct str part = {0};
 	bool whole, ok;
 
-	if (g.o->from && strncasecmp(g.o->from, "https://", 8))
-		return err_set(e, ERR_USAGE, "'%s': only https:// is fetched from", g.o->from);
+	for (size_t i = 0; g.o->from && g.o->from[i]; i++)
+		if (strncasecmp(g.o->from[i], "https://", 8))
+			return err_set(e, ERR_USAGE, "'%s': only https:// is fetched from", g.o->from[i]);
 	*fresh = false;
 	if (!there(m, file, &whole, e))
 		return false;

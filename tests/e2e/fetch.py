@@ -5,6 +5,10 @@ usage: fetch.py BUILD_DIR SOURCE_DIR [TEST...]     needs python3's standard libr
 
 The certificates are made here; nothing outside this machine is asked.
 """
+import sys
+
+sys.path.pop(0)  # html.py beside this is not Python's own html, which http.server needs
+
 import hashlib
 import http.server
 import json
@@ -18,7 +22,6 @@ import signal
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -226,7 +229,8 @@ class Case:
         self.file, self.part = self.out / "net-1.onnx", self.out / "net-1.onnx.part"
 
     def args(self, *more, name="net-1"):
-        return [str(a) for a in [BIN, "fetch", name, "--out", self.out, "--manifest", self.manifest, "--from", Case.server.url, "--ca", Case.server.pem, *more]]
+        place = [] if "--from" in more else ["--from", Case.server.url]
+        return [str(a) for a in [BIN, "fetch", name, "--out", self.out, "--manifest", self.manifest, *place, "--ca", Case.server.pem, *more]]
 
     def run(self, *more, status=0, says="", name="net-1", env=None):
         r = subprocess.run(self.args(*more, name=name), capture_output=True, text=True, timeout=PATIENCE, env={**CLEAN, **(env or {})})
@@ -320,6 +324,23 @@ def only_https_is_spoken(tmp):
     r = subprocess.run([BIN, "fetch", "net-1", "--manifest", c.manifest], capture_output=True, text=True, env=CLEAN)
     assert r.returncode == 2 and "--from" in r.stderr
     assert not c.file.exists()
+
+
+@test
+def of_several_mirrors_the_next_is_tried(tmp):
+    """one that has not the model, one that breaks off, one that has it: all of them together; and from the environment"""
+    c = Case(tmp)
+    url = c.server.url
+    other = "net-1.onnx?"  # roots of these mirrors: the model's path, /good/net-1.onnx, comes behind the question mark
+    r = c.fails("SHA-256", "--from", f"{url}absent/{other},{url}broken/{other}", "--from", f"{url}wrong_hash/{other}")
+    assert "404" in r.stderr and "500" in r.stderr, r.stderr
+    c.whole("--from", f"{url}absent/{other}", "--from", f"https://localhost:1,{url}", says="trying elsewhere")
+    c = Case(tmp)
+    args = [a for a in c.args() if a not in ("--from", url)]
+    r = subprocess.run(args, capture_output=True, text=True, env={**CLEAN, "MUTATENN_HUB": url})
+    assert r.returncode == 0 and c.file.read_bytes() == DATA, r.stderr
+    r = subprocess.run(args, capture_output=True, text=True, env={**CLEAN, "MUTATENN_HUB": "http://localhost/"})
+    assert r.returncode == 2 and "only https" in r.stderr, r.stderr
 
 
 @test
