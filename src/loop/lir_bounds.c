@@ -62,7 +62,7 @@ static struct lir_range index_range(struct walk *w, const struct lir_expr *x)
 
 static void access(struct walk *w, const struct lir_stmt *s, const struct lir_expr *load)
 {
-	struct lir_access x = {.stmt = s, .load = load, .buffer = load ? load->buffer : s->buffer, .dim = -1};
+	struct lir_access x = {.stmt = s, .load = load, .buffer = load ? load->buffer : s->buffer, .dim = -1, .known = &w->k};
 	struct lir_expr *const *index = load ? load->arg : s->index;
 	uint32_t n = load ? load->nargs : s->nindex;
 

@@ -23,6 +23,7 @@ struct lir_access {
 	bool proved;
 	int dim;                      /* else the first dim that is not, -1: the memory behind a view */
 	struct lir_range range;       /* and what its index may be */
+	struct known *known;          /* at this place */
 };
 
 struct lir_bounds_hooks {

@@ -1,22 +1,20 @@
 /* lir_disjoint.c: whether iterations of the parallel loops keep to elements of their own
  *
- * Proved, not guessed: every access to an output inside the parallel loops has, for each of their variables v, an index c*v + rest
- * with 0 <= rest < c, the same c in the same place for all accesses to that buffer, and all its indices lie in range. What is not of
- * this form counts as not proved; a guard that would keep an index in range is not looked at.
+ * Proved, not guessed: every access to an output inside the parallel loops lies in range, and its indices tell the loops' variables: an
+ * index c*v + rest with 0 <= rest < c has another value for each v, wherever the rest comes from. What is told is taken out of the
+ * index, and the next variable looked for in the rest. A variable is also told by its quotient and its remainder by the same number
+ * (`part / 32`, `part % 32`). All accesses to a buffer must tell a variable in the same dim with the same c.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "loop/lir_bounds_internal.h"
 #include "loop/loop_internal.h"
 
-struct bounds {
-	bool known, parallel;
-	int64_t low, high;             /* of a loop variable */
-	const struct lir_expr *let;    /* NULL: a loop variable */
-};
-
-struct factor { /* where the output buffer tells parallel variables apart: dim -1: not seen yet */
+struct key { /* a variable, or its quotient or remainder by a number, is told by this buffer's index in dim, in steps of c */
+	uint32_t buffer, var;
+	enum lir_op op; /* LIR_OP_COUNT: the variable itself */
+	int64_t by;
 	int dim;
 	int64_t c;
 };
@@ -24,169 +22,146 @@ struct factor { /* where the output buffer tells parallel variables apart: dim -
 struct disjoint {
 	struct arena *a;
 	const struct lir_func *f;
-	struct bounds *var;            /* by id */
-	int64_t *coefficient, constant; /* of the linear form under way, by variable id */
-	struct factor *factor;         /* nvars for each parameter */
-	uint32_t parallel[MAX_DIMS * 2], nparallel;
+	VEC(struct key) key;
 	bool ok;
 };
 
-/* Adds scale * x to the linear form; the coefficients are small numbers or the proof fails. */
-static bool linear(struct disjoint *d, const struct lir_expr *x, int64_t scale)
-{
-	int64_t k;
+struct parallel {
+	uint32_t var, atom;
+	bool told;
+};
 
-	if (scale > INT32_MAX || scale < -INT32_MAX)
-		return false;
-	switch (x->kind) {
-	case LIR_INT: return !__builtin_mul_overflow(x->i, scale, &k) && !__builtin_add_overflow(d->constant, k, &d->constant);
-	case LIR_VAR:
-		if (d->var[x->var->id].let)
-			return linear(d, d->var[x->var->id].let, scale);
-		d->coefficient[x->var->id] += scale;
-		return d->var[x->var->id].known;
-	case LIR_RAMP: return linear(d, x->arg[0], scale); /* its lanes are added by the caller */
-	case LIR_BINARY:
-		if (x->op == LIR_ADD || x->op == LIR_SUB)
-			return linear(d, x->arg[0], scale) && linear(d, x->arg[1], x->op == LIR_ADD ? scale : -scale);
-		if (x->op != LIR_MUL)
-			return false;
-		if (lir_expr_const_i64(x->arg[1], &k))
-			return k <= INT32_MAX && k >= -INT32_MAX && linear(d, x->arg[0], scale * k);
-		return lir_expr_const_i64(x->arg[0], &k) && k <= INT32_MAX && k >= -INT32_MAX && linear(d, x->arg[1], scale * k);
-	default: return false;
+/* The parallel loops around the access that have more than one iteration. */
+static size_t parallel_loops(const struct lir_access *x, const struct path *path, struct parallel *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < path->n; i++) {
+		const struct lir_stmt *s = path->v[i].stmt;
+		const struct form *f;
+
+		if (path->v[i].kind != STEP_LOOP || s->loop != LIR_PARALLEL)
+			continue;
+		f = &x->known->var[s->var->id].form;
+		if (f->n && n < max)
+			out[n] = (struct parallel){.var = s->var->id, .atom = f->term[0].atom};
+		n += f->n != 0;
 	}
+	return n;
 }
 
-static bool span(const struct disjoint *d, bool parallel, int64_t *low, int64_t *high)
+/* Which of the loops an atom stands for, and as what. */
+static bool is_of(const struct known *k, uint32_t atom, const struct parallel *v, struct key *out)
 {
-	for (uint32_t v = 0; v < d->f->nvars; v++) {
-		int64_t c = d->coefficient[v], a, b;
+	const struct atom *x = &k->atom.v[atom];
 
-		if (!c || d->var[v].parallel != parallel)
+	*out = (struct key){.var = v->var, .op = LIR_OP_COUNT};
+	if (atom == v->atom)
+		return true;
+	out->op = x->op;
+	out->by = x->by;
+	return x->op != LIR_OP_COUNT && x->of.n == 1 && x->of.term[0].atom == v->atom && x->of.term[0].times == 1 && !x->of.constant;
+}
+
+/* All accesses to the buffer agree on how it tells this. */
+static bool agrees(struct disjoint *d, const struct key *key)
+{
+	for (size_t i = 0; i < d->key.n; i++) {
+		const struct key *have = &d->key.v[i];
+
+		if (have->buffer == key->buffer && have->var == key->var && have->op == key->op && have->by == key->by)
+			return have->dim == key->dim && have->c == key->c;
+	}
+	vec_push(d->a, &d->key, *key);
+	return true;
+}
+
+static bool seen(const struct key *told, size_t n, uint32_t var, enum lir_op op, int64_t by)
+{
+	for (size_t i = 0; i < n; i++)
+		if (told[i].var == var && told[i].op == op && told[i].by == by)
+			return true;
+	return false;
+}
+
+#define MAX_TOLD 32
+
+/* Takes what one index tells out of it, until there is no more. */
+static size_t tell(struct disjoint *d, const struct lir_access *x, int dim, struct form *f, int64_t lanes, const struct parallel *v, size_t nv,
+		   struct key *told, size_t n)
+{
+	for (int t = 0; t < f->n && n < MAX_TOLD; t++) {
+		struct form rest = *f;
+		struct lir_range r;
+		struct key key;
+		size_t i = 0;
+
+		while (i < nv && !is_of(x->known, f->term[t].atom, &v[i], &key))
+			i++;
+		rest.term[t] = rest.term[--rest.n];
+		r = known_range(x->known, &rest);
+		if (i == nv || f->term[t].times <= 0 || r.low < 0 || r.high >= f->term[t].times - lanes)
 			continue;
-		if (__builtin_mul_overflow(c, d->var[v].low, &a) || __builtin_mul_overflow(c, d->var[v].high, &b) ||
-		    __builtin_add_overflow(*low, a < b ? a : b, low) || __builtin_add_overflow(*high, a < b ? b : a, high))
+		key.buffer = x->buffer->id;
+		key.dim = dim;
+		key.c = f->term[t].times;
+		if (!agrees(d, &key))
+			continue;
+		told[n++] = key;
+		*f = rest;
+		t = -1; /* from the start */
+	}
+	return n;
+}
+
+static bool all_told(const struct parallel *v, size_t nv, const struct key *told, size_t n)
+{
+	for (size_t i = 0; i < nv; i++) {
+		bool ok = seen(told, n, v[i].var, LIR_OP_COUNT, 0);
+
+		for (size_t k = 0; k < n && !ok; k++)
+			ok = told[k].var == v[i].var && told[k].op == LIR_DIV && seen(told, n, v[i].var, LIR_MOD, told[k].by);
+		if (!ok)
 			return false;
 	}
 	return true;
 }
 
-/* One index of an access; told: which parallel variables it tells apart is added to *seen. */
-static bool index_ok(struct disjoint *d, const struct lir_buffer *buf, int dim, const struct lir_expr *x, int lanes, uint64_t *seen)
+static void access(const struct lir_access *x, const struct path *path, void *user)
 {
-	struct factor *factor = &d->factor[(size_t)buf->id * d->f->nvars];
-	int64_t low, high;
-	int apart = -1;
+	struct disjoint *d = user;
+	uint32_t n = x->load ? x->load->nargs : x->stmt->nindex;
+	struct parallel v[MAX_DIMS * 2];
+	struct key told[MAX_TOLD];
+	size_t nv, ntold = 0;
 
-	memset(d->coefficient, 0, d->f->nvars * sizeof *d->coefficient);
-	d->constant = 0;
-	if (!linear(d, x, 1))
-		return false;
-	low = d->constant;
-	if (__builtin_add_overflow(d->constant, x->kind == LIR_RAMP ? x->i * (lanes - 1) : lanes - 1, &high) || !span(d, false, &low, &high))
-		return false;
-	for (uint32_t i = 0; i < d->nparallel; i++) {
-		if (!d->coefficient[d->parallel[i]])
-			continue;
-		if (apart >= 0 || d->coefficient[d->parallel[i]] < 0)
-			return false;
-		apart = (int)i;
-	}
-	if (apart >= 0) {
-		uint32_t v = d->parallel[apart];
-		int64_t c = d->coefficient[v];
-
-		if (low >= 0 && high < c && (factor[v].dim < 0 || (factor[v].dim == dim && factor[v].c == c))) {
-			factor[v] = (struct factor){dim, c};
-			*seen |= 1ull << apart;
-		}
-	}
-	return span(d, true, &low, &high) && low >= 0 && high < buf->dim[dim];
-}
-
-static void access(struct disjoint *d, const struct lir_buffer *buf, struct lir_expr *const *index, uint32_t n, int lanes)
-{
-	uint64_t seen = 0;
-
-	if (buf->scope != LIR_GLOBAL || buf->id < d->f->nparams - d->f->nout || !d->nparallel)
+	if (x->buffer->scope != LIR_GLOBAL || x->buffer->id < d->f->nparams - d->f->nout || x->known->dead)
 		return;
-	for (uint32_t i = 0; d->ok && i < n; i++)
-		d->ok = index_ok(d, buf, (int)i, index[i], i + 1 == n ? lanes : 1, &seen);
-	d->ok = d->ok && seen == (1ull << d->nparallel) - 1;
-}
-
-static void expression(struct disjoint *d, const struct lir_expr *x)
-{
-	if (x->kind == LIR_LOAD)
-		access(d, x->buffer, x->arg, x->nargs, x->type.lanes);
-	for (uint32_t i = 0; d->ok && i < x->nargs; i++)
-		expression(d, x->arg[i]);
-}
-
-static void statement(struct disjoint *d, const struct lir_stmt *s);
-
-static void loop(struct disjoint *d, const struct lir_stmt *s)
-{
-	struct bounds *b = &d->var[s->var->id];
-	int64_t min, extent;
-
-	expression(d, s->min);
-	expression(d, s->extent);
-	*b = (struct bounds){.parallel = s->loop == LIR_PARALLEL};
-	if (lir_expr_const_i64(s->min, &min) && lir_expr_const_i64(s->extent, &extent)) {
-		if (extent <= 0)
-			return;
-		b->known = !__builtin_add_overflow(min, extent - 1, &b->high);
-		b->low = min;
-	}
-	if (b->parallel && (d->nparallel == sizeof d->parallel / sizeof *d->parallel || !b->known)) {
+	if (!x->load && x->stmt->access != x->buffer->dtype) {
 		d->ok = false;
 		return;
 	}
-	if (b->parallel && b->high > b->low)
-		d->parallel[d->nparallel++] = s->var->id;
-	statement(d, s->body[0]);
-	if (b->parallel && b->high > b->low)
-		d->nparallel--;
-}
-
-static void statement(struct disjoint *d, const struct lir_stmt *s)
-{
-	if (!d->ok)
+	nv = parallel_loops(x, path, v, sizeof v / sizeof *v);
+	if (!nv || !d->ok)
 		return;
-	for (uint32_t i = 0; i < s->nindex; i++)
-		expression(d, s->index[i]);
-	if (s->value)
-		expression(d, s->value);
-	switch (s->kind) {
-	case LIR_FOR: loop(d, s); return;
-	case LIR_LET: d->var[s->var->id] = (struct bounds){.let = s->value}; break;
-	case LIR_STORE:
-		if (s->access != s->buffer->dtype && s->buffer->scope == LIR_GLOBAL)
-			d->ok = false;
-		else
-			access(d, s->buffer, s->index, s->nindex, s->value->type.lanes);
-		break;
-	default: break;
+	d->ok = x->proved && nv <= sizeof v / sizeof *v;
+	for (uint32_t i = 0; d->ok && i < n; i++) {
+		const struct lir_expr *index = x->index[i], *base = index->kind == LIR_RAMP ? index->arg[0] : index;
+		int64_t lanes = index->kind == LIR_RAMP ? index->i * (index->type.lanes - 1) : 0;
+		struct form f = known_form(x->known, base);
+
+		if (lanes >= 0) /* lanes that go down are not looked at */
+			ntold = tell(d, x, (int)i, &f, lanes, v, nv, told, ntold);
 	}
-	for (uint32_t i = 0; i < s->nbody; i++)
-		statement(d, s->body[i]);
+	d->ok = d->ok && all_told(v, nv, told, ntold);
 }
 
 bool lir_iterations_disjoint(const struct lir_func *f)
 {
 	struct disjoint d = {.a = arena_new(NULL), .f = f, .ok = true};
-	size_t n = (size_t)f->nparams * f->nvars;
-	bool ok;
+	struct lir_bounds_hooks h = {.access = access, .user = &d};
 
-	d.var = ARENA_ARRAY(d.a, struct bounds, f->nvars);
-	d.coefficient = ARENA_ARRAY(d.a, int64_t, f->nvars);
-	d.factor = ARENA_ARRAY(d.a, struct factor, n);
-	for (size_t i = 0; i < n; i++)
-		d.factor[i].dim = -1;
-	statement(&d, f->body);
-	ok = d.ok;
+	lir_bounds_walk(f, &h);
 	arena_free(d.a);
-	return ok;
+	return d.ok;
 }

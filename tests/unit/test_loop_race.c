@@ -1,4 +1,5 @@
 /* test_loop_race.c: the interpreter finds iterations of the parallel loops that are not independent, and only those */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -131,12 +132,21 @@ TEST(loop_race, iterations_that_keep_to_their_own_elements_are_proved_to_do_so)
 	disjoint(true, "func f(x: f32[8], out y: f32[2, 4]) { for i in 0..2 parallel { for j in 0..4 parallel { y[i, j] = x[j] } } }");
 	disjoint(true, FUNC("for i in 0..1 parallel { for j in 0..8 serial { y[j] = x[j] } }"));
 	disjoint(true, FUNC("for j in 0..8 serial { y[j] = x[j] }"));
+	/* guards keep an index in range; one dim tells several loops, quotient and remainder tell one */
+	disjoint(true, FUNC("for i in 0..9 parallel { if i < 8 { y[i] = x[i] } }"));
+	disjoint(true, FUNC("for i in 0..2 parallel { for j in 0..2 parallel { for k in 0..2 serial { y[i * 4 + j * 2 + k] = x[k] } } }"));
+	disjoint(true, "func f(x: f32[8], out y: f32[2, 4]) { for p in 0..8 parallel { let q = p / 4\n let r = p % 4\n y[q, r] = x[p] } }");
+	disjoint(true, "func f(x: f32[8], out y: f32[2, 12]) { for p in 0..8 parallel { let r = p % 4 * 3\n for k in 0..3 serial { y[p / 4, r + k] = x[p] } } }");
 }
 
 TEST(loop_race, what_is_not_proved_to_be_apart_is_not)
 {
 	disjoint(false, FUNC("for i in 0..8 parallel { y[i / 2] = x[i] }"));
 	disjoint(false, FUNC("for i in 0..8 parallel { y[0] = x[i] }"));
+	disjoint(false, FUNC("for i in 0..9 parallel { if i < 9 { y[i] = x[0] } }"));
+	disjoint(false, "func f(x: f32[8], out y: f32[2, 4]) { for p in 0..8 parallel { let q = p / 4\n let r = p % 3\n y[q, r] = x[p] } }");
+	disjoint(false, "func f(x: f32[8], out y: f32[2, 4]) { for p in 0..8 parallel { let q = p / 4\n let r = p % 4\n y[q, r] = x[p]\n y[1 - q, r] = 0.0 } }");
+	disjoint(false, FUNC("for i in 0..2 parallel { for j in 0..2 parallel { for k in 0..3 serial { y[i * 4 + j * 2 + k] = x[k] } } }"));
 	disjoint(false, FUNC("for i in 0..2 parallel { for j in 0..5 serial { y[i * 4 + j] = x[j] } }"));
 	disjoint(false, FUNC("for i in 0..7 parallel { y[i + 1] = y[i] }"));
 	disjoint(false, FUNC("for i in 0..9 parallel { y[i] = x[0] }"));
@@ -145,4 +155,51 @@ TEST(loop_race, what_is_not_proved_to_be_apart_is_not)
 	disjoint(false, "func f(x: f32[8], out y: f32[2, 4]) { for i in 0..2 parallel { for j in 0..4 parallel { y[i, 0] = x[j] } } }");
 	disjoint(false, FUNC("for i in 0..8 parallel { y[i] as f16 = cast(f16, x[i]) }"));
 	disjoint(false, "func f(n: i64[1], out y: f32[8]) { for i in 0..n[0] parallel { y[i] = 1.0 } }");
+}
+
+static uint64_t state;
+
+static int any(int low, int high)
+{
+	state = state * 6364136223846793005u + 1442695040888963407u;
+	return low + (int)((state >> 33) % (uint64_t)(high - low + 1));
+}
+
+/* Sums of a few of the loops' variables, of quotients and remainders, in a buffer of 6 x 24. */
+static void random_store(char *out, size_t n)
+{
+	static const char *const part[] = {"p", "s", "q", "r", "k", "p", "s"};
+	char index[2][96];
+
+	for (int d = 0; d < 2; d++)
+		snprintf(index[d], sizeof index[d], "%s * %d + %s * %d + %d", part[any(0, 6)], any(0, d ? 12 : 2), part[any(0, 6)], any(0, d ? 6 : 1), any(0, 1));
+	snprintf(out, n,
+		 "func f(x: f32[8], out y: f32[6, 24]) { for p in 0..%d parallel { for s in 0..%d parallel { let q = p / %d\n let r = p %% %d\n"
+		 " for k in 0..%d serial { if %s + %s <= %d { y[%s, %s] = x[0] } } } } }",
+		 any(1, 6), any(1, 3), any(2, 3), any(2, 3), any(1, 3), part[any(0, 6)], part[any(0, 6)], any(2, 9), index[0], index[1]);
+}
+
+TEST(loop_race, random_functions_that_are_proved_apart_have_no_race)
+{
+	struct lir_interp_options o = {.outputs_initialised = true, .races = true};
+	int proved = 0;
+
+	for (int i = 0; i < 20000; i++) {
+		struct arena *a = arena_new(NULL);
+		float x[8] = {0}, y[144] = {0};
+		struct lir_interp_result r;
+		struct lir_func *f;
+		struct err e = {0};
+		char text[512];
+
+		random_store(text, sizeof text);
+		cr_assert(lir_parse(a, "t.lir", text, strlen(text), &f, &e), "%s: %s", text, err_text(&e));
+		if (lir_iterations_disjoint(f)) {
+			proved++;
+			cr_assert(lir_interp(f, (void *[]){x, y}, &o, &r, &e));
+			cr_expect_neq(r.fault, LIR_FAULT_RACE, "%s: %s", text, r.text);
+		}
+		arena_free(a);
+	}
+	cr_expect_gt(proved, 500, "only %d are proved", proved);
 }
