@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/near.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
 
@@ -98,6 +99,7 @@ static void emulated(struct arena *a, const char *machine, struct pool_device *o
 bool camp_device(struct arena *a, const char *name, const struct config_campaign *c, struct pool_device *out, struct err *e)
 {
 	const struct config_device *d = c ? config_device_find(c, name) : NULL;
+	struct near near = near_new(name);
 	struct str known = {0};
 
 	*out = (struct pool_device){.name = name, .backend = "cpu"};
@@ -130,8 +132,12 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 			str_addf(&known, "%s'%s'", i ? ", " : "", camp_builtin_devices[i]);
 		for (size_t i = 0; c && i < c->ndefinitions; i++)
 			str_addf(&known, ", '%s'", c->definitions[i].name);
-		err_set(e, ERR_USAGE, "no device is called '%s'; known: %s; define others under device-definitions", name,
-			str_text(&known));
+		for (size_t i = 0; camp_builtin_devices[i]; i++)
+			near_try(&near, camp_builtin_devices[i]);
+		for (size_t i = 0; c && i < c->ndefinitions; i++)
+			near_try(&near, c->definitions[i].name);
+		err_set(e, ERR_USAGE, "no device is called '%s'%s; known: %s; define others under device-definitions", name,
+			near_text(&near), str_text(&known));
 		str_free(&known);
 		return false;
 	}

@@ -6,6 +6,30 @@
 
 #define WIDTH 80
 
+static const char first_steps[] = "  mutatenn devices\n"
+				  "  mutatenn infer demo/model.onnx demo/images\n"
+				  "  mutatenn run --model demo/model.onnx --images demo/images \\\n"
+				  "               --mutations mutatenn-paper --store out.db\n"
+				  "  mutatenn report out.db\n";
+static const char exit_status[] = "0: done.\n\n1: failed: a file, a device, a disk; or a device's results are not complete.\n\n2: misuse: a wrong option, a name that does "
+				  "not exist, a campaign file that is not right.\n\n3: done, and a threshold was not met: --fail-under, --tolerance, or a device that does not "
+				  "pass a check.\n";
+static const char *const files[][2] = {
+    {"CAMPAIGN.yaml", "a campaign; every key: 'mutatenn run --keys'"},
+    {"MODEL.yaml", "beside MODEL.onnx: preprocessing, class names, the output with the scores"},
+    {"labels.csv", "in a folder of pictures: columns file and class_index"},
+    {"~/.cache/mutatenn", "compiled kernels by content; may be removed at any time"},
+    {NULL, NULL}};
+static const char *const environment[][2] = {
+    {"MUTATENN_WORKER", "the worker program, when it is not the mutatenn-worker beside this one or on PATH"},
+    {"XDG_CACHE_HOME", "where the folder mutatenn for compiled kernels is made (default: ~/.cache)"},
+    {"PATH", "finds compilers, and commands that reach other machines"},
+    {"MUTATENN_KERNEL_CACHE", "size of that folder"},
+    {"MUTATENN_HUB", "where 'mutatenn fetch' finds models"},
+    {"NO_COLOR", "set: no colours"},
+    {"https_proxy, no_proxy", "for 'mutatenn fetch'"},
+    {NULL, NULL}};
+
 /* Words filled between the columns indent and WIDTH; `at` is where the cursor stands. */
 static void fill(const char *text, int indent, int at)
 {
@@ -64,13 +88,8 @@ void cli_help_all(void)
 	       MUTATENN_VERSION);
 	for (size_t i = 0; cli_commands[i]; i++)
 		printf("  %-11s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-	printf("\n'mutatenn COMMAND --help' tells more. First steps:\n"
-	       "  mutatenn devices\n"
-	       "  mutatenn infer demo/model.onnx demo/images\n"
-	       "  mutatenn run --model demo/model.onnx --images demo/images \\\n"
-	       "               --mutations mutatenn-paper --store out.db\n"
-	       "  mutatenn report out.db\n\n"
-	       "exit status: 0 done, 1 failed, 2 misuse, 3 a threshold of the campaign was not met\n");
+	printf("\n'mutatenn COMMAND --help' tells more. First steps:\n%s\n"
+	       "exit status: 0 done, 1 failed, 2 misuse, 3 a threshold was not met\n", first_steps);
 }
 
 /* Text for roff: backslashes and leading dots and quotes are harmless, hyphens are minus signs. */
@@ -121,7 +140,21 @@ static void man_command(const struct cli_command *c)
 		roff(c->examples);
 		printf(".fi\n");
 	}
+	printf(".SH EXIT STATUS\n");
+	roff(exit_status);
 	printf(".SH SEE ALSO\n.BR mutatenn (1)\n");
+}
+
+static void man_list(const char *title, const char *const (*rows)[2])
+{
+	printf(".SH %s\n", title);
+	for (; (*rows)[0]; rows++) {
+		printf(".TP\n.B ");
+		roff((*rows)[0]);
+		printf("\n");
+		roff((*rows)[1]);
+		printf("\n");
+	}
 }
 
 void cli_man(const struct cli_command *c)
@@ -138,5 +171,11 @@ void cli_man(const struct cli_command *c)
 		roff(cli_commands[i]->summary);
 		printf("\n");
 	}
-	printf(".SH EXIT STATUS\n0 done, 1 failed, 2 misuse, 3 a threshold of the campaign was not met\n");
+	printf(".SH EXIT STATUS\n");
+	roff(exit_status);
+	man_list("FILES", files);
+	man_list("ENVIRONMENT", environment);
+	printf(".SH EXAMPLES\n.nf\n");
+	roff(first_steps);
+	printf(".fi\n");
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/near.h"
 #include "base/vec.h"
 #include "cli/cli.h"
 
@@ -85,7 +86,12 @@ static int parse_option(struct arena *a, const struct cli_command *c, char **arg
 	while (o->name && (strlen(o->name) != n || memcmp(o->name, word, n)))
 		o++;
 	if (!o->name) {
-		err_set(e, ERR_USAGE, "'%.*s' is not an option of 'mutatenn %s'; see 'mutatenn %s --help'", (int)n + 2, argv[0], c->name, c->name);
+		struct near near = near_new(arena_strndup(a, word, n));
+
+		for (o = c->options; o->name; o++)
+			near_try(&near, o->name);
+		err_set(e, ERR_USAGE, "'%.*s' is not an option of 'mutatenn %s'%s; see 'mutatenn %s --help'", (int)n + 2, argv[0], c->name,
+		        near.best ? arena_printf(a, " (did you mean '--%s'?)", near.best) : "", c->name);
 		return 0;
 	}
 	v = &values[o - c->options];

@@ -3,8 +3,11 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/near.h"
+#include "base/str.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
+#include "cli/cli_example.h"
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
@@ -32,7 +35,9 @@ static const char intro[] =
     "every bound, guard\n"
     "and store ([the loop IR](loop-ir.md)); or on the *input*, the way from a picture to a tensor. The first six categories carry "
     "the names of\n"
-    "[arXiv 2306.01697](https://arxiv.org/abs/2306.01697). How many sites real models have: [sites.md](sites.md).\n";
+    "[arXiv 2306.01697](https://arxiv.org/abs/2306.01697). How many sites real models have: [sites.md](sites.md).\n\n"
+    "Below each table: what the operators do to one line of an example, before (-) and after (+), in their first variant; `mutatenn operators NAME`\n"
+    "shows every variant.\n";
 
 static const char *pick_text(struct arena *a, const struct mut_spec *s)
 {
@@ -60,8 +65,50 @@ static void print_presets(struct arena *a)
 	}
 }
 
-static void print_markdown(struct arena *a, const char *glob)
+/* One operator on the example: each variant, or the first that has a site there. */
+static bool print_examples(struct arena *a, const struct mut_subject *s, const struct mut_op *op, bool markdown, struct err *e)
 {
+	bool found = false;
+
+	for (unsigned v = 0; op->variant[v] && !(markdown && found); v++) {
+		struct str diff = {0};
+		bool ok = cli_example_diff(a, s, op, v, &diff, &found, e);
+
+		if (ok && found && markdown)
+			printf("\n**`%s`**, `%s`\n\n```diff\n%s```\n", op->name, op->variant[v], str_text(&diff));
+		else if (ok && !markdown)
+			printf("\n%s\n%s", op->variant[v], found ? str_text(&diff) : "(no site in the example)\n");
+		str_free(&diff);
+		if (!ok)
+			return false;
+	}
+	return true;
+}
+
+static bool print_one(struct arena *a, const char *name, struct err *e)
+{
+	const struct mut_op *op = mut_find(name);
+	struct near near = near_new(name);
+	struct mut_subject *s;
+
+	for (size_t i = 0; mut_ops[i]; i++)
+		near_try(&near, mut_ops[i]->name);
+	if (!op)
+		return err_set(e, ERR_USAGE, "no mutation operator is called '%s'%s; 'mutatenn operators' lists them", name, near_text(&near));
+	s = cli_example(a, e);
+	if (!s)
+		return false;
+	printf("%s\n%s\nimitates: %s\ncategory: %s; works on: %s\n\nin an example, per variant:\n", op->name, op->summary, op->imitates,
+	       mut_category_name(op->category), kind_name(op->kind));
+	return print_examples(a, s, op, false, e);
+}
+
+static bool print_markdown(struct arena *a, const char *glob, struct err *e)
+{
+	struct mut_subject *s = cli_example(a, e);
+
+	if (!s)
+		return false;
 	printf("%s", intro);
 	for (int c = 0; c < MUT_CAT_COUNT; c++) {
 		printf("\n## %s\n\n| operator | works on | variants | what it does | what real fault it imitates "
@@ -77,8 +124,12 @@ static void print_markdown(struct arena *a, const char *glob)
 				printf("%s`%s`", v ? " " : "", op->variant[v]);
 			printf(" | %s | %s |\n", op->summary, op->imitates);
 		}
+		for (size_t i = 0; mut_ops[i]; i++)
+			if ((int)mut_ops[i]->category == c && !fnmatch(glob, mut_ops[i]->name, 0) && !print_examples(a, s, mut_ops[i], true, e))
+				return false;
 	}
 	print_presets(a);
+	return true;
 }
 
 static json_t *json_op(const struct mut_op *op)
@@ -97,10 +148,10 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	json_t *list;
 
 	(void)status;
-	if (cli_flag(args, "markdown")) {
-		print_markdown(args->a, glob);
-		return true;
-	}
+	if (args->npositional)
+		return print_one(args->a, args->positional[0], e);
+	if (cli_flag(args, "markdown"))
+		return print_markdown(args->a, glob, e);
 	list = json_array();
 	for (size_t i = 0; mut_ops[i]; i++) {
 		if (fnmatch(glob, mut_ops[i]->name, 0))
@@ -122,9 +173,11 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 const struct cli_command cmd_operators = {
     .name = "operators",
     .summary = "the catalogue of mutation operators",
-    .usage = "",
-    .description = "Lists every mutation operator: what it changes and what real fault it stands for.",
+    .usage = "[NAME]",
+    .description = "Lists every mutation operator: what it changes and what real fault it stands for. With NAME, what each variant of that operator changes "
+		   "in an example, before and after.",
+    .max_positional = 1,
     .options = options,
-    .examples = "  mutatenn operators\n  mutatenn operators --operator 'loop.cond.*' --json\n",
+    .examples = "  mutatenn operators\n  mutatenn operators loop.cond.lt-to-le\n  mutatenn operators --operator 'loop.cond.*' --json\n",
     .run = run,
 };

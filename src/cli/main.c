@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "base/near.h"
 #include "cli/cli.h"
 #include "cli/cli_stop.h"
 
@@ -94,7 +95,11 @@ int main(int argc, char **argv)
 	}
 	c = cli_find(argv[1]);
 	if (!c) {
-		log_error("'%s' is not a command; 'mutatenn --help' lists them", argv[1]);
+		struct near n = near_new(argv[1]);
+
+		for (size_t i = 0; cli_commands[i]; i++)
+			near_try(&n, cli_commands[i]->name);
+		log_error("'%s' is not a command%s; 'mutatenn --help' lists them", argv[1], near_text(&n));
 		return 2;
 	}
 	if (wants_help(argc - 2, argv + 2))

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/near.h"
 
 #define MAX_DEPTH 16
 
@@ -61,47 +62,13 @@ static bool next(struct scan *s)
 	return true;
 }
 
-/* Edits between two words, up to a limit. */
-static int distance(const char *a, const char *b)
-{
-	size_t na = strlen(a), nb = strlen(b);
-	int row[64];
-
-	if (na > 60 || nb > 60)
-		return 99;
-	for (size_t j = 0; j <= nb; j++)
-		row[j] = (int)j;
-	for (size_t i = 1; i <= na; i++) {
-		int corner = row[0];
-
-		row[0] = (int)i;
-		for (size_t j = 1; j <= nb; j++) {
-			int change = corner + (a[i - 1] != b[j - 1]), best = change;
-
-			corner = row[j];
-			best = row[j] + 1 < best ? row[j] + 1 : best;
-			row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-		}
-	}
-	return row[nb];
-}
-
 static bool unknown_key(struct scan *s, int line, const char *key, const struct cyaml_schema_field *field)
 {
-	const char *nearest = NULL;
-	int best = 3;
+	struct near n = near_new(key);
 
-	for (; field->key; field++) {
-		int d = distance(key, field->key);
-
-		if (d < best) {
-			best = d;
-			nearest = field->key;
-		}
-	}
-	if (nearest)
-		return bad(s, line, "'%s' is not a key here (did you mean '%s'?)", key, nearest);
-	return bad(s, line, "'%s' is not a key here", key);
+	for (; field->key; field++)
+		near_try(&n, field->key);
+	return bad(s, line, "'%s' is not a key here%s", key, near_text(&n));
 }
 
 /* A decimal number without leading zeros: then libcyaml, which knows octal, reads the same. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/near.h"
 #include "base/str.h"
 #include "mutate/mutate_internal.h"
 
@@ -16,6 +17,15 @@ const char *mut_category_name(enum mut_category c)
 #undef CATEGORY
 	};
 	return (unsigned)c < MUT_CAT_COUNT ? names[c] : "?";
+}
+
+static const char *near_operator(const char *name)
+{
+	struct near n = near_new(name);
+
+	for (size_t i = 0; mut_ops[i]; i++)
+		near_try(&n, mut_ops[i]->name);
+	return near_text(&n);
 }
 
 const struct mut_op *mut_find(const char *name)
@@ -253,9 +263,9 @@ static bool list_spec(struct lister *l, const struct mut_spec *spec, struct mut_
 		arena_free(l->scratch);
 	}
 	if (!matched)
-		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s; 'mutatenn operators' lists them",
+		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s%s; 'mutatenn operators' lists them",
 			       spec->operator_glob, spec->variant_glob ? " with variant " : "",
-			       spec->variant_glob ? spec->variant_glob : "");
+			       spec->variant_glob ? spec->variant_glob : "", near_operator(spec->operator_glob));
 	*drawn = (struct mut_drawn){0};
 	if (spec->pick == MUT_SAMPLE)
 		sample(l, first, spec, drawn);
@@ -365,7 +375,7 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 		return err_set(e, ERR_USAGE, "'%s' is not a mutant: ids are OPERATOR/TARGET/ORDINAL/VARIANT", id);
 	*out = (struct mutant){.op = mut_find(part[0]), .id = arena_strdup(a, id), .target = unescape(a, part[1], strlen(part[1]))};
 	if (!out->op)
-		return err_set(e, ERR_USAGE, "'%s': no mutation operator is called '%s'", id, part[0]);
+		return err_set(e, ERR_USAGE, "'%s': no mutation operator is called '%s'%s; 'mutatenn operators' lists them", id, part[0], near_operator(part[0]));
 	out->all = !strcmp(part[2], "all");
 	if (!out->all && !number(part[2], strlen(part[2]), &ordinal))
 		return err_set(e, ERR_USAGE, "'%s': '%s' is neither an ordinal nor 'all'", id, part[2]);

@@ -29,7 +29,7 @@ def installed(root, pattern):
 
 def check_man(root):
     pages = installed(root, "man1/*.1*")
-    want = {"mutatenn.1", *(f"mutatenn-{c}.1" for c in COMMANDS)}
+    want = {"mutatenn.1", "mutatenn-worker.1", *(f"mutatenn-{c}.1" for c in COMMANDS)}
     assert {p.name.removesuffix(".gz") for p in pages} == want, f"man pages {[p.name for p in pages]}, not {sorted(want)}"
     if not shutil.which("man"):
         return "man pages are there (not rendered: no man)"

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/near.h"
 #include "base/arena.h"
 #include "base/cachedir.h"
 #include "base/diff.h"
@@ -352,4 +353,23 @@ TEST(str, text_of_strangers_cannot_control_a_terminal)
 		text_clean(s);
 		cr_expect_str_eq(s, text[i][1]);
 	}
+}
+
+TEST(near, a_misspelt_word_is_answered_with_the_nearest_that_is_near_enough)
+{
+	static const char *const words[] = {"run", "report", "reproduce", "compare"};
+	static const struct {
+		const char *written, *want;
+	} cases[] = {{"rum", "run"}, {"reprot", "report"}, {"compar", "compare"}, {"reproduces", "reproduce"}, {"xyz", NULL}, {"r", NULL}, {"", NULL}, {"cmprae", NULL}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct near n = near_new(cases[i].written);
+
+		for (size_t k = 0; k < 4; k++)
+			near_try(&n, words[k]);
+		cr_expect(n.best == cases[i].want || (n.best && cases[i].want && !strcmp(n.best, cases[i].want)), "'%s': %s", cases[i].written, n.best ? n.best : "none");
+	}
+	cr_expect_eq(near_distance("kitten", "sitting"), 3);
+	cr_expect_eq(near_distance("", "abc"), 3);
+	cr_expect_eq(near_distance("0123456789012345678901234567890123456789012345678901234567890", "a"), 99);
 }
