@@ -280,6 +280,7 @@ static bool serve(struct worker *w, struct err *e)
 	wire_free(type, m);
 	if (!ok || !slots_open(&w->slots, e))
 		return !*err_text(e);
+	w->mem.gap = slots_gap(&w->slots);
 	while (read_message(w, &type, &m, e)) {
 		ok = obey(w, type, m, e);
 		wire_free(type, m);

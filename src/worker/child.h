@@ -39,9 +39,12 @@ struct map;
 
 /* ---- memory (child_mem.c) ------------------------------------------------------------------------------- */
 
-/* Private memory in large pages for tensors that children only read: constants, inputs, cached tensors. */
+/* Private memory in large pages for tensors that children only read: constants, inputs, cached tensors. What lies around each is nobody's,
+ * so that a kernel which reads on behind it finds nothing, whatever came before. */
 struct mem {
 	struct chunk *chunk;
+	size_t gap; /* on both sides of a chunk */
+	uint32_t n; /* chunks */
 };
 struct chunk;
 /* Room for size bytes in a chunk that is freed when everything in it was given back. NULL: out of memory. */
@@ -54,7 +57,8 @@ uint64_t filling_left(const uint8_t *p, size_t n, const struct filling *f);
 /* bytes in the chunk, pad bytes of filling on both sides; NULL when it does not fit. */
 void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
-/* An allocation of a blob: in the newest shared chunk or a new one. *where is what to release. */
+void chunk_close(struct chunk *c); /* what is in it stays as it is */
+/* An allocation of a blob: in a chunk of its own, or one with others when there are thousands. *where is what to release. */
 void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where);
 void mem_read_only(const struct mem *m); /* in the child */
 size_t pad_bytes(enum dtype t);
@@ -81,6 +85,7 @@ struct slots {
 	bool dirty; /* pads must be written again */
 };
 bool slots_open(struct slots *s, struct err *e);
+size_t slots_gap(const struct slots *s); /* between two tensors, where there is room */
 void slots_close(struct slots *s);
 bool slots_layout(struct slots *s, const struct prog *p, struct fill fill, struct err *e);
 bool slot_intact(const struct slot *s);

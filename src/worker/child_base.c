@@ -148,6 +148,7 @@ static struct known *keep(struct worker *w, struct base *b, const struct exec *x
 		map_put_hash(k->by_key, k->key[i], (void *)(uintptr_t)(i + 1));
 		chunk_release(&w->mem, k->chunk); /* the known holds the chunk as a whole */
 	}
+	chunk_close(k->chunk);
 	return k;
 }
 

@@ -107,6 +107,8 @@ static bool recall(struct worker *w, struct hash h, uint64_t size)
 		cachedir_drop(&w->cache, h);
 	if (b && !ok)
 		blob_free(w, b);
+	if (ok)
+		chunk_close(b->chunk);
 	return ok;
 }
 
@@ -158,6 +160,7 @@ bool blobs_take(struct worker *w, const Wire__Blob *m, struct err *e)
 		return false;
 	if (!hash_eq(hash_bytes(b->data, b->size), b->hash))
 		return err_set(e, ERR_PARSE, "a blob does not have the hash it was sent with");
+	chunk_close(b->chunk);
 	keep(&w->cache, b);
 	return true;
 }

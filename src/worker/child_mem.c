@@ -16,6 +16,7 @@
 #define CHUNK ((size_t)32 << 20)
 #define GAP ((size_t)64 << 20)
 #define MIN_GAP ((size_t)64 << 10)
+#define MAX_ALONE 4096 /* blobs with a mapping each: more would be slow to fork with */
 #define RESERVE ((size_t)8 << 40)
 #define RESERVE_EMULATED ((size_t)8 << 30)
 #define PROBE ((size_t)128 << 20)
@@ -33,8 +34,11 @@ struct chunk {
 	struct chunk *next;
 	uint8_t *base;
 	size_t size, used;
+	uint8_t *map; /* with what lies around it, and is no memory */
+	size_t map_size;
 	uint32_t holds;
 	bool shared; /* takes blobs */
+	bool closed; /* nobody writes there any more */
 };
 
 size_t pad_bytes(enum dtype t)
@@ -45,26 +49,26 @@ size_t pad_bytes(enum dtype t)
 struct chunk *mem_chunk(struct mem *m, size_t size)
 {
 	struct chunk *c;
+	size_t all;
 	uint8_t *p, *at;
 
 	if (size > (size_t)1 << 46)
 		return NULL;
 	size = up(size ? size : 1,
 		  size > HUGE_PAGE / 2 ? HUGE_PAGE : PAGE); /* a fork copies one entry for a large page, 512 for small ones */
-	p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	all = size + HUGE_PAGE + 2 * m->gap;
+	p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
-	if (!(c = calloc(1, sizeof *c))) {
-		munmap(p, size + HUGE_PAGE);
+	at = (uint8_t *)up((uintptr_t)p + m->gap, size < HUGE_PAGE ? PAGE : HUGE_PAGE);
+	if (mprotect(at, size, PROT_READ | PROT_WRITE) || !(c = calloc(1, sizeof *c))) {
+		munmap(p, all);
 		return NULL;
 	}
-	at = (uint8_t *)up((uintptr_t)p, HUGE_PAGE);
-	if (at > p)
-		munmap(p, (size_t)(at - p));
-	munmap(at + size, HUGE_PAGE - (size_t)(at - p));
 	madvise(at, size, MADV_HUGEPAGE);
-	*c = (struct chunk){.next = m->chunk, .base = at, .size = size, .holds = 1};
+	*c = (struct chunk){.next = m->chunk, .base = at, .size = size, .map = p, .map_size = all, .holds = 1};
 	m->chunk = c;
+	m->n++;
 	return c;
 }
 
@@ -181,8 +185,14 @@ void chunk_release(struct mem *m, struct chunk *c)
 			*at = c->next;
 			break;
 		}
-	munmap(c->base, c->size);
+	munmap(c->map, c->map_size);
 	free(c);
+	m->n--;
+}
+
+void chunk_close(struct chunk *c)
+{
+	c->closed = c->shared ? false : !mprotect(c->base, c->size, PROT_READ);
 }
 
 void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
@@ -190,12 +200,14 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 	size_t need = up(bytes, 64) + 2 * BLOB_PAD;
 	struct chunk *c = m->chunk, *made = NULL;
 
-	while (c && (!c->shared || need > c->size - c->used))
+	bool alone = m->n < MAX_ALONE;
+
+	while (c && (alone || !c->shared || need > c->size - c->used))
 		c = c->next;
 	if (!c) {
-		if (!(c = made = mem_chunk(m, need > CHUNK ? need : CHUNK)))
+		if (!(c = made = mem_chunk(m, alone || need > CHUNK ? need : CHUNK)))
 			return NULL;
-		c->shared = true;
+		c->shared = !alone;
 	}
 	*where = c;
 	struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
@@ -209,7 +221,8 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 void mem_read_only(const struct mem *m)
 {
 	for (const struct chunk *c = m->chunk; c; c = c->next)
-		mprotect(c->base, c->size, PROT_READ);
+		if (!c->closed)
+			mprotect(c->base, c->size, PROT_READ);
 }
 
 /* ---- slots ------------------------------------------------------------------------------------------------- */
@@ -257,6 +270,11 @@ bool slots_open(struct slots *s, struct err *e)
 			return err_set(e, ERR_IO, "no address space for tensors");
 		}
 	}
+}
+
+size_t slots_gap(const struct slots *s)
+{
+	return s->reserve < RESERVE ? MIN_GAP : GAP;
 }
 
 void slots_close(struct slots *s)

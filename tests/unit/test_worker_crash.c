@@ -122,3 +122,21 @@ TEST(worker, every_signal_raised_by_a_kernel_ends_its_own_job_only)
 	pool_close(p);
 	arena_free(a);
 }
+
+/* What a kernel finds far behind a tensor must not be what other jobs have left there. */
+TEST(worker, behind_the_pads_of_an_input_there_is_nothing)
+{
+	static const char *const far[] = {"1000 + 9300", "1000 + 100000", "1000 + 4000000", "-8300", "-1000000"};
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+
+	expect_unharmed(p, a, "comes first");
+	for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
+		struct bundle *b = test_single(a, arena_printf(a, KERNEL "{ ((float *)b[1])[0] = ((volatile float *)b[0])[%s]; }\n", far[i]));
+		struct pool_result r = test_run(p, a, (struct pool_job){.id = 1, .bundle = b, .input = test_inputs(a, 1), .ninputs = 1});
+
+		cr_expect_eq(r.status, POOL_CRASHED, "%s: %s", far[i], r.text);
+	}
+	pool_close(p);
+	arena_free(a);
+}
