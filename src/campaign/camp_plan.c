@@ -163,6 +163,17 @@ static void tell_samples(const struct mut_spec *spec, const struct mut_drawn *dr
 				 (long long)leveugle((int64_t)drawn[i].of, 0.02), (long long)leveugle((int64_t)drawn[i].of, 0.01));
 }
 
+/* Neighbours in the plan cost about the same: they go to different shards. */
+static void take_shard(struct camp *c)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; c->options->shards && i < c->nmutants; i++)
+		if (i % c->options->shards == c->options->shard - 1)
+			c->mutant[kept++] = c->mutant[i];
+	c->nmutants = c->options->shards ? kept : c->nmutants;
+}
+
 static bool list_mutants(struct camp *c, struct err *e)
 {
 	struct mut_drawn *drawn;
@@ -181,6 +192,7 @@ static bool list_mutants(struct camp *c, struct err *e)
 	if (!mut_list_drawn(c->a, &c->variant[0].program.subject, spec, n, c->config->seed, &c->mutant, &c->nmutants, drawn, e))
 		return false;
 	tell_samples(spec, drawn, n);
+	take_shard(c);
 	return true;
 }
 

@@ -206,6 +206,7 @@ struct camp_summary {
 };
 struct camp_run_options {
 	const char *only_mutant;          /* --mutant: this id alone */
+	uint32_t shard, shards;           /* every shards-th mutant of the plan, from the shard-th (1 ..) on; 0 0: all */
 	bool no_reuse;                    /* every mutant's whole program is run */
 	double max_time_s;                /* end cleanly after so long; 0: no limit */
 	bool estimate;                    /* camp_list: what it will cost */

@@ -21,6 +21,7 @@ static const struct cli_option options[] = {
         {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5, 'sample 50' or 'sample 2%' (a kill rate to within 2 points), for all of --mutations"},
         {"store", CLI_TEXT, "FILE", "where the results go (default: the campaign file's `store`, else CAMPAIGN.db or MODEL.db)"},
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
+        {"shard", CLI_TEXT, "K/N", "run the K-th of N parts of the mutants; 'mutatenn merge' makes one store of N"},
         {"plan", CLI_FLAG, NULL, "print the mutants that would run, what that takes in time and disk, and stop"},
         {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
@@ -210,6 +211,21 @@ static bool duration(const char *text, double *seconds, struct err *e)
 	return err_set(e, ERR_USAGE, "--max-time: '%s' is no time; give it as 90s, 45m, 2h or 1d", text);
 }
 
+/* "2/5" */
+static bool shard(const char *text, struct camp_run_options *o, struct err *e)
+{
+	unsigned k, n;
+	char rest;
+
+	if (!text)
+		return true;
+	if (sscanf(text, "%u/%u%c", &k, &n, &rest) != 2 || !n || k < 1 || k > n || n > 1000000)
+		return err_set(e, ERR_USAGE, "--shard takes K/N, from 1/N to N/N, not '%s'", text);
+	o->shard = k;
+	o->shards = n;
+	return true;
+}
+
 static bool run(const struct cli_args *args, int *status, struct err *e)
 {
 	struct camp_run_options o = {.only_mutant = cli_text(args, "mutant", NULL), .no_reuse = cli_flag(args, "no-reuse")};
@@ -225,7 +241,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		log_set_level(LOG_ERROR);
 	if (cli_get(args, "max-time")->given && !duration(cli_text(args, "max-time", ""), &o.max_time_s, e))
 		return false;
-	if (!configure(args, &c, &store, e))
+	if (!shard(cli_text(args, "shard", NULL), &o, e) || !configure(args, &c, &store, e))
 		return false;
 	if (cli_flag(args, "plan"))
 		return print_plan(args, &c, &o, store, e);

@@ -321,6 +321,7 @@ bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 {
 	const char *dash = strchr(text, '-');
 
+	out->error = 0;
 	if (!strcmp(text, "each"))
 		return out->pick = MUT_EACH, true;
 	if (!strcmp(text, "all"))

@@ -51,6 +51,9 @@ enum store_mode { STORE_READ, STORE_WRITE };
 bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is allowed; rolls back an open transaction */
 const char *store_path(const struct store *s);
+/* A new store `out` of stores that are parts of one campaign: the same model, images and configuration but for devices and mutants. What
+ * two of them say differently (a device's identity, the original's scores, a result) is ERR_USAGE that names it; nothing is left then. */
+bool store_merge(const char *const *path, size_t n, const char *out, struct err *e);
 
 /* The campaign's configuration as canonical text: lines "key: value" (config_text). The first call keeps it; later
  * calls (a resumed campaign) fail with ERR_USAGE naming the first key that differs and both values. */

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -303,6 +304,62 @@ def one_mutant_alone_is_run_by_its_id(tmp):
     report = json.loads(run("report", tmp / "s.db", "--json", "-").stdout)
     assert [m["id"] for m in report["mutants"]] == [one] and report["mutants"][0]["devices"][0]["outcome"] != "not-run"
     assert "is not a mutant" in run("run", *args, "nonsense", status=2).stderr
+
+
+def verdicts(store):
+    report = json.loads(run("report", store, "--json", "-", "--images").stdout)
+    return {(m["id"], d["device"]): (d["outcome"], d["killed"], d["code"], [(i["outcome"], i["digest"]) for i in d["per_image"]])
+            for m in report["mutants"] for d in m["devices"]}, report["counts"]
+
+
+@test
+def shards_merge_into_what_one_campaign_gives(tmp):
+    (tmp / "c.yaml").write_text(f"model: {MODEL}\nimages: {IMAGES}\nsample: 3\ndevices: [host-gcc]\nmutations:\n  - {{operator: loop.*, sites: sample 12}}\n  - operator: input.*\n")
+    run("run", tmp / "c.yaml", "--store", tmp / "whole.db", "--quiet")
+    for k in 1, 2, 3:
+        run("run", tmp / "c.yaml", "--store", tmp / f"{k}.db", "--shard", f"{k}/3", "--quiet")
+    run("merge", tmp / "1.db", tmp / "2.db", tmp / "3.db", "--out", tmp / "merged.db", "--quiet")
+    want, counts = verdicts(tmp / "whole.db")
+    got, got_counts = verdicts(tmp / "merged.db")
+    assert got == want, [k for k in want if got.get(k) != want[k]][:3]
+    for c in counts, got_counts:
+        c.pop("same_code")  # twins may have been in different shards
+    assert got_counts == counts
+    assert json.loads(run("select", tmp / "merged.db", "--json").stdout)["images"] == json.loads(run("select", tmp / "whole.db", "--json").stdout)["images"]
+    run("run", tmp / "c.yaml", "--store", tmp / "merged.db", "--quiet")  # nothing is missing: it goes on like any other
+    assert verdicts(tmp / "merged.db")[0] == want
+    run("merge", tmp / "merged.db", tmp / "whole.db", "--out", tmp / "twice.db", "--quiet")
+    assert verdicts(tmp / "twice.db")[0] == want
+    run("run", tmp / "c.yaml", "--store", tmp / "clang.db", "--device", "host-clang", "--quiet")  # the same mutants on another device
+    run("merge", tmp / "whole.db", tmp / "clang.db", "--out", tmp / "devices.db", "--quiet")
+    assert {d for _, d in verdicts(tmp / "devices.db")[0]} == {"host-gcc", "host-clang"}
+    for bad in "0/3", "4/3", "x", "1/0", "1/3x", "-1/3":
+        run("run", tmp / "c.yaml", "--store", tmp / "bad.db", "--shard", bad, status=2)
+
+
+@test
+def stores_that_disagree_are_not_merged(tmp):
+    base = ["--model", MODEL, "--mutations", "input.flip", "--quiet", "--images"]
+    for name in "00_disc.png", "01_ring.png":
+        run("run", *base, IMAGES / name, "--store", tmp / f"{name}.db")
+    shutil.copy(tmp / "00_disc.png.db", tmp / "other.db")
+    con = sqlite3.connect(tmp / "other.db")
+    con.execute("UPDATE results SET outcome = 'crash', killed = 7 WHERE mutant = 1")
+    con.commit()
+    con.close()
+    shutil.copy(tmp / "00_disc.png.db", tmp / "moved.db")
+    con = sqlite3.connect(tmp / "moved.db")
+    con.execute("UPDATE devices SET identity = 'another compiler'")
+    con.commit()
+    con.close()
+    (tmp / "text.db").write_text("no store")
+    for second, says, status in [("01_ring.png.db", "'images: ", 2), ("other.db", "is 'crash' in", 2), ("moved.db", "another compiler", 2),
+                                 ("text.db", "text.db", 1), ("none.db", "none.db", 1)]:
+        r = run("merge", tmp / "00_disc.png.db", tmp / second, "--out", tmp / "merged.db", status=status)
+        assert (says in r.stderr or "'crash' in the other" in r.stderr) and second in r.stderr, r.stderr
+        assert not list(tmp.glob("merged.db*")), second
+    run("merge", tmp / "00_disc.png.db", "--out", tmp / "other.db", status=2)
+    run("merge", tmp / "00_disc.png.db", status=2)
 
 
 def main():

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "report/report.h"
+#include "select/select.h"
 
 #define PAGE_EVERY 16 /* HTML pages are large: for inputs of such sizes */
 
@@ -32,16 +34,6 @@ static void read_all(struct store *s, struct err *e)
 	}
 }
 
-static void write_page(struct store *s, const char *path, struct err *e)
-{
-	char page[80];
-
-	snprintf(page, sizeof page, "%s.html", path);
-	assert(report_html(s, page, e) || *err_text(e));
-	err_free(e);
-	unlink(page);
-}
-
 /* With what SQLite may have left beside it: the next input is not to be judged by this one's journal. */
 static void remove_all(const char *path)
 {
@@ -52,6 +44,36 @@ static void remove_all(const char *path)
 		snprintf(name, sizeof name, "%s%s", path, ends[i]);
 		unlink(name);
 	}
+}
+
+/* The fewest images, and a store made of this one. */
+static void select_and_merge(struct store *s, const char *path, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	struct select_result r;
+	char out[80];
+
+	if (select_from_store(a, s, &(struct select_options){.steps = 100000}, &r, e))
+		assert(r.cover.kept == r.cover.kills && r.cover.lower <= r.cover.n && r.cover.n <= r.nimages);
+	else
+		assert(*err_text(e));
+	err_free(e);
+	snprintf(out, sizeof out, "%s.merged", path);
+	remove_all(out);
+	assert(store_merge(&path, 1, out, e) || *err_text(e));
+	err_free(e);
+	remove_all(out);
+	arena_free(a);
+}
+
+static void write_page(struct store *s, const char *path, struct err *e)
+{
+	char page[80];
+
+	snprintf(page, sizeof page, "%s.html", path);
+	assert(report_html(s, page, e) || *err_text(e));
+	err_free(e);
+	unlink(page);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -69,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	close(fd);
 	if (store_open(path, STORE_READ, &s, &e)) {
 		read_all(s, &e);
+		select_and_merge(s, path, &e);
 		if (size % PAGE_EVERY == 0)
 			write_page(s, path, &e);
 	} else {
