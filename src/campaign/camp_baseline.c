@@ -42,7 +42,7 @@ bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs,
 	return true;
 }
 
-bool camp_run_original(struct camp *c, size_t first, size_t n, const bool *left_out,
+bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out,
 		       bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e)
 {
 	struct arena *a = arena_new(c->a);
@@ -54,7 +54,8 @@ bool camp_run_original(struct camp *c, size_t first, size_t n, const bool *left_
 				     .device = d,
 				     .bundle = camp_original(c, d),
 				     .input = camp_pool_inputs(c, a, NULL, first, n),
-				     .ninputs = n};
+				     .ninputs = n,
+				     .fill = fill};
 
 		if (c->device[d].dead || pool_device_error(c->pool, d) || (left_out && left_out[d]))
 			continue;
@@ -189,7 +190,7 @@ bool camp_baselines(struct camp *c, struct err *e)
 		size_t n = c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk;
 
 		camp_tell(c, "running the original");
-		if (!camp_run_original(c, first, n, NULL, take_first, &first, e))
+		if (!camp_run_original(c, first, n, c->fill, NULL, take_first, &first, e))
 			return false;
 	}
 	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)
@@ -225,5 +226,5 @@ bool camp_control(struct camp *c, bool *good, struct err *e)
 	n = n < c->chunk ? n : c->chunk;
 	for (size_t d = 0; d < c->ndevices; d++)
 		good[d] = true;
-	return camp_run_original(c, 0, n, NULL, take_control, good, e);
+	return camp_run_original(c, 0, n, c->fill, NULL, take_control, good, e);
 }

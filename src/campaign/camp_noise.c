@@ -26,6 +26,7 @@ struct noise {        /* of one device */
 
 struct measuring {
 	struct noise *device;
+	struct fill fill; /* of the run under way */
 	size_t first;
 	const struct mutant *mutant; /* per job, of control mutants: m * ndevices + d */
 };
@@ -66,8 +67,8 @@ static bool repeat(struct camp *c, struct measuring *m, const bool *left_out, st
 {
 	for (size_t first = 0; first < c->ninputs && !c->stopped; first += c->chunk) {
 		m->first = first;
-		if (!camp_run_original(c, first, c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk, left_out, take_run,
-				       m, e))
+		if (!camp_run_original(c, first, c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk, m->fill, left_out,
+				       take_run, m, e))
 			return false;
 	}
 	for (size_t d = 0; d < c->ndevices; d++)
@@ -75,18 +76,72 @@ static bool repeat(struct camp *c, struct measuring *m, const bool *left_out, st
 	return true;
 }
 
+/* One run; differs: per device, whether its bits are others than the first run's. */
+static bool look(struct camp *c, struct measuring *m, const bool *left_out, struct fill fill, bool *differs, struct err *e)
+{
+	bool ok;
+
+	for (size_t d = 0; d < c->ndevices; d++) {
+		differs[d] = m->device[d].any;
+		m->device[d].any = false;
+	}
+	m->fill = fill;
+	ok = repeat(c, m, left_out, e);
+	m->fill = c->fill;
+	for (size_t d = 0; d < c->ndevices; d++) {
+		bool now = m->device[d].any;
+
+		m->device[d].any = now || differs[d];
+		differs[d] = now;
+	}
+	return ok;
+}
+
+/* With another fill the original must give what it gave. What differs with it, and not without it, twice more, is no noise: the
+ * original reads what nobody wrote, and nothing can be said of mutants. */
+static bool reads_unwritten(struct camp *c, struct measuring *m, const bool *left_out, struct err *e)
+{
+	bool *out = ARENA_ARRAY(c->a, bool, c->ndevices), *suspect = ARENA_ARRAY(c->a, bool, c->ndevices),
+	     *with = ARENA_ARRAY(c->a, bool, c->ndevices), *without = ARENA_ARRAY(c->a, bool, c->ndevices), any = false;
+
+	for (size_t d = 0; d < c->ndevices; d++)
+		without[d] = m->device[d].any;
+	if (!look(c, m, left_out, camp_other_fill(c->fill), with, e))
+		return false;
+	for (size_t d = 0; d < c->ndevices; d++) {
+		suspect[d] = with[d] && !without[d];
+		out[d] = left_out[d] || !suspect[d];
+		any = any || suspect[d];
+	}
+	for (int i = 0; any && i < 2 && !c->stopped; i++) {
+		if (!look(c, m, out, c->fill, without, e) || !look(c, m, out, camp_other_fill(c->fill), with, e))
+			return false;
+		for (size_t d = 0; d < c->ndevices; d++)
+			suspect[d] = suspect[d] && with[d] && !without[d];
+	}
+	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)
+		if (suspect[d] && !c->device[d].dead) {
+			log_warn("device '%s' is set aside: the original itself gives something else when other values lie in memory that nobody "
+				 "wrote; no fault can be told from that. This is a mistake of this program or of the device's compiler: please report it",
+				 c->device[d].name);
+			c->device[d].dead = true;
+		}
+	return true;
+}
+
 static bool repeats(struct camp *c, struct measuring *m, struct err *e)
 {
 	bool *left_out = ARENA_ARRAY(c->a, bool, c->ndevices);
-	int more = (int)(SAMPLES / c->ninputs) + 1;
+	int more = (int)(SAMPLES / c->ninputs) + 1, last = c->config->repeat - 1;
 	bool any = false;
 
 	for (size_t d = 0; d < c->ndevices; d++) {
 		left_out[d] = c->device[d].frozen;
 		m->device[d].runs = 1;
 	}
-	for (int run = 1; run < c->config->repeat && !c->stopped; run++)
-		if (!repeat(c, m, left_out, e))
+	m->fill = c->fill;
+	for (int run = 1; run <= last && !c->stopped; run++)
+		if (run > 1 && run == last ? !reads_unwritten(c, m, left_out, e) : !repeat(c, m, left_out, e))
 			return false;
 	for (size_t d = 0; d < c->ndevices; d++) {
 		left_out[d] = left_out[d] || !m->device[d].any;

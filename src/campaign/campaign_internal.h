@@ -131,7 +131,7 @@ struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tens
 bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(struct camp *, const struct pool_result *, void *, struct err *),
                    void *user, struct err *e);
 /* The original on inputs first.., on all devices that work and are not left out. */
-bool camp_run_original(struct camp *c, size_t first, size_t n, const bool *left_out,
+bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out,
                        bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e);
 
 /* camp_baseline.c: the original on every device: answers, noise, time limits; and its control runs. */

@@ -47,6 +47,7 @@ static struct {
 	int originals[2];            /* runs of the original, by device */
 	size_t bad_after;            /* jobs of mutants on the second device, after which ... */
 	int bad_runs;                /* ... so many runs of the original there answer something else */
+	float unwritten;             /* added to one score of the original on the second device where zeros lie in unwritten memory */
 	float noise;                 /* added to one score in every second run of the original */
 	size_t asked, again;
 	struct {
@@ -141,6 +142,8 @@ static void run_original(struct arena *a, const struct pool_job *j, struct pool_
 	fake.nseen = 0; /* bundles of the next group may lie where those of the last one lay */
 	if (run % 2 == 0)
 		add[3] = fake.noise;
+	if (j->device == 1 && j->fill.kind == FILL_ZERO)
+		add[3] += fake.unwritten;
 	if (j->device == 1 && fake.mutants[1] >= fake.bad_after && fake.bad_runs) {
 		fake.bad_runs--;
 		add[2] = 100;
@@ -575,6 +578,28 @@ TEST(run, what_depends_on_memory_nobody_wrote_is_undefined)
 			 "depends on memory nobody wrote: crash with fill nan, identical with fill zero; killed by SIGSEGV");
 	cr_expect(r[4].signal == SIGSEGV && r[4].killed == (STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC));
 	cr_expect_null(r[3].message);
+	leave(a);
+}
+
+TEST(run, a_device_whose_original_depends_on_unwritten_memory_is_set_aside)
+{
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+	size_t n;
+
+	enter(a, &c);
+	c.ndevices = 2;
+	c.repeat = 3;
+	fake.unwritten = 0.001f;
+	sum = run(&c);
+	n = rows(a, "host-gcc", r, 500);
+	cr_expect(n > 8 && count(r, n, OUTCOME_IDENTICAL) == n);
+	n = rows(a, "host-clang", r, 500);
+	cr_expect_eq(count(r, n, OUTCOME_IDENTICAL), 0);
+	cr_expect_str_eq(sum.lost, "host-clang");
+	cr_expect_eq(fake.originals[0], 3, "the other device has none of it");
 	leave(a);
 }
 
