@@ -18,8 +18,9 @@ static const struct cli_option options[] = {
     {"list", CLI_FLAG, NULL, "list the models there are; with NAME those whose name has it in it"},
     {"out", CLI_TEXT, "DIR", "folder for the model (default: this one)"},
     {"opset", CLI_INT, "N", "of the models of that name the one of this opset (default: the newest)"},
-    {"from", CLI_LIST, "URL", "https:// root of a mirror of the hub; of several the next is tried when one fails (default: $MUTATENN_HUB, else where "
-			      "the hub's files lie)"},
+    {"from", CLI_LIST, "URL",
+     "https:// root of a mirror of the hub; of several the next is tried when one fails (default: $MUTATENN_HUB, else where "
+     "the hub's files lie)"},
     {"manifest", CLI_TEXT, "FILE", "what another hub has: a file like the ONNX hub's ONNX_HUB_MANIFEST.json; with --from"},
     {"ca", CLI_TEXT, "FILE", "certificates to trust in place of the system's, as PEM"},
     {"stall", CLI_NUMBER, "SECONDS", "give up a connection that brings next to nothing for so long (default: 30)"},
@@ -56,7 +57,8 @@ static bool progress(const struct fetch_model *m, uint64_t done, void *user)
 		double speed = t > s->started && done > s->first ? (double)(done - s->first) / (t - s->started) : 0;
 
 		s->last = t;
-		str_addf(&line, "%s: %.1f of %.1f MB (%d %%)", m->name, (double)done / 1e6, (double)m->bytes / 1e6, (int)(100 * done / m->bytes));
+		str_addf(&line, "%s: %.1f of %.1f MB (%d %%)", m->name, (double)done / 1e6, (double)m->bytes / 1e6,
+			 (int)(100 * done / m->bytes));
 		if (speed > 0) {
 			str_addf(&line, ", %.1f MB/s, ", speed / 1e6);
 			cli_add_time(&line, (double)(m->bytes - done) / speed);
@@ -82,8 +84,9 @@ static bool list(const struct fetch_model *model, size_t n, const char *part, bo
 			continue;
 		shown++;
 		if (json)
-			json_array_append_new(all, json_pack("{s:s,s:s,s:i,s:I,s:s,s:s,s:s}", "name", m->name, "model", m->model, "opset", m->opset, "bytes",
-							     (json_int_t)m->bytes, "sha256", m->sha256, "path", m->path, "inputs", m->inputs));
+			json_array_append_new(all, json_pack("{s:s,s:s,s:i,s:I,s:s,s:s,s:s}", "name", m->name, "model", m->model,
+							     "opset", m->opset, "bytes", (json_int_t)m->bytes, "sha256", m->sha256,
+							     "path", m->path, "inputs", m->inputs));
 		else
 			printf("%-36s %-24s %5d %9.1f  %s\n", m->name, m->model, m->opset, (double)m->bytes / 1e6, m->inputs);
 	}
@@ -151,8 +154,8 @@ static bool get(const struct cli_args *args, const struct fetch_model *m, struct
 	cli_stop_done();
 	cli_progress_end();
 	if (ok && cli_flag(args, "json"))
-		return cli_print_json(json_pack("{s:s,s:s,s:I,s:s,s:b}", "name", m->name, "file", file, "bytes", (json_int_t)m->bytes, "sha256", m->sha256,
-						"fetched", fresh),
+		return cli_print_json(json_pack("{s:s,s:s,s:I,s:s,s:b}", "name", m->name, "file", file, "bytes",
+						(json_int_t)m->bytes, "sha256", m->sha256, "fetched", fresh),
 				      e);
 	if (ok)
 		printf("%s\n", file);
@@ -188,9 +191,11 @@ const struct cli_command cmd_fetch = {
     .name = "fetch",
     .summary = "download a model of the ONNX model hub",
     .usage = "[NAME]",
-    .description = "Writes NAME.onnx, whole and with the SHA-256 that the hub's manifest gives it, or nothing. Stopped or cut off, the same command goes on "
+    .description = "Writes NAME.onnx, whole and with the SHA-256 that the hub's manifest gives it, or nothing. Stopped or cut off, "
+		   "the same command goes on "
 		   "with what is there (NAME.onnx.part). Speaks https only; https_proxy and no_proxy are respected.\n\n"
-		   "NAME is that of a file (resnet50-v1-12), what the hub calls the model (ResNet50: the newest opset), or the beginning of one of them.",
+		   "NAME is that of a file (resnet50-v1-12), what the hub calls the model (ResNet50: the newest opset), or the "
+		   "beginning of one of them.",
     .options = options,
     .examples = "  mutatenn fetch --list resnet\n"
 		"  mutatenn fetch mnist-12 --out models\n"

@@ -26,7 +26,7 @@
 #define STALL_S 30
 #define STALL_BYTES 1000L /* per second */
 #define REDIRECTS 8L
-#define TRIES 5           /* of connections that break after they brought something */
+#define TRIES 5 /* of connections that break after they brought something */
 
 /* The first is where the hub's files have been since its GitHub storage was given up, the second that storage. */
 static const char *const roots[] = {"https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/",
@@ -35,15 +35,15 @@ static const char *const roots[] = {"https://huggingface.co/onnxmodelzoo/legacy_
 struct get {
 	const struct fetch_model *m;
 	const struct fetch_options *o;
-	int fd;             /* of the part */
-	uint64_t at;        /* bytes it holds */
-	uint64_t asked;     /* from where the server was asked to go on */
-	long status;        /* of the last answer's head */
-	bool ranged;        /* it said that it sends a range; from there: */
+	int fd;         /* of the part */
+	uint64_t at;    /* bytes it holds */
+	uint64_t asked; /* from where the server was asked to go on */
+	long status;    /* of the last answer's head */
+	bool ranged;    /* it said that it sends a range; from there: */
 	uint64_t first, total;
 	bool encoded, begun;
 	bool stopped, locked;
-	struct err *e;      /* what is wrong with the answer; set before curl is told to stop */
+	struct err *e; /* what is wrong with the answer; set before curl is told to stop */
 	bool wrong;
 };
 
@@ -119,7 +119,8 @@ static bool judge(struct get *g, curl_off_t length)
 				     (unsigned long long)g->m->bytes);
 	} else if (g->status == 200) {
 		if (length >= 0 && (uint64_t)length != g->m->bytes)
-			return wrong(g, "the server has a file of %lld bytes; the model has %llu", (long long)length, (unsigned long long)g->m->bytes);
+			return wrong(g, "the server has a file of %lld bytes; the model has %llu", (long long)length,
+				     (unsigned long long)g->m->bytes);
 		return begin_again(g); /* it does not go on where it was asked to */
 	} else {
 		return wrong(g, "the server answered %ld", g->status);
@@ -220,8 +221,8 @@ static bool request(struct get *g, const char *url, bool *again, struct err *e)
 	rc = curl_easy_perform(t.curl);
 	curl_easy_cleanup(t.curl);
 	if (g->stopped)
-		return err_set(e, ERR_CANCELLED, "stopped at %llu of %llu bytes; the same command goes on from there", (unsigned long long)g->at,
-			       (unsigned long long)g->m->bytes);
+		return err_set(e, ERR_CANCELLED, "stopped at %llu of %llu bytes; the same command goes on from there",
+			       (unsigned long long)g->at, (unsigned long long)g->m->bytes);
 	if (g->status == 416 && g->asked) { /* it has no such range: perhaps the file is another one now */
 		err_free(e);
 		*again = true;
@@ -235,7 +236,8 @@ static bool request(struct get *g, const char *url, bool *again, struct err *e)
 		return true;
 	*again = g->at > before;
 	if (rc == CURLE_OK)
-		return err_set(e, ERR_IO, "the server sent only %llu of %llu bytes", (unsigned long long)g->at, (unsigned long long)g->m->bytes);
+		return err_set(e, ERR_IO, "the server sent only %llu of %llu bytes", (unsigned long long)g->at,
+			       (unsigned long long)g->m->bytes);
 	return err_set(e, ERR_IO, "%s", *said ? said : curl_easy_strerror(rc));
 }
 
@@ -255,7 +257,8 @@ static bool sha256(int fd, uint64_t n, char hex[static 65], struct err *e)
 
 		if (k < 0 && errno == EINTR)
 			continue;
-		ok = k > 0 ? EVP_DigestUpdate(ctx, block, (size_t)k) : err_set(e, ERR_IO, "cannot read it back: %s", k ? strerror(errno) : "it is too short");
+		ok = k > 0 ? EVP_DigestUpdate(ctx, block, (size_t)k)
+			   : err_set(e, ERR_IO, "cannot read it back: %s", k ? strerror(errno) : "it is too short");
 		at += ok ? (uint64_t)k : 0;
 	}
 	ok = ok && EVP_DigestFinal_ex(ctx, sum, NULL);
@@ -281,7 +284,8 @@ static bool there(const struct fetch_model *m, const char *file, bool *whole, st
 	     !strcasecmp(hex, m->sha256);
 	close(fd);
 	*whole = ok;
-	return ok || err_set(e, ERR_IO, "'%s' is there already and is not this model: remove it, or choose another folder with --out", file);
+	return ok || err_set(e, ERR_IO,
+			     "'%s' is there already and is not this model: remove it, or choose another folder with --out", file);
 }
 
 /* Its bytes are all there. False without an error: they are not the model's. */
@@ -331,7 +335,8 @@ static bool from_root(struct get *g, const char *root, struct err *e)
 		log_warn("'%s': what was there and what came do not make the model; it is fetched anew", g->m->name);
 		resumed = false;
 	}
-	return err_set(e, ERR_IO, "'%s%s' has not the SHA-256 of the model: it is another file, or was changed on its way", root, g->m->path);
+	return err_set(e, ERR_IO, "'%s%s' has not the SHA-256 of the model: it is another file, or was changed on its way", root,
+		       g->m->path);
 }
 
 static bool everywhere(struct get *g, struct err *e)

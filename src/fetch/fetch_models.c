@@ -30,8 +30,8 @@ bool fetch_hub(struct arena *a, struct fetch_model **out, size_t *n, struct err 
 	*n = sizeof hub / sizeof *hub;
 	*out = ARENA_ARRAY(a, struct fetch_model, *n);
 	for (size_t i = 0; i < *n; i++)
-		(*out)[i] = (struct fetch_model){file_stem(a, hub[i].path), hub[i].model,  hub[i].opset, hub[i].bytes,
-						 hub[i].sha256,             hub[i].path, hub[i].inputs};
+		(*out)[i] = (struct fetch_model){
+		    file_stem(a, hub[i].path), hub[i].model, hub[i].opset, hub[i].bytes, hub[i].sha256, hub[i].path, hub[i].inputs};
 	return true;
 }
 
@@ -78,7 +78,8 @@ static bool take(struct arena *a, const json_t *entry, struct fetch_model *out, 
 {
 	const json_t *meta = json_object_get(entry, "metadata");
 	const char *path = text_of(entry, "model_path"), *model = text_of(entry, "model"), *sha = text_of(meta, "model_sha");
-	json_int_t bytes = json_integer_value(json_object_get(meta, "model_bytes")), opset = json_integer_value(json_object_get(entry, "opset_version"));
+	json_int_t bytes = json_integer_value(json_object_get(meta, "model_bytes")),
+		   opset = json_integer_value(json_object_get(entry, "opset_version"));
 
 	*taken = *sha;
 	if (!*sha)

@@ -30,7 +30,7 @@
 
 enum what { WRITE = 'W', SYNC = 'S', TRUNCATE = 'T', CREATE = 'C', UNLINK = 'U', DIRECTORY = 'D', ACK = 'A' };
 
-struct event { /* little endian, as it lies here */
+struct event {               /* little endian, as it lies here */
 	uint32_t what, name; /* bytes of the file's name after $FAULT_FILE, which follow */
 	uint64_t at, n;      /* n bytes follow the name of a write */
 };
@@ -46,7 +46,8 @@ static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 static ssize_t (*real_pread)(int, void *, size_t, off_t);
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_read)(int, void *, size_t);
-static int (*real_fsync)(int), (*real_fdatasync)(int), (*real_ftruncate)(int, off_t), (*real_unlink)(const char *), (*real_close)(int);
+static int (*real_fsync)(int), (*real_fdatasync)(int), (*real_ftruncate)(int, off_t), (*real_unlink)(const char *),
+    (*real_close)(int);
 static int (*real_open)(const char *, int, ...), (*real_fallocate)(int, off_t, off_t);
 
 static void *real(const char *symbol)

@@ -30,7 +30,8 @@ static bool begin(struct store *s, struct err *e)
 {
 	if (!store_begin(s, e))
 		return false;
-	if (!store_configure(s, "model: m\n", e) || !store_put_model(s, &(struct store_model){.name = "net", .file = "net.onnx", .hash = {1, 2}}, e) ||
+	if (!store_configure(s, "model: m\n", e) ||
+	    !store_put_model(s, &(struct store_model){.name = "net", .file = "net.onnx", .hash = {1, 2}}, e) ||
 	    !store_put_device(s, &(struct store_device){.name = "d", .backend = "cpu", .identity = "a", .describe = "b"}, e)) {
 		store_rollback(s);
 		return false;
@@ -40,7 +41,9 @@ static bool begin(struct store *s, struct err *e)
 		struct store_baseline b = {.device = "d", .image = i, .answer = answer(i)};
 
 		snprintf(name, sizeof name, "%d.png", i);
-		if (!store_put_image(s, &(struct store_image){.index = i, .name = name, .hash = {3, (uint64_t)i + 1}, .label = i}, e) || !store_put_baseline(s, &b, e)) {
+		if (!store_put_image(s, &(struct store_image){.index = i, .name = name, .hash = {3, (uint64_t)i + 1}, .label = i},
+				     e) ||
+		    !store_put_baseline(s, &b, e)) {
 			store_rollback(s);
 			return false;
 		}
@@ -64,7 +67,16 @@ static bool put(struct store *s, int i, struct err *e)
 		return i % 7 || store_confirm(s, "d", e);
 	for (int k = 0; k < IMAGES; k++)
 		im[k] = (struct store_image_result){.image = k, .outcome = OUTCOME_DRIFTED, .answer = answer(k), .max_abs = 0.5};
-	return store_put_mutant(s, &(struct store_mutant){.id = id, .op = "op", .category = "", .target = "t", .ordinal = "0", .variant = "", .sites = 1, .diff = diff}, e) &&
+	return store_put_mutant(s,
+				&(struct store_mutant){.id = id,
+						       .op = "op",
+						       .category = "",
+						       .target = "t",
+						       .ordinal = "0",
+						       .variant = "",
+						       .sites = 1,
+						       .diff = diff},
+				e) &&
 	       (i % 5 == 4 ? store_put_twin(s, "m0", id, "d", e) : store_put_result(s, &r, e)) &&
 	       (i % 7 || store_confirm(s, "d", e));
 }

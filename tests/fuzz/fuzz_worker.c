@@ -48,15 +48,26 @@ static bool fake_open(const struct device_options *o, struct device **out, struc
 
 static const struct device_caps *fake_caps(const struct device *d)
 {
-	static const struct device_caps caps = {.backend = "fake", .dialect = "c", .describe = "a fake", .identity = "fake", .cls = DEVICE_GPU,
-						.lanes = 1, .max_group = 64, .memory = MAX_MEMORY, .machine = "", .types = ~0u};
+	static const struct device_caps caps = {.backend = "fake",
+						.dialect = "c",
+						.describe = "a fake",
+						.identity = "fake",
+						.cls = DEVICE_GPU,
+						.lanes = 1,
+						.max_group = 64,
+						.memory = MAX_MEMORY,
+						.machine = "",
+						.types = ~0u};
 
 	return &caps;
 }
 
 static bool fake_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
 {
-	*out = (struct artefact){.data = (uint8_t *)arena_strdup(a, source), .size = strlen(source), .code = hash_bytes(source, strlen(source)), .log = arena_strdup(a, "")};
+	*out = (struct artefact){.data = (uint8_t *)arena_strdup(a, source),
+				 .size = strlen(source),
+				 .code = hash_bytes(source, strlen(source)),
+				 .log = arena_strdup(a, "")};
 	return *source != '!' || err_set(e, ERR_DEVICE, "refused");
 }
 
@@ -179,7 +190,8 @@ static struct bundle_launch launches[] = {
     {.name = "f", .kernel = 0, .nargs = 3, .arg = first, .nout = 1},
     {.name = "g", .kernel = 1, .nargs = 2, .arg = second, .nout = 1},
 };
-static struct bundle_kernel kernels[] = {{.source = "f", .hash = {0, 5}, .groups = 1, .group = 1}, {.source = "g", .hash = {0, 6}, .groups = 1, .group = 1}};
+static struct bundle_kernel kernels[] = {{.source = "f", .hash = {0, 5}, .groups = 1, .group = 1},
+					 {.source = "g", .hash = {0, 6}, .groups = 1, .group = 1}};
 static struct bundle bundle = {.buffer = buffers,
 			       .kernel = kernels,
 			       .launch = launches,
