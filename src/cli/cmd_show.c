@@ -15,6 +15,7 @@ static const struct cli_option options[] = {
         {"ir", CLI_FLAG, NULL, "only the graph or loop IR"},
         {"source", CLI_FLAG, NULL, "only the device's source"},
         {"whole", CLI_FLAG, NULL, "whole kernels instead of diffs"},
+        {"checks", CLI_FLAG, NULL, "the changed kernels as `run --sanitize` runs them, in loop IR"},
         {"build", CLI_FLAG, NULL, "build it on the device and print `code`, the identity that reports show"},
         CLI_OPT_JSON, CLI_OPT_END};
 
@@ -107,6 +108,37 @@ static bool print(const struct cli_args *args, const struct mutant *m, const str
 	return true;
 }
 
+/* What the mutant's kernels are with checks in them. */
+static bool show_checks(const struct cli_args *args, struct camp_program *p, struct comp_program *q, struct err *e)
+{
+	json_t *list = json_array();
+	bool any = false;
+
+	if (!comp_instrument(q, p->program, LIR_CHECK_BOUNDS | LIR_CHECK_INIT | LIR_CHECK_TRIPS, e)) {
+		json_decref(list);
+		return false;
+	}
+	for (uint32_t k = 0; k < q->nkernels; k++) {
+		const struct lir_instrumented *r = q->kernel[k].checks;
+		struct str ir = {0};
+
+		if (!r)
+			continue;
+		any = true;
+		lir_print(&ir, r->func);
+		json_array_append_new(list, json_pack("{s:s,s:s,s:i}", "name", q->kernel[k].func->name, "ir", str_text(&ir), "sites", (int)r->nsites));
+		if (!cli_flag(args, "json"))
+			printf("%s\n", str_text(&ir));
+		str_free(&ir);
+	}
+	if (cli_flag(args, "json"))
+		return cli_print_json(json_pack("{s:o}", "checks", list), e);
+	json_decref(list);
+	if (!any)
+		printf("nothing to check: every access is proved to stay in its buffer and to find what was written\n");
+	return true;
+}
+
 static bool show(const struct cli_args *args, const struct camp_model *model, struct camp_program *p, struct pool *pool, struct err *e)
 {
 	struct shown s = {.kernels = json_array()};
@@ -118,7 +150,12 @@ static bool show(const struct cli_args *args, const struct camp_model *model, st
 
 	ok = mut_parse(args->a, &p->subject, args->positional[1], &m, e) && camp_ir_diff(args->a, p, &m, &ir, e) &&
 	     camp_predict(args->a, p, &m, &s.bounds, e) &&
-	     camp_mutate(args->a, model, p, &m, &bundle, &program, &same, e) && collect(args, p, program, &s, e);
+	     camp_mutate(args->a, model, p, &m, &bundle, &program, &same, e);
+	if (ok && cli_flag(args, "checks") && bundle) {
+		json_decref(s.kernels);
+		return show_checks(args, p, program, e);
+	}
+	ok = ok && collect(args, p, program, &s, e);
 	if (ok && pool)
 		ok = build(args, pool, bundle ? bundle : p->bundle, code, s.kernels, e);
 	if (ok) {
@@ -166,7 +203,8 @@ const struct cli_command cmd_show = {
                        "MUTANT is an id as 'mutants' and 'report' print it.\n\nWith --build the program is built, not run, and `code` printed: the "
                        "same `code` that a campaign stores with the outcome of this mutant at this --opt-level.",
         .options = options,
-        .examples = "  mutatenn show demo/model.onnx 'graph.replace.relu/*/all/to-sigmoid'\n"
+        .examples = "  mutatenn show demo/model.onnx loop.index.load/dense/0/-1 --checks\n"
+                    "  mutatenn show demo/model.onnx 'graph.replace.relu/*/all/to-sigmoid'\n"
                     "  mutatenn show net.onnx \"$(mutatenn mutants net.onnx | tail -1)\" --source\n"
                     "  mutatenn show demo/model.onnx 'loop.store.narrow/*/all/f16' --dialect glsl\n",
         .min_positional = 2,

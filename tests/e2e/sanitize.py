@@ -80,4 +80,7 @@ with tempfile.TemporaryDirectory() as t:
     for m in listed:
         if m["id"] in checked:
             assert m.get("bounds") == checked[m["id"]][0].get("bounds"), m
+    over = next(n for n, (m, d) in checked.items() if d["outcome"] == "overrun")
+    shown = json.loads(mutatenn("show", SOURCE / "demo/model.onnx", over, "--checks", "--json"))["checks"]
+    assert len(shown) == 1 and "report[0] = 1:i32" in shown[0]["ir"], shown
     print(f"{len(checked)} mutants, {found['overrun']} overruns and {found['undefined']} reads before a write named")
