@@ -42,7 +42,7 @@ def check_tutorial(tmp):
             r = subprocess.run(["bash", "-euc", line], cwd=tmp, env=environment(tmp), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
             assert r.returncode == 0, f"{line}: exit status {r.returncode}\n{r.stdout[-2000:]}\n{r.stderr[-2000:]}"
             ran += 1
-    for made in "shapes.yaml", "demo.db", "loops.db", "report.html", "report.json", "report.csv", "acceptance", "mutants/index.csv":
+    for made in "shapes.yaml", "demo.db", "loops.db", "report.html", "report.json", "report.csv", "reproducer/build.sh", "acceptance", "mutants/index.csv":
         assert (tmp / made).exists(), f"{made} was not made"
     print(f"ok    {ran} commands of the tutorial", flush=True)
 
