@@ -256,6 +256,10 @@ def a_mutant_opens_to_its_diff_and_the_images_it_changed(w):
     shown = [e.text for e in w.all("tr.detail .answer tbody td:first-child")]
     check(shown and all(s in names for s in shown), f"class names of the original: {shown}")
     check(w.all("tr.detail .answer td.changed"), "what changed is marked")
+    commands = w.text("tr.detail pre[aria-label=commands]").replace("DIR", str(w.folder / "again")).splitlines()
+    for command in commands:  # what the page says can be done can be done
+        run("sh", "-c", command.replace("mutatenn", str(w.bin), 1), env=w.env, cwd=w.clone)
+    check(len(commands) == 2 and any((w.folder / "again").iterdir()), commands)
     check(mutant in urllib.parse.unquote(w.js("return location.hash")), "the address leads to the mutant")
     w.open(page, "#m=" + urllib.parse.quote(mutant, safe=""))
     same(w.js("return list.open?.id"), mutant, "opened by its address")

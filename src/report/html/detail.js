@@ -148,6 +148,23 @@ function shots(box, x) {
 	if (x.more) put(box, "p", "note", `${many(x.more, "more image")} ${x.more === 1 ? "differs" : "differ"} on some device; 'mutatenn report STORE --json FILE --images' has them all.`);
 }
 
+/* ---- where to go on ---- */
+
+const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
+
+/* The device that shows most of it. */
+const telling = (row) => d3.greatest(devices.map((_, d) => d), (d) => (row.outcome[d].kind === COUNTED ? row.outcome[d].i : -1));
+
+function further(box, row) {
+	const level = /^opt-level: (\d)$/m.exec(meta.configuration || ""), d = telling(row), other = devices.findIndex((_, e) => e !== d && row.outcome[e] !== row.outcome[d]);
+	const lines = [`mutatenn show ${quoted(meta.file)} ${quoted(row.id)}${level ? ` --opt-level ${level[1]}` : ""}`];
+	if (row.counted) lines.push(`mutatenn reproduce ${quoted(meta.store)} ${quoted(row.id)} --device ${quoted(devices[d].name)} --out DIR`);
+	if (row.disagrees && other >= 0) lines.push(`mutatenn reproduce ${quoted(meta.store)} ${quoted(row.id)} --device ${quoted(devices[d].name)} --against ${quoted(devices[other].name)} --out DIR`);
+	put(box, "h3", null, "Where to go on");
+	put(box, "p", "note", "The whole change; a folder that shows what the mutant does without mutatenn.");
+	put(box, "pre", "text", lines.join("\n")).attr("tabindex", 0).attr("role", "region").attr("aria-label", "commands");
+}
+
 function detail(td, row) {
 	const box = put(td, "div");
 	const full = put(box, "div", "full");
@@ -162,6 +179,7 @@ function detail(td, row) {
 		strips(box, x);
 		shots(box, x);
 		distances(box, x);
+		further(box, row);
 		say(`Details of ${row.id} are open`);
 	});
 }
