@@ -20,6 +20,7 @@
 #include "worker/worker.h"
 
 #define MAX_MEMORY ((size_t)64 << 20)
+#define WORKER_FDS 10 /* from here on lie those that worker_main leaves to the end of its process */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -285,7 +286,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *argv[] = {"mutatenn-worker", NULL};
 	uint8_t *said = malloc(size + 1);
 	int fd = memfd_create("fuzz-worker", 0), null = open("/dev/null", O_WRONLY);
-	int out = dup(1), err = dup(2);
+	int out = dup(1), err = dup(2), next = dup(0); /* next: what the worker opens first and leaves open */
 
 	assert(said && fd >= 0 && null >= 0);
 	memcpy(said, data, size);
@@ -297,9 +298,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	dup2(fd, 0);
 	dup2(null, 1);
 	dup2(null, 2); /* what it says at its end */
+	close(next);
 	worker_main(1, argv);
 	dup2(out, 1);
 	dup2(err, 2);
-	close_range(3, 63, 0);
+	for (size_t i = 0; i < 5; i++)
+		close((int[]){fd, null, out, err, next}[i]);
+	close_range(WORKER_FDS, WORKER_FDS + 50, 0);
 	return 0;
 }
