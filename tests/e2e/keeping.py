@@ -193,7 +193,9 @@ def who_may_not_write_may_read(tmp):
     store = folder / "s.db"
     run(*campaign(tmp, store, 2))
     raw = store.read_bytes()
+    old_store(folder / "old.db")
     store.chmod(0o444)
+    (folder / "old.db").chmod(0o444)
     folder.chmod(0o555)
     tmp.chmod(0o755)
     kw = {}
@@ -203,9 +205,10 @@ def who_may_not_write_may_read(tmp):
             print("  (skipped: the program cannot be run as another user here)")
             return
     assert "model: 4 mutants" in run("report", store, **kw).stdout
+    assert "8 mutants" in run("report", folder / "old.db", **kw).stdout
     err = run(*campaign(tmp, store, 2), status=1, **kw).stderr
     assert "s.db" in err and ("denied" in err or "not writable" in err), err
-    assert store.read_bytes() == raw and [f.name for f in folder.iterdir()] == ["s.db"]
+    assert store.read_bytes() == raw and sorted(f.name for f in folder.iterdir()) == ["old.db", "s.db"]
     folder.chmod(0o777)
 
 
