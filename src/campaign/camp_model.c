@@ -111,6 +111,14 @@ static struct hash hash_weights(const struct gir_graph *g)
 	return hasher_end(h);
 }
 
+/* Another framework's file is the commonest reason. */
+static bool refused(const char *file, struct err *e)
+{
+	if (e && strstr(err_text(e), "not ONNX"))
+		err_set(e, e->code, "%s; an ONNX file is wanted, as torch.onnx.export, tf2onnx and others write it", err_text(e));
+	return err_in(e, "'%s'", file);
+}
+
 bool camp_model_load(struct arena *a, const char *file, const struct camp_model_options *o, struct camp_model **out, struct err *e)
 {
 	struct camp_model *m = ARENA_NEW(a, struct camp_model);
@@ -126,7 +134,7 @@ bool camp_model_load(struct arena *a, const char *file, const struct camp_model_
 	if (sidecar && !config_sidecar_read(a, sidecar, &s, e))
 		return false;
 	if (!onnx_import(a, file, &import, &m->graph, e) || !comp_infer(m->graph, e))
-		return err_in(e, "'%s'", file);
+		return refused(file, e);
 	m->weights = hash_weights(m->graph);
 	m->label_offset = s.label_offset;
 	if (s.labels) {

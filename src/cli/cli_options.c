@@ -137,7 +137,7 @@ bool cli_parse(struct arena *a, const struct cli_command *c, int argc, char **ar
 	out->positional = pos.v;
 	out->npositional = pos.n;
 	if (pos.n < c->min_positional)
-		return err_set(e, ERR_USAGE, "usage: mutatenn %s %s", c->name, c->usage);
+		return err_set(e, ERR_USAGE, "usage: mutatenn %s %s; examples: 'mutatenn %s --help'", c->name, c->usage, c->name);
 	if (!*c->usage && pos.n)
 		return err_set(e, ERR_USAGE, "'mutatenn %s' takes no arguments, only options: '%s'", c->name, pos.v[0]);
 	if (c->max_positional && pos.n > c->max_positional)

@@ -285,8 +285,7 @@ const struct cli_command cmd_init = {
                        "as large as five points of error need, and the devices that work on this machine. On a terminal it asks for what is not given: "
                        "model, pictures, devices. The file is written only when the campaign can be planned with it.",
         .options = options,
-        .examples = "  mutatenn init\n"
-                    "  mutatenn init net.yaml --model net.onnx --images photos \\\n"
+        .examples = "  mutatenn init photos.yaml --model net.onnx --images photos \\\n"
                     "    --device host-gcc,host-clang\n",
         .max_positional = 1,
         .run = run,

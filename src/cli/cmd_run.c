@@ -113,15 +113,27 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 	return set_mutations(args, c, e);
 }
 
+/* What newcomers hand over instead. */
+static bool read_campaign(struct arena *a, const char *file, struct config_campaign *c, struct err *e)
+{
+	const char *dot = strrchr(file, '.');
+
+	if (dot && !strcmp(dot, ".onnx"))
+		return err_set(e, ERR_USAGE, "'%s' is a model, not a campaign file: give it with --model, and pictures with --images", file);
+	if (!file_exists(file))
+		return err_set(e, ERR_USAGE, "there is no campaign file '%s'; 'mutatenn init %s' writes one", file, file);
+	return config_campaign_read(a, file, c, e);
+}
+
 static bool configure(const struct cli_args *args, struct config_campaign *c, const char **store, struct err *e)
 {
 	config_campaign_default(c);
-	if (args->npositional && !config_campaign_read(args->a, args->positional[0], c, e))
+	if (args->npositional && !read_campaign(args->a, args->positional[0], c, e))
 		return false;
 	if (!override(args, c, e))
 		return false;
 	if (!c->model || !c->images)
-		return err_set(e, ERR_USAGE, "give a campaign file, or --model and --images; see 'mutatenn run --help'");
+		return err_set(e, ERR_USAGE, "give a campaign file ('mutatenn init' writes one), or --model and --images; see 'mutatenn run --help'");
 	if (!config_campaign_check(c, e))
 		return false;
 	if (cli_get(args, "store")->given)

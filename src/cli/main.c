@@ -64,10 +64,22 @@ static int run(const struct cli_command *c, int argc, char **argv)
 	return written(status);
 }
 
+static int unknown(const char *command)
+{
+	struct near n = near_new(command);
+
+	for (size_t i = 0; cli_commands[i]; i++)
+		near_try(&n, cli_commands[i]->name);
+	log_error("'%s' is not a command%s; 'mutatenn --help' lists them", command, near_text(&n));
+	return 2;
+}
+
 static int help(const char *command)
 {
 	const struct cli_command *c = command ? cli_find(command) : NULL;
 
+	if (command && !c)
+		return unknown(command);
 	if (c)
 		cli_help(c);
 	else
@@ -94,14 +106,8 @@ int main(int argc, char **argv)
 		return written(0);
 	}
 	c = cli_find(argv[1]);
-	if (!c) {
-		struct near n = near_new(argv[1]);
-
-		for (size_t i = 0; cli_commands[i]; i++)
-			near_try(&n, cli_commands[i]->name);
-		log_error("'%s' is not a command%s; 'mutatenn --help' lists them", argv[1], near_text(&n));
-		return 2;
-	}
+	if (!c)
+		return unknown(argv[1]);
 	if (wants_help(argc - 2, argv + 2))
 		return help(c->name);
 	cli_stop_install();

@@ -25,6 +25,8 @@ static const char *near_operator(const char *name)
 
 	for (size_t i = 0; mut_ops[i]; i++)
 		near_try(&n, mut_ops[i]->name);
+	for (size_t i = 0; mut_presets[i]; i++)
+		near_try(&n, mut_presets[i]->name);
 	return near_text(&n);
 }
 
