@@ -36,6 +36,7 @@ bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs,
 		if (!got)
 			continue;
 		jobs--;
+		c->progress.phase_done++;
 		if (!take(c, &r, user, e))
 			return false;
 	}
@@ -62,7 +63,9 @@ bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill,
 		ok = pool_submit(c->pool, &j, e);
 		jobs += ok;
 	}
+	c->originals = true;
 	ok = ok && camp_wait_all(c, a, jobs, take, user, e);
+	c->originals = false;
 	arena_free(a);
 	return ok;
 }
@@ -180,6 +183,15 @@ static bool put_baselines(struct camp *c, struct err *e)
 	return ok;
 }
 
+static uint64_t working(const struct camp *c)
+{
+	uint64_t n = 0;
+
+	for (size_t d = 0; d < c->ndevices; d++)
+		n += !c->device[d].dead && !pool_device_error(c->pool, d);
+	return n;
+}
+
 bool camp_baselines(struct camp *c, struct err *e)
 {
 	for (size_t d = 0; d < c->ndevices; d++) {
@@ -190,6 +202,7 @@ bool camp_baselines(struct camp *c, struct err *e)
 		size_t n = c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk;
 
 		camp_tell(c, "running the original");
+		camp_expect(c, working(c) * ((c->ninputs - first + c->chunk - 1) / c->chunk));
 		if (!camp_run_original(c, first, n, c->fill, NULL, take_first, &first, e))
 			return false;
 	}

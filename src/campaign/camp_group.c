@@ -47,6 +47,7 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 		if (has) {
 			c->progress.done++;
 			c->progress.resumed++;
+			c->device[d].done++;
 		}
 		p->wanted = !has;
 		p->runs = 0;
@@ -228,6 +229,7 @@ static bool withdraw(struct camp *c, size_t d, int tries, struct err *e)
 	if (!store_withdraw(c->store, c->device[d].name, &taken, e) || !store_count(c->store, NULL, NULL, NULL, &n, e))
 		return false;
 	c->progress.done -= c->progress.done < (uint64_t)taken ? c->progress.done : (uint64_t)taken;
+	c->device[d].done -= c->device[d].done < (uint64_t)taken ? c->device[d].done : (uint64_t)taken;
 	c->again = true;
 	for (int o = 0; o < OUTCOME_COUNT; o++)
 		c->progress.by_outcome[o] = (uint64_t)n.outcome[o];
@@ -279,7 +281,10 @@ bool camp_group(struct camp *c, size_t first, size_t n, struct err *e)
 
 	g.made = ARENA_ARRAY(g.a, struct camp_made, g.n);
 	g.pending = ARENA_ARRAY(g.a, struct camp_pending, g.n * c->ndevices);
+	c->group_first = first;
+	c->in_group = true;
 	ok = run_controlled(c, &g, e);
+	c->in_group = false;
 	if (!ok || c->stopped)
 		pool_close(c->pool), c->pool = NULL; /* jobs under way still point into the group */
 	for (size_t m = 0; m < g.n; m++)

@@ -284,6 +284,7 @@ bool camp_noise(struct camp *c, struct err *e)
 {
 	struct measuring m = {.device = ARENA_ARRAY(c->a, struct noise, c->ndevices)};
 	bool all_frozen = true;
+	uint64_t live = 0;
 
 	for (size_t d = 0; d < c->ndevices; d++) {
 		m.device[d].seen = ARENA_ARRAY(c->a, double, c->ninputs);
@@ -292,6 +293,9 @@ bool camp_noise(struct camp *c, struct err *e)
 	if (all_frozen)
 		return true;
 	camp_tell(c, "measuring noise");
+	for (size_t d = 0; d < c->ndevices; d++)
+		live += !c->device[d].dead && !c->device[d].frozen;
+	camp_expect(c, live * ((uint64_t)(c->config->repeat - 1) * ((c->ninputs + c->chunk - 1) / c->chunk) + (uint64_t)c->config->control_mutants));
 	if (!repeats(c, &m, e) || (c->config->control_mutants && !c->stopped && !controls(c, &m, e)))
 		return false;
 	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)

@@ -338,13 +338,14 @@ static bool record(struct camp *c, struct err *e)
 	bool ok;
 
 	camp_tell(c, "recording the plan");
+	camp_expect(c, c->nmutants);
 	if (!store_begin(c->store, e))
 		return false;
 	ok = record_facts(c, e) && camp_context(c, e) && camp_originals(c, e);
 	for (size_t i = 0; ok && i < c->nmutants; i++) {
 		ok = camp_go_on(c, e) && record_mutant(c, &c->mutant[i], e);
-		if (i % 64 == 0)
-			camp_tell(c, NULL);
+		c->progress.phase_done++;
+		camp_tell(c, NULL);
 	}
 	ok = ok && record_suppressions(c, e);
 	if (ok)
@@ -366,8 +367,10 @@ bool camp_prepare(struct camp *c, const char *store_path, struct err *e)
 {
 	if (!prepare(c, e))
 		return false;
+	c->recording = true; /* until it is known that the store is this campaign's */
 	if (!store_open(store_path, STORE_WRITE, &c->store, e) || !record(c, e)) /* opened late: a mistake above leaves no file */
 		return false;
+	c->recording = false;
 	c->progress.jobs = c->nmutants * c->ndevices;
 	return true;
 }

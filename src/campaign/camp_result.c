@@ -155,5 +155,6 @@ bool camp_store(struct camp *c, size_t device, struct camp_pending *p, struct er
 			r->outcome = r->image[i].outcome;
 	c->progress.by_outcome[r->outcome]++;
 	c->progress.done++;
+	c->device[device].done++;
 	return true;
 }

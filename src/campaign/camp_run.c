@@ -15,15 +15,6 @@ double camp_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void camp_tell(struct camp *c, const char *phase)
-{
-	if (phase)
-		c->progress.phase = phase;
-	c->progress.elapsed_s = camp_now() - c->started;
-	if (c->hooks && c->hooks->progress)
-		c->hooks->progress(&c->progress, c->hooks->user);
-}
-
 bool camp_stopping(struct camp *c)
 {
 	if (c->hooks && c->hooks->stop && c->hooks->stop(c->hooks->user))
@@ -63,6 +54,8 @@ static bool run_all(struct camp *c, struct err *e)
 	do { /* a failed control may take back what an earlier run of the campaign left unconfirmed */
 		c->again = false;
 		c->progress.done = c->progress.resumed = 0;
+		for (size_t d = 0; d < c->ndevices; d++)
+			c->device[d].done = 0;
 		for (size_t first = 0; first < c->nmutants && !c->stopped; first += size)
 			if (!camp_group(c, first, c->nmutants - first < size ? c->nmutants - first : size, e))
 				return false;
@@ -80,7 +73,7 @@ static bool run_mutants(struct camp *c, struct err *e)
 		return false;
 	if (nothing) {
 		for (size_t d = 0; d < c->ndevices; d++)
-			c->progress.done += c->device[d].dead ? 0 : c->nmutants;
+			c->progress.done += c->device[d].done = c->device[d].dead ? 0 : c->nmutants;
 		c->progress.resumed = c->progress.done;
 		return true;
 	}
@@ -147,6 +140,7 @@ bool camp_run(const struct config_campaign *config, const char *store_path, cons
 		out->pool = pool_stats(c.pool);
 	count_lost(&c, out);
 	ok = ok && keep_stats(&c, &out->pool, e) && summarise(&c, out, e);
+	camp_tell_end(&c, ok);
 	camp_end(&c);
 	arena_free(c.a);
 	return ok;

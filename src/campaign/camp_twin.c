@@ -72,6 +72,7 @@ bool camp_twin_store(struct camp *c, size_t device, struct camp_pending *p, stru
 	if (store_next_result(it, &r)) {
 		c->progress.by_outcome[r.outcome]++;
 		c->progress.done++;
+		c->device[device].done++;
 	}
 	return store_iter_end(it, e);
 }

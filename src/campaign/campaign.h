@@ -181,15 +181,49 @@ const char *camp_diff_state_name(enum camp_diff_state s); /* "equal" "within" "b
 
 /* ---- running (camp_run.c) ---- */
 
+enum camp_device_phase {
+	CAMP_DEVICE_WAITING,
+	CAMP_DEVICE_BUILDING,             /* kernels; nothing runs */
+	CAMP_DEVICE_WORKING,
+	CAMP_DEVICE_DONE,
+	CAMP_DEVICE_LOST,
+	CAMP_DEVICE_SET_ASIDE,
+	CAMP_DEVICE_INTERRUPTED,          /* `status` only: nobody runs the campaign */
+};
+const char *camp_device_phase_name(enum camp_device_phase p); /* "set aside" */
+struct camp_device_progress {
+	const char *name;
+	enum camp_device_phase phase;
+	uint64_t done, of;                /* mutants */
+	uint32_t kernels, built;          /* of the programs that are waiting for kernels */
+	const char *current;              /* id of the mutant that runs, "the original"; NULL or "": none */
+	const char *why;                  /* it was lost */
+};
 struct camp_progress {
 	uint64_t jobs, done;              /* mutant x device */
 	uint64_t resumed;                 /* of jobs: were in the store already */
 	uint64_t by_outcome[OUTCOME_COUNT];
 	double elapsed_s;
-	const char *phase;                /* "building the original", "mutants", ... */
+	const char *phase;                /* "running the original", "mutants", ... */
+	uint64_t phase_done, phase_of;    /* of phases before the mutants; 0: not known */
+	double rate;                      /* mutants x devices a second, of the last minute; negative: not known yet */
+	double left_s;                    /* until the end of the phase; negative: not known yet */
+	const struct camp_device_progress *device;
+	size_t ndevices;
 };
+/* What a store says of the campaign that writes it, or wrote it (camp_progress.c); in `a`. */
+struct camp_status {
+	bool known;                       /* false: nothing (an older version's store) */
+	const char *state;                /* "running" "finished" "stopped" "out of time" "failed", as the writer left it */
+	const char *phase, *host;
+	double pid, updated;              /* seconds since 1970 */
+	double elapsed_s, phase_done, phase_of, rate, left_s;
+	struct camp_device_progress *device; /* without done and of */
+	size_t ndevices, room;
+};
+bool camp_status_read(struct store *s, struct arena *a, struct camp_status *out, struct err *e);
 struct camp_hooks {
-	void (*progress)(const struct camp_progress *p, void *user); /* may be NULL; called often, cheap calls expected */
+	void (*progress)(const struct camp_progress *p, void *user); /* may be NULL; twenty times a second at most */
 	bool (*stop)(void *user);         /* true: end cleanly now (Ctrl-C); what is stored stays */
 	void *user;
 };

@@ -8,6 +8,7 @@
 struct camp_device_state {
 	const char *name;
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
+	uint64_t done;                    /* mutants */
 	double time_limit_s;              /* per image, from the original's time */
 	double seconds;                   /* of the original, the longest image */
 	const float **logits;             /* per input: the original's scores on this device */
@@ -77,6 +78,8 @@ struct camp_pending {
 	int runs, wanted_runs;
 };
 
+#define CAMP_SAMPLES 64
+
 struct camp {
 	struct arena *a;
 	const struct config_campaign *config;
@@ -95,6 +98,18 @@ struct camp {
 	size_t nmutants;
 	struct store *store;
 	struct camp_progress progress;
+	/* camp_progress.c: */
+	struct camp_device_progress *seen;
+	struct camp_sample {
+		double at;
+		uint64_t done;
+	} sample[CAMP_SAMPLES];
+	size_t nsamples;
+	double phase_began, told, kept;
+	size_t group_first;               /* of the mutants: what the jobs of the group under way are numbered from */
+	bool in_group;                    /* a group is under way */
+	bool originals;                   /* jobs under way are runs of the original, numbered by device */
+	bool recording;                   /* the store is not to be written to */
 	uint64_t group;                   /* number of the group under way, from 1 */
 	double started;
 	bool stopped, out_of_time;
@@ -103,7 +118,10 @@ struct camp {
 
 const struct bundle *camp_original(const struct camp *c, size_t device);
 double camp_now(void);                    /* monotonic seconds */
+/* camp_progress.c. phase NULL: the same. Cheap: most calls do nothing. */
 void camp_tell(struct camp *c, const char *phase);
+void camp_expect(struct camp *c, uint64_t jobs); /* so many more results are awaited in this phase */
+void camp_tell_end(struct camp *c, bool ok);
 bool camp_stopping(struct camp *c);
 /* For what comes before the first mutant: false with an error when camp_stopping. */
 bool camp_go_on(struct camp *c, struct err *e);

@@ -1,19 +1,25 @@
-/* cli_progress.c: progress with an ETA */
+/* cli_progress.c: progress on a screen, or as lines */
 #include "cli/cli_progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
+#include "cli/cli.h"
+#include "cli/cli_screen.h"
 #include "cli/cli_stop.h"
+#include "cli/cli_view.h"
 
-static bool shown;
+#define SCREEN_S 0.2
+#define LINE_S 30 /* between two lines of the same phase */
+
+static struct cli_screen screen;
 static double last;
+static const char *last_phase;
 
 static bool stop(void *user)
 {
@@ -21,84 +27,76 @@ static bool stop(void *user)
 	return cli_stop_wanted();
 }
 
-static void clear_line(void)
+static void clear(void)
 {
-	if (shown)
-		fputs("\r\033[K", stderr);
-	shown = false;
-}
-
-static int columns(void)
-{
-	struct winsize w;
-
-	return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col > 10 ? w.ws_col : 80;
-}
-
-void cli_add_time(struct str *s, double t)
-{
-	if (t >= 3600)
-		str_addf(s, "%dh%02dm", (int)t / 3600, (int)t / 60 % 60);
-	else if (t >= 60)
-		str_addf(s, "%dm%02ds", (int)t / 60, (int)t % 60);
-	else
-		str_addf(s, "%.0fs", t);
+	cli_screen_clear(&screen);
 }
 
 bool cli_on_terminal(void)
 {
-	const char *term = getenv("TERM");
-
-	return isatty(STDERR_FILENO) && !(term && !strcmp(term, "dumb"));
+	return cli_can_write_over(STDERR_FILENO);
 }
 
 void cli_progress_line(const char *text)
 {
-	fprintf(stderr, "\r%.*s\033[K", columns() - 1, text);
-	fflush(stderr);
-	shown = true;
-	log_set_hook(clear_line);
+	screen.f = stderr;
+	cli_screen_show(&screen, text, false);
+	log_set_hook(clear);
 }
 
-static void progress(const struct camp_progress *p, void *user)
+static void on_screen(const struct camp_progress *p, void *user)
 {
-	static const enum outcome worth[] = {OUTCOME_MISCLASSIFIED, OUTCOME_CRASH, OUTCOME_HANG, OUTCOME_TOOL_ERROR};
-	uint64_t fresh = p->done - p->resumed;
-	struct str s = {0};
+	struct str t = {0};
+	int columns, rows;
 
 	(void)user;
-	if (p->elapsed_s - last < 0.1 && shown)
+	cli_terminal_size(STDERR_FILENO, &columns, &rows);
+	if (p->elapsed_s - last < SCREEN_S && screen.lines && columns == screen.columns && p->phase == last_phase)
 		return;
 	last = p->elapsed_s;
-	if (p->done && p->jobs) {
-		str_addf(&s, "%llu of %llu (%d %%)", (unsigned long long)p->done, (unsigned long long)p->jobs, (int)(100 * p->done / p->jobs));
-		for (size_t i = 0; i < sizeof worth / sizeof *worth; i++)
-			if (p->by_outcome[worth[i]])
-				str_addf(&s, ", %llu %s", (unsigned long long)p->by_outcome[worth[i]], outcome_name(worth[i]));
-		if (fresh) {
-			str_addf(&s, ", %.1f/s, ", (double)fresh / p->elapsed_s);
-			cli_add_time(&s, p->elapsed_s / (double)fresh * (double)(p->jobs - p->done));
-			str_add(&s, " left");
-		}
-	} else {
-		str_addf(&s, "%s ... ", p->phase ? p->phase : "");
-		cli_add_time(&s, p->elapsed_s);
-	}
-	cli_progress_line(str_text(&s));
-	str_free(&s);
+	last_phase = p->phase;
+	cli_view_screen(p, columns, rows, cli_stop_wanted(), &t);
+	cli_screen_show(&screen, str_text(&t), cli_colour(STDERR_FILENO));
+	str_free(&t);
 }
 
-void cli_progress_start(struct camp_hooks *h, bool quiet)
+static void as_lines(const struct camp_progress *p, void *user)
 {
-	h->stop = stop;
-	if (quiet || !cli_on_terminal())
+	bool begins = p->phase != last_phase;
+	struct str t = {0};
+
+	(void)user;
+	if (!begins && p->elapsed_s - last < LINE_S)
 		return;
-	h->progress = progress;
-	log_set_hook(clear_line);
+	last = p->elapsed_s;
+	last_phase = p->phase;
+	cli_view_line(p, 80, &t);
+	fprintf(stderr, "%s\n", str_text(&t));
+	str_free(&t);
+}
+
+bool cli_progress_start(struct camp_hooks *h, const char *when, bool quiet, struct err *e)
+{
+	static const char *const names[] = {"auto", "screen", "lines", "none"};
+	size_t w = 0;
+
+	h->stop = stop;
+	while (when && w < 4 && strcmp(when, names[w]) != 0)
+		w++;
+	if (w == 4)
+		return err_set(e, ERR_USAGE, "--progress takes auto, screen, lines or none, not '%s'", when);
+	if (w == 0)
+		w = cli_on_terminal() ? 1 : isatty(STDERR_FILENO) ? 2 : 3;
+	screen.f = stderr;
+	if (quiet || w == 3)
+		return true;
+	h->progress = w == 1 ? on_screen : as_lines;
+	log_set_hook(clear);
+	return true;
 }
 
 void cli_progress_end(void)
 {
-	clear_line();
+	clear();
 	log_set_hook(NULL);
 }

@@ -1,16 +1,16 @@
-/* cli_progress.h: a line that tells how far a campaign is; on a terminal only */
+/* cli_progress.h: how far a command is, on standard error */
 #pragma once
 #include <stdbool.h>
 
 struct camp_hooks;
-struct str;
+struct err;
 
 bool cli_on_terminal(void); /* standard error is one that can be written over */
 /* Shows the line in place of the one before; lines of log.h step around it. */
 void cli_progress_line(const char *text);
-void cli_add_time(struct str *s, double seconds); /* "2h05m", "3m20s", "12s" */
 
-/* Fills the hooks: progress on standard error when that is a terminal and not quiet, and cli_stop_wanted(). */
-void cli_progress_start(struct camp_hooks *h, bool quiet);
-/* Clears the line. */
+/* Fills the hooks: cli_stop_wanted(), and progress as `when` says: "screen" lines that are written over; "lines" one now and then, for
+ * terminals that cannot and for logs; "none"; "auto" (NULL): screen on a terminal, lines on a dumb one, else none. quiet: none. */
+bool cli_progress_start(struct camp_hooks *h, const char *when, bool quiet, struct err *e);
+/* Clears what stands there. */
 void cli_progress_end(void);

@@ -12,6 +12,7 @@
 #include "cli/cli_json.h"
 #include "cli/cli_progress.h"
 #include "cli/cli_stop.h"
+#include "cli/cli_view.h"
 #include "fetch/fetch.h"
 
 static const struct cli_option options[] = {

@@ -29,7 +29,7 @@ static const struct cli_option options[] = {
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
-        CLI_OPT_SEED, CLI_OPT_QUIET, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
+        CLI_OPT_SEED, CLI_OPT_QUIET, {"progress", CLI_TEXT, "HOW", "auto, screen, lines or none (default: a screen on a terminal, lines on a dumb one)"}, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
 
 static bool set_mutations(const struct cli_args *args, struct config_campaign *c, struct err *e)
 {
@@ -257,7 +257,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		return false;
 	if (cli_flag(args, "plan"))
 		return print_plan(args, &c, &o, store, e);
-	cli_progress_start(&hooks, cli_flag(args, "quiet"));
+	if (!cli_progress_start(&hooks, cli_text(args, "progress", NULL), cli_flag(args, "quiet"), e))
+		return false;
 	cli_stop_orderly(arena_printf(args->a, "\nmutatenn: stopped at once; the same command goes on from there ('%s')\n", store));
 	if (o.max_time_s > 0)
 		cli_stop_after(o.max_time_s, arena_printf(args->a, "\nmutatenn: the time is up; the same command goes on from there ('%s')\n", store));

@@ -50,6 +50,8 @@ bool store_criterion_parse(const char *name, unsigned *bit);
 enum store_mode { STORE_READ, STORE_WRITE };
 bool store_open(const char *path, enum store_mode mode, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is allowed; rolls back an open transaction */
+/* Whether somebody has it open for writing, as far as this machine knows. */
+bool store_is_written(const char *path);
 const char *store_path(const struct store *s);
 /* A new store `out` of stores that are parts of one campaign: the same model, images and configuration but for devices and mutants. What
  * two of them say differently (a device's identity, the original's scores, a result) is ERR_USAGE that names it; nothing is left then. */

@@ -15,7 +15,36 @@
 #include "base/file.h"
 #include "base/str.h"
 
+#define LOCK_TRIES 5
 #define BUSY_MS 10000 /* how long to wait for a reader that is just opening or closing */
+
+bool store_is_written(const char *path)
+{
+	struct str name = {0};
+	bool written;
+	int fd;
+
+	str_addf(&name, "%s.lock", path);
+	fd = open(name.s, O_RDONLY | O_CLOEXEC);
+	str_free(&name);
+	if (fd < 0)
+		return false;
+	written = flock(fd, LOCK_SH | LOCK_NB) != 0; /* held for a moment at most: a writer tries more than once */
+	close(fd);
+	return written;
+}
+
+/* Somebody may be looking whether there is a lock. */
+static bool take_lock(int fd)
+{
+	bool ok = !flock(fd, LOCK_EX | LOCK_NB);
+
+	for (int i = 0; !ok && i < LOCK_TRIES; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		ok = !flock(fd, LOCK_EX | LOCK_NB);
+	}
+	return ok;
+}
 
 /* SQLite's own locks end with a transaction; a campaign is one writer from its first to its last. The lock is a file beside
  * the store, removed by its owner: so a lock on a file that is no longer there is no lock, and is tried again. */
@@ -31,7 +60,7 @@ static bool lock(struct store *s, struct err *e)
 		s->lock_fd = open(path.s, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 		if (s->lock_fd < 0) {
 			err_set(e, ERR_STORE, "cannot write to store '%s': '%s': %s", s->path, path.s, strerror(errno));
-		} else if (flock(s->lock_fd, LOCK_EX | LOCK_NB)) {
+		} else if (!take_lock(s->lock_fd)) {
 			err_set(e, ERR_STORE, "store '%s' is being written by another process", s->path);
 		} else {
 			ok = !fstat(s->lock_fd, &mine) && !stat(path.s, &there) && mine.st_ino == there.st_ino &&

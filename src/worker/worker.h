@@ -168,6 +168,14 @@ void pool_forget(struct pool *p);
 /* Ends the runners of device d, which has nothing under way: the next job finds a fresh one. */
 void pool_restart(struct pool *p, size_t d);
 
+/* What a device is at. */
+struct pool_look {
+	size_t building, waiting, running; /* jobs that wait for kernels, for a runner, that run */
+	uint32_t kernels, built;           /* of the jobs that are building */
+	uint64_t job;                      /* id of the longest running one; UINT64_MAX: none */
+};
+void pool_look(const struct pool *p, size_t d, struct pool_look *out);
+
 /* What the pool has done so far: shown in reports. */
 struct pool_stats {
 	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, workers_started, workers_lost;
