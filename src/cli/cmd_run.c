@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
@@ -145,14 +146,18 @@ static bool configure(const struct cli_args *args, struct config_campaign *c, co
 	return true;
 }
 
-static bool print_report(const char *store, struct err *e)
+static bool print_report(const char *store, const struct config_campaign *c, struct err *e)
 {
+	struct report_options o = {.colour = cli_colour(STDOUT_FILENO)};
 	struct store *s;
 	bool ok;
 
 	if (!store_open(store, STORE_READ, &s, e))
 		return false;
-	ok = report_write(s, REPORT_TABLE, NULL, "-", e);
+	for (int k = 0; c->fail_under_criterion && k < STORE_CRITERIA; k++)
+		if (!strcmp(c->fail_under_criterion, store_criterion_name(k)))
+			o.criterion = k;
+	ok = report_write(s, REPORT_TABLE, &o, "-", e);
 	store_close(s);
 	return ok;
 }
@@ -270,12 +275,12 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (sum.out_of_time) {
 		log_warn("the time is up: %llu of %llu are done; the same command goes on from there ('%s')", (unsigned long long)sum.done,
 		         (unsigned long long)sum.jobs, store);
-		return print_report(store, e);
+		return print_report(store, &c, e);
 	}
 	if (sum.stopped)
 		return err_set(e, ERR_CANCELLED, "stopped after %llu of %llu; the same command goes on from there ('%s')", (unsigned long long)sum.done,
 		               (unsigned long long)sum.jobs, store);
-	if (!print_report(store, e))
+	if (!print_report(store, &c, e))
 		return false;
 	log_info("%llu mutants x devices in %.1f s (%llu were done before); launches run %llu, saved %llu; kernels built %llu, cached %llu; store '%s'",
 	         (unsigned long long)sum.jobs, sum.elapsed_s, (unsigned long long)sum.resumed, (unsigned long long)sum.pool.launches_run,

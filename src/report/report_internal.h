@@ -51,6 +51,8 @@ struct report_out {
 bool report_drain(struct report_out *out); /* between two mutants; false: going on is of no use */
 
 bool report_table(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
+/* How many were killed, and what to look at next. (report_table_summary.c) */
+bool report_table_summary(struct store *s, const struct report_data *d, const struct report_options *o, struct str *t, struct err *e);
 bool report_json(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
 bool report_csv(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);
 bool report_stryker(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);

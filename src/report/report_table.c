@@ -90,17 +90,32 @@ static void outcome_part(const struct report_data *d, size_t from, struct str *t
 	}
 }
 
+/* It matches nothing in this model, and says no more. */
+static bool without_site(const struct report_group *g)
+{
+	return g->counts.rows && g->counts.outcome[OUTCOME_NO_SITE] == g->counts.rows;
+}
+
 static void group_part(const char *title, const struct report_group *g, size_t n, struct str *t)
 {
+	struct str none = {0};
+
 	str_addc(t, '\n');
 	report_cell(t, 44, title);
 	str_addf(t, " %6s %6s %6s %6s %6s\n", "rows", "rated", "label", "topk", "numer");
 	for (size_t i = 0; i < n; i++) {
+		if (without_site(&g[i])) {
+			str_addf(&none, "%s%s", none.n ? ", " : "no site in this model: ", g[i].name);
+			continue;
+		}
 		str_add(t, "  ");
 		report_cell(t, 42, *g[i].name ? g[i].name : "(none)");
 		str_addf(t, " %6lld %6lld %6lld %6lld %6lld\n", (long long)g[i].counts.rows, (long long)g[i].counts.counted,
 			 (long long)g[i].counts.killed[0], (long long)g[i].counts.killed[1], (long long)g[i].counts.killed[2]);
 	}
+	if (none.n)
+		report_wrap(t, 2, str_text(&none));
+	str_free(&none);
 }
 
 static void result_line(const struct store_result *r, struct str *t)
@@ -194,6 +209,8 @@ bool report_table(struct store *s, const struct report_data *d, const struct rep
 	struct str *t = &out->text;
 
 	head(d, s, t);
+	if (!report_table_summary(s, d, o, t, e))
+		return false;
 	for (size_t i = 0; i < d->ndevices; i++)
 		device_part(&d->device[i], t);
 	for (size_t i = 0; i < d->ndevices; i += DEVICES_ABREAST)

@@ -214,6 +214,10 @@ def colour_only_where_it_is_wanted(tmp):
     assert not re.search(r"\x1b\[\d*m", t.raw) and "\x1b[K" in t.raw
     plain = run("report", store).stdout
     assert "\x1b" not in plain and max(map(len, plain.splitlines())) <= 80
+    t = Terminal(["report", store], 80, stdout=True)
+    t.end()
+    assert re.search(r"\x1b\[\d+m", t.raw)
+    assert re.sub(r"\x1b\[[\d;]*m|\r", "", t.raw) == plain
 
 
 def state(store):

@@ -72,6 +72,101 @@ TEST(report, table_fits_a_terminal_and_shows_every_row)
 	sample_remove();
 }
 
+/* What a person reads first. When it is meant to change, change it here. */
+TEST(report, table_says_the_most_important_first)
+{
+	static const char want[] =
+	    "net: 7 mutants, 4 images, 3 devices (/tmp/mutatenn-report-XXXXXX/one.db)\n"
+	    "Partial: 9 of 21 results are missing (not-run); the rates are of the others. The\n"
+	    "command that began the campaign goes on with it.\n"
+	    "\n"
+	    "All devices together\n"
+	    "  killed by label        5 of 7       71.4 % (35.9 .. 91.8)\n"
+	    "  survived               2  (by topk 71.4 % killed, by numeric 71.4 %)\n"
+	    "  not rated             14  (not-run 9, no-site 3, equivalent 1, tool-error 1)\n"
+	    "  devices disagree       3 mutants\n"
+	    "\n"
+	    "Look at next\n"
+	    "  3 mutants that devices disagree on, 'mutatenn compare\n"
+	    "  /tmp/mutatenn-report-XXXXXX/one.db':\n"
+	    "    op0/conv1/0/x: misclassified on host-gcc, identical on host-clang\n"
+	    "    op1/conv1/1/x: crash on host-gcc, hang on host-clang\n"
+	    "    op2/conv1/2/x: hang on host-gcc, crash on host-clang\n"
+	    "  2 mutants that no image kills on some device (1 on every one): op0 2\n"
+	    "    op0/conv1/0/x\n"
+	    "    op0/conv1/6/x\n"
+	    "\n"
+	    "host-gcc: a compiler\n"
+	    "  killed by label        3 of 4       75.0 % (30.1 .. 95.4)\n"
+	    "  killed by topk         3 of 4       75.0 % (30.1 .. 95.4)\n"
+	    "  killed by numeric      3 of 4       75.0 % (30.1 .. 95.4)\n"
+	    "  original right         4 of 4      100.0 % (51.0 .. 100.0)\n"
+	    "\n"
+	    "host-clang: a compiler\n"
+	    "  killed by label        2 of 3       66.7 % (20.8 .. 93.9)\n"
+	    "  killed by topk         2 of 3       66.7 % (20.8 .. 93.9)\n"
+	    "  killed by numeric      2 of 3       66.7 % (20.8 .. 93.9)\n"
+	    "  original right         4 of 4      100.0 % (51.0 .. 100.0)\n"
+	    "\n"
+	    "board\n"
+	    "  cannot be used: no route to host\n"
+	    "  killed by label        0 of 0      -\n"
+	    "  killed by topk         0 of 0      -\n"
+	    "  killed by numeric      0 of 0      -\n"
+	    "\n"
+	    "Outcomes         host-gcc        host-clang      board\n"
+	    "  not-run        1               2               6\n"
+	    "  no-site        1               1               1\n"
+	    "  equivalent     1               0               0\n"
+	    "  identical      1               1               0\n"
+	    "  misclassified  1               0               0\n"
+	    "  hang           1               1               0\n"
+	    "  crash          1               1               0\n"
+	    "  tool-error     0               1               0\n"
+	    "\n"
+	    "Categories                                     rows  rated  label   topk  numer\n"
+	    "  Arithmetic                                      9      3      1      1      1\n"
+	    "  Conditional                                    12      4      4      4      4\n"
+	    "\n"
+	    "Operators                                      rows  rated  label   topk  numer\n"
+	    "  op0                                             9      3      1      1      1\n"
+	    "  op1                                             6      2      2      2      2\n"
+	    "  op2                                             6      2      2      2      2\n";
+	struct store *s = sample_store("one", 0);
+	struct str t = {0};
+	struct err e = {0};
+	char *at;
+
+	cr_assert(report_text(s, REPORT_TABLE, NULL, &t, &e), "%s", err_text(&e));
+	while ((at = strstr(t.s, sample_dir)))
+		memcpy(at, "/tmp/mutatenn-report-XXXXXX", strlen(sample_dir));
+	cr_expect(!strncmp(t.s, want, strlen(want)), "now it is\n%s", t.s);
+	str_free(&t);
+	store_close(s);
+	sample_remove();
+}
+
+TEST(report, table_names_operators_without_a_site_on_one_line)
+{
+	struct store *s = sample_store("one", 0);
+	struct str t = {0};
+	struct err e = {0};
+
+	for (int i = 0; i < 3; i++) {
+		char op[16], id[32];
+
+		snprintf(op, sizeof op, "gone%d", i);
+		snprintf(id, sizeof id, "%s/*/all/x", op);
+		cr_assert(store_put_mutant(s, &(struct store_mutant){.id = id, .op = op, .category = "C", .target = "*", .ordinal = "all", .variant = "x"}, &e));
+	}
+	cr_assert(report_text(s, REPORT_TABLE, &(struct report_options){.colour = true}, &t, &e), "%s", err_text(&e));
+	cr_expect(strstr(t.s, "\n  no site in this model: gone0, gone1, gone2\n"), "%s", t.s);
+	cr_expect(!strstr(t.s, "\n  gone0 ") && strstr(t.s, "\033[31m  devices disagree"), "%s", t.s);
+	str_free(&t);
+	store_close(s);
+	sample_remove();
+}
+
 TEST(report, json_has_the_fields_that_scripts_rely_on)
 {
 	struct store *s = sample_store("one", 0);
