@@ -131,7 +131,7 @@ class Terminal:
 @test
 def a_screen_says_how_far_it_is(tmp):
     """on a terminal: phase, share, time left, rate, outcomes, each device with what it runs; at the end none of it is left"""
-    t = Terminal(campaign(tmp / "s.db", 40))
+    t = Terminal(campaign(tmp / "s.db", 40), env={"XDG_CACHE_HOME": str(tmp)})  # kernels are really built
     t.read(r"mutants \d+ %")
     t.read(r"\d+s left, \d+ of \d+, [\d.]+/s")
     t.read(r"(misclassified|identical|nan|drifted) \d+")
@@ -140,7 +140,7 @@ def a_screen_says_how_far_it_is(tmp):
     assert any(re.match(r"\[#*\.*\]$", r) for r in shown), shown
     assert any(r.startswith("host-clang ") for r in shown), shown
     rows = t.end()
-    assert all(re.match(r"\d+ mutants x devices|weights and", r) for r in rows), rows
+    assert all(re.match(r"\d+ mutants x devices|weights and|'loop.*a sample of", r) for r in rows), rows
     said = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", t.raw)
     for phase in "opening devices", "compiling the model", "recording the plan", "running the original", "measuring noise":
         assert phase in said, phase
@@ -181,7 +181,7 @@ def ctrl_c_leaves_a_clean_terminal(tmp):
     t = Terminal(campaign(tmp / "s.db", 40))
     t.read(r"mutants \d+ %.*\n\[#")
     os.write(t.fd, b"\x03")
-    rows = [r.replace("^C", "") for r in t.end(status=1)]
+    rows = [r.replace("^C", "") for r in t.end(status=1) if "a sample of" not in r]
     assert len(rows) == 1 and "the same command goes on" in rows[0], rows
     assert t.screen.column == 0
 
