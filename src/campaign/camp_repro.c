@@ -458,9 +458,11 @@ static void choose_part(struct repro *r, const struct bundle *b, struct part *p)
 	}
 }
 
-static const char *suffix(const struct side *s)
+static const char *suffix(const struct side *s, uint32_t kernel)
 {
-	return !strcmp(s->caps->backend, "cpu") ? "c" : !strcmp(s->caps->backend, "opencl") ? "cl" : "cu";
+	if (!strcmp(s->caps->backend, "cuda"))
+		return s->bundle->kernel[kernel].contract ? "fma.cu" : "cu";
+	return !strcmp(s->caps->backend, "cpu") ? "c" : "cl";
 }
 
 static bool put_kernels(struct repro *r, const struct side *s, const struct part *p, struct err *e)
@@ -468,7 +470,7 @@ static bool put_kernels(struct repro *r, const struct side *s, const struct part
 	for (uint32_t i = 0; i < p->nkernels; i++) {
 		const char *source = s->bundle->kernel[p->kernel[i]].source;
 
-		if (!put(r, arena_printf(r->a, "kernels/%s_%u.%s", s->name, i, suffix(s)), source, strlen(source), e))
+		if (!put(r, arena_printf(r->a, "kernels/%s_%u.%s", s->name, i, suffix(s, p->kernel[i])), source, strlen(source), e))
 			return false;
 	}
 	return true;
@@ -549,7 +551,7 @@ static void put_launches(struct repro *r, const struct side *s, struct part *p, 
 
 	str_addf(t, "static const char *const %s_kernel[] = {\n", s->name);
 	for (uint32_t i = 0; i < p->nkernels; i++)
-		str_addf(t, "\t\"%s/%s_%u.%s\",\n", cpu ? "build" : "kernels", s->name, i, cpu ? "so" : suffix(s));
+		str_addf(t, "\t\"%s/%s_%u.%s\",\n", cpu ? "build" : "kernels", s->name, i, cpu ? "so" : suffix(s, p->kernel[i]));
 	str_addf(t, "};\nstatic const struct launch %s_launch[] = {\n", s->name);
 	for (uint32_t i = 0; i < p->nlaunches; i++) {
 		const struct bundle_launch *l = &s->bundle->launch[p->launch[i]];
@@ -643,9 +645,9 @@ static bool put_diff(struct repro *r, struct err *e)
 
 static void about_side(const struct side *s, struct str *t)
 {
-	str_addf(t, "- %s: device `%s` (%s)\n  - identity: `%s`\n  - kernels are built with: `%s`\n  - it %s\n", s->title, s->device, s->caps->describe,
+	str_addf(t, "- %s: device `%s` (%s)\n  - identity: `%s`\n  - kernels are built with: `%s`\n  - what it did: %s\n", s->title, s->device, s->caps->describe,
 		 s->caps->identity, *s->caps->build ? s->caps->build : "unknown",
-		 *s->ends ? (!strcmp(s->ends, "hang") ? "did not end" : s->r.text) : s->r.status == POOL_OVERRUN ? s->r.text : "ran to its end");
+		 *s->ends ? (!strcmp(s->ends, "hang") ? "it did not end" : s->r.text) : s->r.status == POOL_OVERRUN ? s->r.text : "it ran to its end");
 }
 
 static bool put_readme(struct repro *r, struct err *e)
