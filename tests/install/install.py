@@ -71,8 +71,8 @@ def check_symbols(root):
     return f"{len(want)} functions with versions are exported and nothing else"
 
 
-def build_example(name, tmp, cflags, libs, *more):
-    run(*CC, SOURCE / f"examples/{name}.c", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", tmp / name, *cflags, *libs, *more)
+def build_example(name, tmp, cflags, libs, *more, folder="examples"):
+    run(*CC, SOURCE / f"{folder}/{name}.c", "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-o", tmp / name, *cflags, *libs, *more)
     return tmp / name
 
 
@@ -98,6 +98,10 @@ def check_examples(root, tmp, cflags, libs, static):
     assert report.count('"outcome"') >= 44, "the store is any store"
     again = run(tmp / "campaign", model, images, tmp / "c.db", env=env).stdout
     assert again.splitlines()[:-1] == said.splitlines()[:-1], "a second run has nothing to do and reads the same"
+    misuse = build_example("misuse", tmp, cflags, libs, folder="tests/install")
+    env["LD_LIBRARY_PATH"] = str(installed(root, "lib/**/libmutatenn.so")[0].parent)
+    r = subprocess.run([misuse, model, images / "03_triangle.png", tmp / "m.db"], capture_output=True, text=True, env=env, timeout=300)
+    assert r.returncode == 0, f"{r.returncode}\n{r.stdout}\n{r.stderr}"
     return "example programs build, linked with the shared and the static library, and are right"
 
 
