@@ -122,7 +122,7 @@ static bool read_campaign(struct arena *a, const char *file, struct config_campa
 	if (dot && !strcmp(dot, ".onnx"))
 		return err_set(e, ERR_USAGE, "'%s' is a model, not a campaign file: give it with --model, and pictures with --images", file);
 	if (!file_exists(file))
-		return err_set(e, ERR_USAGE, "there is no campaign file '%s'; 'mutatenn init %s' writes one", file, file);
+		return err_set(e, ERR_IO, "there is no campaign file '%s'; 'mutatenn init %s' writes one", file, file);
 	return config_campaign_read(a, file, c, e);
 }
 

@@ -362,6 +362,21 @@ def inputs_of_one_name(tmp):
 
 
 @test
+def newcomers(tmp):
+    """what newcomers get wrong is answered with the next step"""
+    for status, says, args in (
+            (2, "did you mean 'run'?", ["rum"]), (2, "did you mean 'report'?", ["help", "reprot"]), (2, "did you mean '--model'?", ["run", "--modle", "x"]),
+            (2, "did you mean 'host-gcc'?", ["infer", MODEL, PICTURE, "--device", "host-gc"]),
+            (2, "did you mean 'loop.cond.lt-to-le'?", ["mutants", MODEL, "--operator", "loop.cond.lt-to-l"]),
+            (2, "did you mean 'mutatenn-paper'?", ["run", "--model", MODEL, "--images", IMAGES, "--mutations", "mutatenn-papr", "--store", tmp / "s.db"]),
+            (2, "did you mean 'loop.cond.lt-to-le'?", ["operators", "loop.cond.lt-to-l"]),
+            (2, "mutatenn infer --help", ["infer"]), (2, "mutatenn init", ["run"]), (2, "--model", ["run", MODEL]), (1, "mutatenn init", ["run", tmp / "no.yaml"]),
+            (1, "torch.onnx.export", ["infer", PICTURE, IMAGES]), (1, "has no pictures", ["infer", MODEL, SOURCE / "src"])):
+        fails(*args, says=says, status=status)
+    assert not list(tmp.iterdir())
+
+
+@test
 def campaign_files_with_mistakes(tmp):
     """every mistake is named with file and line, and no store is made"""
     base = f"model: {MODEL}\nimages: {IMAGES}\ndevices: [host-gcc]\nmutations:\n  - preset: mutatenn-paper\n"
