@@ -21,7 +21,8 @@ static bool instrument(struct comp_program *p, uint32_t k, const struct lir_func
 	return true;
 }
 
-/* A mutant of the loop IR has the original's kernels but for some; one of the graph is lowered anew, and has many of the same text. */
+/* A mutant of the loop IR has the original's kernels but for some; one of the graph is lowered anew, and has many of the same text.
+ */
 bool comp_instrument(struct comp_program *p, const struct comp_program *original, unsigned checks, struct err *e)
 {
 	bool mutated_loops = p->graph == original->graph, ok = true;

@@ -281,8 +281,8 @@ static void describe(struct lir_bounds *b, const char *where)
 		snprintf(at, sizeof at, "element %s of %" PRId64, index, b->size);
 	else
 		snprintf(at, sizeof at, "index %s in dim %d of size %" PRId64, index, b->dim, b->size);
-	snprintf(b->text, sizeof b->text, "%s '%.80s' out of bounds: %s%s%s", b->write ? "a write to" : "a read of", b->buffer->name, at,
-		 *where ? " with " : "", where);
+	snprintf(b->text, sizeof b->text, "%s '%.80s' out of bounds: %s%s%s", b->write ? "a write to" : "a read of",
+		 b->buffer->name, at, *where ? " with " : "", where);
 }
 
 static void judge(const struct lir_access *x, const struct path *path, void *user)

@@ -6,8 +6,8 @@
 enum step_kind { STEP_LOOP, STEP_LET, STEP_COND };
 struct step {
 	enum step_kind kind;
-	const struct lir_stmt *stmt;  /* LOOP, LET */
-	const struct lir_expr *cond;  /* COND */
+	const struct lir_stmt *stmt; /* LOOP, LET */
+	const struct lir_expr *cond; /* COND */
 	bool holds;
 };
 struct path {
@@ -16,14 +16,14 @@ struct path {
 };
 
 struct lir_access {
-	const struct lir_stmt *stmt;  /* it belongs to */
-	const struct lir_expr *load;  /* NULL: the store itself */
+	const struct lir_stmt *stmt; /* it belongs to */
+	const struct lir_expr *load; /* NULL: the store itself */
 	const struct lir_buffer *buffer;
 	struct lir_expr *const *index;
 	bool proved;
-	int dim;                      /* else the first dim that is not, -1: the memory behind a view */
-	struct lir_range range;       /* and what its index may be */
-	struct known *known;          /* at this place */
+	int dim;                /* else the first dim that is not, -1: the memory behind a view */
+	struct lir_range range; /* and what its index may be */
+	struct known *known;    /* at this place */
 };
 
 struct lir_bounds_hooks {

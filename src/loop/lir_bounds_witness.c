@@ -140,8 +140,8 @@ static void found(struct search *s, int dim, int64_t index)
 		const struct step *t = &s->path->v[i];
 
 		if (t->kind == STEP_LOOP)
-			n += (size_t)snprintf(w->where + n, sizeof w->where - n, "%s%.30s = %" PRId64, n ? ", " : "", t->stmt->var->name,
-					      s->value[t->stmt->var->id]);
+			n += (size_t)snprintf(w->where + n, sizeof w->where - n, "%s%.30s = %" PRId64, n ? ", " : "",
+					      t->stmt->var->name, s->value[t->stmt->var->id]);
 	}
 }
 
@@ -200,7 +200,8 @@ static bool loop(struct search *s, const struct lir_stmt *t, size_t i)
 	int64_t min, extent, last;
 	uint32_t v = t->var->id;
 
-	if (!compute(s, t->min, &min) || !compute(s, t->extent, &extent) || extent <= 0 || __builtin_add_overflow(min, extent - 1, &last))
+	if (!compute(s, t->min, &min) || !compute(s, t->extent, &extent) || extent <= 0 ||
+	    __builtin_add_overflow(min, extent - 1, &last))
 		return false;
 	s->known[v] = true;
 	for (int64_t off = 0; off < extent && s->tries > 0; off = off < 2 || extent <= ALL ? off + 1 : off * 2) {
@@ -230,9 +231,7 @@ static bool from(struct search *s, size_t i)
 		return leaves(s);
 	switch (t->kind) {
 	case STEP_LOOP: return loop(s, t->stmt, i);
-	case STEP_LET:
-		s->known[t->stmt->var->id] = compute(s, t->stmt->value, &s->value[t->stmt->var->id]);
-		return from(s, i + 1);
+	case STEP_LET: s->known[t->stmt->var->id] = compute(s, t->stmt->value, &s->value[t->stmt->var->id]); return from(s, i + 1);
 	default: return compute(s, t->cond, &v) && (v != 0) == t->holds && from(s, i + 1);
 	}
 }

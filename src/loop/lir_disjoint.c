@@ -1,8 +1,9 @@
 /* lir_disjoint.c: whether iterations of the parallel loops keep to elements of their own
  *
- * Proved, not guessed: every access to an output inside the parallel loops lies in range, and its indices tell the loops' variables: an
- * index c*v + rest with 0 <= rest < c has another value for each v, wherever the rest comes from. What is told is taken out of the
- * index, and the next variable looked for in the rest. A variable is also told by its quotient and its remainder by the same number
+ * Proved, not guessed: every access to an output inside the parallel loops lies in range, and its indices tell the loops'
+ * variables: an index c*v + rest with 0 <= rest < c has another value for each v, wherever the rest comes from. What is told is
+ * taken out of the index, and the next variable looked for in the rest. A variable is also told by its quotient and its remainder
+ * by the same number
  * (`part / 32`, `part % 32`). All accesses to a buffer must tell a variable in the same dim with the same c.
  */
 #include <string.h>
@@ -60,7 +61,8 @@ static bool is_of(const struct known *k, uint32_t atom, const struct parallel *v
 		return true;
 	out->op = x->op;
 	out->by = x->by;
-	return x->op != LIR_OP_COUNT && x->of.n == 1 && x->of.term[0].atom == v->atom && x->of.term[0].times == 1 && !x->of.constant;
+	return x->op != LIR_OP_COUNT && x->of.n == 1 && x->of.term[0].atom == v->atom && x->of.term[0].times == 1 &&
+	       !x->of.constant;
 }
 
 /* All accesses to the buffer agree on how it tells this. */
@@ -87,8 +89,8 @@ static bool seen(const struct key *told, size_t n, uint32_t var, enum lir_op op,
 #define MAX_TOLD 32
 
 /* Takes what one index tells out of it, until there is no more. */
-static size_t tell(struct disjoint *d, const struct lir_access *x, int dim, struct form *f, int64_t lanes, const struct parallel *v, size_t nv,
-		   struct key *told, size_t n)
+static size_t tell(struct disjoint *d, const struct lir_access *x, int dim, struct form *f, int64_t lanes, const struct parallel *v,
+		   size_t nv, struct key *told, size_t n)
 {
 	for (int t = 0; t < f->n && n < MAX_TOLD; t++) {
 		struct form rest = *f;

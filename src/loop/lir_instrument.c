@@ -1,13 +1,13 @@
 /* lir_instrument.c: checks written into a function: bounds and initialisation of its accesses, budgets of its loops
  *
  * What is found goes into a report, one more output of 32-bit words that are zero at the start: word 0 is 1 + the number of the
- * first site, word 1 + s what was seen there first. Each is one store, so that work-items that report at the same time can mix sites,
- * but never invent what nobody saw.
+ * first site, word 1 + s what was seen there first. Each is one store, so that work-items that report at the same time can mix
+ * sites, but never invent what nobody saw.
  *
  * Checks stand in front of the statement that they are for, in the order in which the interpreter would find the faults, inside
  * what guards them in the expression. The statement itself reads a fill value instead of what is not there, and drops what it would
- * store outside. Marks say which elements of local arrays, and of outputs that are read, have been written; by bytes where some store
- * is narrow.
+ * store outside. Marks say which elements of local arrays, and of outputs that are read, have been written; by bytes where some
+ * store is narrow.
  */
 #include <assert.h>
 #include <math.h>
@@ -46,7 +46,7 @@ struct ins {
 	struct lir_buffer **mark; /* by buffer id; NULL: not marked */
 	bool *narrow, *read;      /* by buffer id: some store is narrow; it is loaded */
 	VEC(struct lir_site) site;
-	const char *at; /* text of the statement whose accesses are checked, as it was written */
+	const char *at;                /* text of the statement whose accesses are checked, as it was written */
 	bool parallel, inside, serial; /* it has parallel loops; this is in them; they must become serial ones */
 };
 
@@ -150,7 +150,8 @@ static const char *head_text(struct ins *n, const struct lir_stmt *s)
 	const char *kept;
 
 	lir_print_head(&text, s);
-	kept = text.n > STATEMENT ? arena_printf(n->f->arena, "%.*s...", STATEMENT, str_text(&text)) : arena_strdup(n->f->arena, str_text(&text));
+	kept = text.n > STATEMENT ? arena_printf(n->f->arena, "%.*s...", STATEMENT, str_text(&text))
+				  : arena_strdup(n->f->arena, str_text(&text));
 	str_free(&text);
 	return kept;
 }
@@ -180,9 +181,9 @@ static struct lir_stmt *store_seen(struct ins *n, struct lir_expr *own, struct l
 static struct lir_stmt *record(struct ins *n, uint32_t site, struct lir_expr *seen)
 {
 	struct lir_expr *first = lir_int(B, 0), *own = lir_int(B, 1 + (int64_t)site);
-	struct lir_stmt *both[2] = {
-	    if_then(n, lir_eq(B, load_from(n, n->report, first), i32(n, 0)), store_to(n, n->report, first, i32(n, 1 + (int64_t)site))),
-	    if_then(n, lir_eq(B, load_from(n, n->report, own), i32(n, 0)), store_seen(n, own, seen))};
+	struct lir_stmt *both[2] = {if_then(n, lir_eq(B, load_from(n, n->report, first), i32(n, 0)),
+					    store_to(n, n->report, first, i32(n, 1 + (int64_t)site))),
+				    if_then(n, lir_eq(B, load_from(n, n->report, own), i32(n, 0)), store_seen(n, own, seen))};
 
 	return lir_seq(n->f->arena, both, 2);
 }
@@ -304,7 +305,8 @@ static int64_t mark_bytes(const struct ins *n, const struct lir_buffer *buf)
 }
 
 /* Every element read must have been written: lane by lane, byte by byte. */
-static void check_written(struct ins *n, const struct lir_buffer *buf, struct lir_expr *const *index, int lanes, struct lir_expr *ok)
+static void check_written(struct ins *n, const struct lir_buffer *buf, struct lir_expr *const *index, int lanes,
+			  struct lir_expr *ok)
 {
 	struct lir_expr *at = element(n, buf, index), *mark = at, *lane, *byte;
 	uint32_t site = new_site(n, LIR_FAULT_UNINITIALISED, buf, 0, 0);
@@ -336,7 +338,8 @@ static struct lir_stmt *mark_written(struct ins *n, const struct lir_stmt *s)
 	struct lir_stmt *lanes_loop = NULL, *bytes_loop = NULL, *t;
 
 	if (lanes > 1 && !n->narrow[buf->id])
-		return store_to(n, n->mark[buf->id], lir_ramp(B, at, lane_step(buf, s->index), lanes), lir_broadcast(B, i32(n, 1), lanes));
+		return store_to(n, n->mark[buf->id], lir_ramp(B, at, lane_step(buf, s->index), lanes),
+				lir_broadcast(B, i32(n, 1), lanes));
 	if (lanes > 1) {
 		lanes_loop = loop_over(n, "lane", lanes, &lane);
 		at = lir_add(B, at, lir_mul(B, lane, lir_int(B, lane_step(buf, s->index))));
@@ -382,8 +385,8 @@ static struct lir_expr *hoisted(struct ins *n, struct lir_expr *x)
 }
 
 /* The indices of an access, checked one after the other. What must hold for it to be performed; NULL: nothing. */
-static struct lir_expr *check_access(struct ins *n, const struct lir_buffer *buf, bool write, struct lir_expr **index, uint32_t count,
-				     int lanes)
+static struct lir_expr *check_access(struct ins *n, const struct lir_buffer *buf, bool write, struct lir_expr **index,
+				     uint32_t count, int lanes)
 {
 	struct lir_expr *ok = NULL;
 	size_t own = n->next;
@@ -517,8 +520,9 @@ static struct lir_stmt *limited(struct ins *n, struct lir_stmt *s)
 	let->value = s->extent;
 	trips = lir_var_expr(B, let->var);
 	s->extent = lir_min(B, trips, lir_int(B, limit));
-	let->body[0] = lir_seq(n->f->arena,
-			       (struct lir_stmt *[]){if_then(n, lir_binary(B, LIR_GT, trips, lir_int(B, limit)), record(n, site, trips)), s}, 2);
+	let->body[0] = lir_seq(
+	    n->f->arena,
+	    (struct lir_stmt *[]){if_then(n, lir_binary(B, LIR_GT, trips, lir_int(B, limit)), record(n, site, trips)), s}, 2);
 	return let;
 }
 
@@ -735,18 +739,18 @@ bool lir_finding(const struct lir_instrumented *r, const int32_t *word, struct l
 			 (long long)out->seen, more, (long long)s->bound);
 		return true;
 	case LIR_FAULT_UNINITIALISED:
-		snprintf(out->text, sizeof out->text, "a read of '%.60s' before it was written: element %lld%s in '%.220s'", s->buffer->name,
-			 (long long)out->seen, more, s->statement);
+		snprintf(out->text, sizeof out->text, "a read of '%.60s' before it was written: element %lld%s in '%.220s'",
+			 s->buffer->name, (long long)out->seen, more, s->statement);
 		return true;
 	default: break;
 	}
 	if (s->dim < 0)
 		snprintf(out->text, sizeof out->text, "%s '%.60s' leaves its memory: element %lld%s of %lld in '%.220s'",
-			 s->fault == LIR_FAULT_BOUNDS_READ ? "a read of" : "a write to", s->buffer->name, (long long)out->seen, more,
-			 (long long)s->bound, s->statement);
+			 s->fault == LIR_FAULT_BOUNDS_READ ? "a read of" : "a write to", s->buffer->name, (long long)out->seen,
+			 more, (long long)s->bound, s->statement);
 	else
 		snprintf(out->text, sizeof out->text, "%s '%.60s' out of bounds: index %lld%s in dim %d of size %lld in '%.220s'",
-			 s->fault == LIR_FAULT_BOUNDS_READ ? "a read of" : "a write to", s->buffer->name, (long long)out->seen, more, s->dim,
-			 (long long)s->bound, s->statement);
+			 s->fault == LIR_FAULT_BOUNDS_READ ? "a read of" : "a write to", s->buffer->name, (long long)out->seen,
+			 more, s->dim, (long long)s->bound, s->statement);
 	return true;
 }

@@ -14,7 +14,7 @@
 
 #define MOST LIR_RANGE_MOST
 #define FACT_ROUNDS 3
-#define SCAN 48 /* facts and atoms looked at, newest first */
+#define SCAN 48   /* facts and atoms looked at, newest first */
 #define WORK 2000 /* steps for each node of a function; lowerings need a tenth of it at most */
 
 /* ---- sums ---- */
@@ -462,7 +462,11 @@ static struct form cast_form(struct known *k, const struct lir_expr *x)
 static bool hash_text_of(const struct lir_expr *x, uint64_t *h)
 {
 	uint64_t own[4] = {(uint64_t)x->kind << 32 | (uint64_t)x->type.dtype << 8 | (uint64_t)x->type.lanes, (uint64_t)x->i,
-			   x->kind == LIR_VAR ? x->var->id : x->kind == LIR_BINARY ? x->op : x->kind == LIR_CALL ? x->call : 0, 0};
+			   x->kind == LIR_VAR      ? x->var->id
+			   : x->kind == LIR_BINARY ? x->op
+			   : x->kind == LIR_CALL   ? x->call
+						   : 0,
+			   0};
 
 	if (x->kind == LIR_LOAD)
 		return false;
@@ -502,7 +506,8 @@ static struct form chosen(struct known *k, const struct lir_expr *x)
 		if (k->atom.v[i].text && k->atom.v[i].hash == hash && same_text(k->atom.v[i].text, x))
 			return of_atom((uint32_t)i);
 	f = x->kind == LIR_SELECT ? select_form(k, x) : binary(k, x);
-	if (fixed && f.n == 1 && f.term[0].times == 1 && !f.constant && f.term[0].atom >= fresh && !k->atom.v[f.term[0].atom].text) {
+	if (fixed && f.n == 1 && f.term[0].times == 1 && !f.constant && f.term[0].atom >= fresh &&
+	    !k->atom.v[f.term[0].atom].text) {
 		k->atom.v[f.term[0].atom].text = x;
 		k->atom.v[f.term[0].atom].hash = hash;
 	}
@@ -591,7 +596,8 @@ static enum lir_op mirrored(enum lir_op op)
 }
 
 /* An integer and halves against any number: both sides doubled, the number rounded down to a whole one. */
-static bool against_constant(struct known *k, enum lir_op *op, const struct lir_expr *x, const struct lir_expr *y, struct form *a, struct form *b)
+static bool against_constant(struct known *k, enum lir_op *op, const struct lir_expr *x, const struct lir_expr *y, struct form *a,
+			     struct form *b)
 {
 	double c, whole;
 

@@ -1,8 +1,8 @@
 /* loop/lir_known.h: what is known about integers at a point of a function; private to the analyses of this room
  *
- * An integer is a sum of multiples of unknowns ("atoms": loop variables, loaded values, quotients, minima ...) whenever it is one. Atoms
- * have intervals; facts are sums that are not negative (what guards, loop bounds and divisions say). Both are scoped: known_mark
- * remembers how much is known, known_back forgets what was learnt since.
+ * An integer is a sum of multiples of unknowns ("atoms": loop variables, loaded values, quotients, minima ...) whenever it is one.
+ * Atoms have intervals; facts are sums that are not negative (what guards, loop bounds and divisions say). Both are scoped:
+ * known_mark remembers how much is known, known_back forgets what was learnt since.
  */
 #pragma once
 #include "base/vec.h"
@@ -40,12 +40,16 @@ struct known {
 		bool set;
 		struct form form;
 		const struct lir_expr *value; /* of a let of type bool */
-	} *var; /* by id */
-	struct lir_range *stored; /* by buffer id: of all that is stored to a local integer buffer */
+	} * var;                              /* by id */
+	struct lir_range *stored;             /* by buffer id: of all that is stored to a local integer buffer */
 	VEC(struct atom) atom;
 	VEC(struct fact) fact;
-	VEC(struct undo { uint32_t atom; struct lir_range range; }) undo;
-	bool dead; /* what is known contradicts itself: this point is not reached */
+	VEC(struct undo {
+		uint32_t atom;
+		struct lir_range range;
+	})
+	undo;
+	bool dead;     /* what is known contradicts itself: this point is not reached */
 	uint64_t work; /* left: linear in the function's size. Then nothing more is found out, which is always right */
 };
 

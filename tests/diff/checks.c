@@ -2,10 +2,10 @@
  *
  * usage: checks MODEL --device NAME [--level N]...
  *
- * The unmutated program of the model, every kernel instrumented, on the device: nothing is reported, every output has the bits that it
- * has without checks, and `code` is that of the program without. Then a kernel that leaves its buffers, one that reads what nobody
- * wrote and one that would loop too long, by hand: each is reported with what the interpreter faults at.
- * Exit status 77: the device cannot be used.
+ * The unmutated program of the model, every kernel instrumented, on the device: nothing is reported, every output has the bits that
+ * it has without checks, and `code` is that of the program without. Then a kernel that leaves its buffers, one that reads what
+ * nobody wrote and one that would loop too long, by hand: each is reported with what the interpreter faults at. Exit status 77: the
+ * device cannot be used.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,14 +83,15 @@ static void unmutated(struct test *t, int level)
 	camp_finding(p, checked.image[0].output, &found);
 	same = !none && !memcmp(plain.image[0].output->data, checked.image[0].output->data, tensor_bytes(plain.image[0].output));
 	printf("level %d: %u of %u kernels have checks; %s; %s bits; %s code\n", level, reports, p->nkernels,
-	       found.kernel ? found.text : "nothing is reported", same ? "the same" : "OTHER", hash_eq(plain.code, checked.code) ? "the same" : "ANOTHER");
+	       found.kernel ? found.text : "nothing is reported", same ? "the same" : "OTHER",
+	       hash_eq(plain.code, checked.code) ? "the same" : "ANOTHER");
 	t->wrong += found.kernel || !same || !reports || !hash_eq(plain.code, checked.code);
 }
 
 /* The demo's last kernel, by hand. */
 #define DENSE(ALLOC, EXTENT, INDEX)                                                                                                \
-	"func dense(in0: f32[1, 64], in1: f32[10, 64], in2: f32[10], out out0: f32[1, 10]) {\n"                                  \
-	"  for i1 in 0..10 serial {\n    alloc acc: f32[1]\n" ALLOC "    for k in 0.." EXTENT " serial {\n"                         \
+	"func dense(in0: f32[1, 64], in1: f32[10, 64], in2: f32[10], out out0: f32[1, 10]) {\n"                                    \
+	"  for i1 in 0..10 serial {\n    alloc acc: f32[1]\n" ALLOC "    for k in 0.." EXTENT " serial {\n"                        \
 	"      acc[0] = acc[0] + in0[0, k % 64] * in1[i1, " INDEX "]\n    }\n    out0[0, i1] = acc[0] + in2[i1]\n  }\n}\n"
 
 static const struct {
@@ -99,7 +100,8 @@ static const struct {
     {DENSE("    acc[0] = 0.0\n", "65", "k"), NULL},
     {DENSE("    acc[0] = 0.0\n", "64", "k - 1"), NULL},
     {DENSE("", "64", "k"), NULL},
-    {DENSE("    acc[0] = 0.0\n", "cast(i64, in0[0, 0]) + 100000000000", "k % 64"), "the loop over 'k' would run 2147483646 times or more: its budget is 6400"},
+    {DENSE("    acc[0] = 0.0\n", "cast(i64, in0[0, 0]) + 100000000000", "k % 64"),
+     "the loop over 'k' would run 2147483646 times or more: its budget is 6400"},
 };
 
 static void expected(struct test *t, const struct lir_func *f, char *text, size_t n)
@@ -189,7 +191,8 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < nlevels; i++) {
 		c.opt_level = level[i];
-		if (!camp_targets(t.pool, &c, &target, &e) || !camp_program_build(t.a, t.model, level[i], NULL, 0, &target, &t.p, &e))
+		if (!camp_targets(t.pool, &c, &target, &e) ||
+		    !camp_program_build(t.a, t.model, level[i], NULL, 0, &target, &t.p, &e))
 			fail("build", err_text(&e));
 		make_input(&t);
 		unmutated(&t, level[i]);

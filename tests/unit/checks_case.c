@@ -63,8 +63,9 @@ static bool one(const struct device_ops *ops, struct device *d, uint64_t seed, i
 		if (!result.fault && !result.device_defined) {
 			run(ops, d, a, r.func, have);
 			for (uint32_t i = r.func->nparams - r.func->nout; i < r.func->nparams; i++)
-				cr_expect(fuzz_equal(r.func->param[i], want[i], have[i], &where), "%s, seed %llu: '%s'[%lld] differs",
-					  ops->caps(d)->dialect, (unsigned long long)seed, r.func->param[i]->name, (long long)where);
+				cr_expect(fuzz_equal(r.func->param[i], want[i], have[i], &where),
+					  "%s, seed %llu: '%s'[%lld] differs", ops->caps(d)->dialect, (unsigned long long)seed,
+					  r.func->param[i]->name, (long long)where);
 			lir_finding(&r, have[r.func->nparams - 1], &found);
 		}
 	}

@@ -92,12 +92,16 @@ static void random_store(struct gen *g)
 		/* fall through */
 	case 1: lir_store(b, g->y, at, v); break;
 	case 2:
-		lir_store(b, g->z, at, lir_cast(b, DT_I32, lir_add(b, integer(g, 1), lir_select(b, condition(g, 1), lir_int(b, 0), lir_int(b, 1)))));
+		lir_store(
+		    b, g->z, at,
+		    lir_cast(b, DT_I32, lir_add(b, integer(g, 1), lir_select(b, condition(g, 1), lir_int(b, 0), lir_int(b, 1)))));
 		break;
 	case 3: lir_store(b, g->z, at, lir_load(b, g->z, (struct lir_expr *[]){integer(g, 1)})); break;
 	case 4:
 		if (g->with & FUZZ_VECTORS) {
-			lir_store(b, g->y, at, lir_load_lanes(b, rnd(g, 2) ? g->y : g->x, (struct lir_expr *[]){integer(g, 1), integer(g, 1)}, 4));
+			lir_store(
+			    b, g->y, at,
+			    lir_load_lanes(b, rnd(g, 2) ? g->y : g->x, (struct lir_expr *[]){integer(g, 1), integer(g, 1)}, 4));
 			break;
 		}
 		/* fall through */
@@ -119,7 +123,9 @@ static void random_access(struct gen *g)
 	if (rnd(g, 2)) { /* guarded, more or less well */
 		struct lir_expr *inside = lir_and(b, lir_ge(b, at[0], number(g, -1, 0)), lir_lt(b, at[0], number(g, 3, 5)));
 
-		inside = rnd(g, 4) ? lir_and(b, inside, lir_and(b, lir_ge(b, at[1], lir_int(b, 0)), lir_lt(b, at[1], number(g, 6, 7)))) : inside;
+		inside = rnd(g, 4)
+			     ? lir_and(b, inside, lir_and(b, lir_ge(b, at[1], lir_int(b, 0)), lir_lt(b, at[1], number(g, 6, 7))))
+			     : inside;
 		v = lir_select(b, inside, lir_load(b, g->x, at), lir_imm(b, DT_F32, 0));
 	} else {
 		at[0] = lir_max(b, lir_min(b, at[0], number(g, 2, 4)), number(g, -1, 0));
@@ -146,7 +152,8 @@ static void random_block(struct gen *g, int depth)
 			if (rnd(g, 2))
 				g->var[g->nvars++] = lir_let(b, "l", integer(g, 2));
 			if (rnd(g, 2)) {
-				struct lir_expr *min = rnd(g, 2) ? lir_int(b, 0) : integer(g, 1), *extent = rnd(g, 3) ? number(g, 0, 6) : integer(g, 1);
+				struct lir_expr *min = rnd(g, 2) ? lir_int(b, 0) : integer(g, 1),
+						*extent = rnd(g, 3) ? number(g, 0, 6) : integer(g, 1);
 
 				extent = lir_min(b, extent, lir_int(b, 6));
 				g->var[g->nvars] = lir_for_expr(b, "i", min, extent, LIR_SERIAL);
@@ -201,7 +208,6 @@ struct lir_func *fuzz_access_func(struct arena *a, uint64_t seed, unsigned with)
 		narrow_some(&g, f->body);
 	return f;
 }
-
 
 void **fuzz_access_data(struct arena *a, const struct lir_func *f, int which)
 {

@@ -33,7 +33,9 @@ static void expect(const char *body, enum lir_bounds_kind kind, const char *text
 	char func[2048];
 	struct lir_bounds b;
 
-	snprintf(func, sizeof func, "func f(x: f32[4, 8], n: i64[16], v: f32[3, 2] strides [8, 1] offset 2 elements 20, out y: f32[8]) {\n%s\n}\n", body);
+	snprintf(func, sizeof func,
+		 "func f(x: f32[4, 8], n: i64[16], v: f32[3, 2] strides [8, 1] offset 2 elements 20, out y: f32[8]) {\n%s\n}\n",
+		 body);
 	b = bounds_of(a, func);
 	cr_expect_eq(b.kind, kind, "%s: %s instead of %s: %s", body, lir_bounds_name(b.kind), lir_bounds_name(kind), b.text);
 	cr_expect_str_eq(b.text, text, "%s", body);
@@ -64,10 +66,13 @@ TEST(bounds, indices_from_data_are_proved_when_they_are_clamped)
 	expect("let i = n[0]\ny[max(min(i, 7), 0)] = 0.0", LIR_BOUNDS_IN_RANGE, "");
 	expect("let i = n[0]\nlet j = select(i < 0, i + 8, i)\nif j >= 0 && j < 8 { y[j] = 0.0 }", LIR_BOUNDS_IN_RANGE, "");
 	expect("let i = n[0]\ny[(i % 8 + 8) % 8] = 0.0", LIR_BOUNDS_IN_RANGE, "");
-	expect("alloc c: i64[]\nc[] = 0\nfor i in 0..16 serial { if n[i] > 3 { c[] = c[] + 1 } }\nlet k = c[]\nif k < 8 { y[k] = 0.0 }", LIR_BOUNDS_IN_RANGE, "");
+	expect("alloc c: i64[]\nc[] = 0\nfor i in 0..16 serial { if n[i] > 3 { c[] = c[] + 1 } }\nlet k = c[]\nif k < 8 { y[k] = "
+	       "0.0 }",
+	       LIR_BOUNDS_IN_RANGE, "");
 	expect("y[n[0]] = 0.0", LIR_BOUNDS_MAY_LEAVE, "a write to 'y' out of bounds: index that is not known in dim 0 of size 8");
-	expect("alloc c: i64[]\nc[] = 0\nfor i in 0..16 serial { if n[i] > 3 { c[] = c[] - 1 } }\nlet k = c[]\nif k < 8 { y[k] = 0.0 }", LIR_BOUNDS_MAY_LEAVE,
-	       "a write to 'y' out of bounds: index that is not known in dim 0 of size 8");
+	expect("alloc c: i64[]\nc[] = 0\nfor i in 0..16 serial { if n[i] > 3 { c[] = c[] - 1 } }\nlet k = c[]\nif k < 8 { y[k] = "
+	       "0.0 }",
+	       LIR_BOUNDS_MAY_LEAVE, "a write to 'y' out of bounds: index that is not known in dim 0 of size 8");
 }
 
 TEST(bounds, bounds_that_depend_on_other_variables_are_related)
@@ -75,17 +80,20 @@ TEST(bounds, bounds_that_depend_on_other_variables_are_related)
 	expect("for t in 0..3 serial { for i in 0..min(3, 8 - t * 3) serial { y[t * 3 + i] = 0.0 } }", LIR_BOUNDS_IN_RANGE, "");
 	expect("for t in 0..8 serial { for i in t..+8 - t serial { y[i] = 0.0 } }", LIR_BOUNDS_IN_RANGE, "");
 	expect("for i in 0..8 serial { for j in 0..8 serial { if j >= i { y[j - i] = 0.0 } } }", LIR_BOUNDS_IN_RANGE, "");
-	expect("for i in 0..8 serial { let m = select(i < 0, 0 - i, i)\ny[select(m > 7, 14 - m, m)] = 0.0 }", LIR_BOUNDS_IN_RANGE, "");
+	expect("for i in 0..8 serial { let m = select(i < 0, 0 - i, i)\ny[select(m > 7, 14 - m, m)] = 0.0 }", LIR_BOUNDS_IN_RANGE,
+	       "");
 }
 
 TEST(bounds, an_iteration_that_certainly_leaves_is_named)
 {
-	expect("for i in 0..9 serial { y[i] = 0.0 }", LIR_BOUNDS_LEAVES, "a write to 'y' out of bounds: index 8 in dim 0 of size 8 with i = 8");
+	expect("for i in 0..9 serial { y[i] = 0.0 }", LIR_BOUNDS_LEAVES,
+	       "a write to 'y' out of bounds: index 8 in dim 0 of size 8 with i = 8");
 	expect("for i in 0..9 serial { if i != 8 || n[0] > 3 { y[i] = 0.0 } }", LIR_BOUNDS_MAY_LEAVE,
 	       "a write to 'y' out of bounds: index 0..8 in dim 0 of size 8");
 	expect("for i in 0..8 serial { let k = i - 1\nif k >= 0 || i == 0 { y[i] = x[0, k] } }", LIR_BOUNDS_LEAVES,
 	       "a read of 'x' out of bounds: index -1 in dim 1 of size 8 with i = 0");
-	expect("y[ramp(1, 1, 8)] = broadcast(0.0, 8)", LIR_BOUNDS_LEAVES, "a write to 'y' out of bounds: index 8 in dim 0 of size 8");
+	expect("y[ramp(1, 1, 8)] = broadcast(0.0, 8)", LIR_BOUNDS_LEAVES,
+	       "a write to 'y' out of bounds: index 8 in dim 0 of size 8");
 	expect("for i in 0..n[0] serial { y[i] = 0.0 }", LIR_BOUNDS_MAY_LEAVE,
 	       "a write to 'y' out of bounds: index that is not known in dim 0 of size 8");
 }
@@ -93,7 +101,8 @@ TEST(bounds, an_iteration_that_certainly_leaves_is_named)
 TEST(bounds, the_memory_behind_a_view_has_bounds_too)
 {
 	struct arena *a = arena_new(NULL);
-	struct lir_bounds b = bounds_of(a, "func f(v: f32[3, 2] strides [8, 1] offset 2 elements 19, out y: f32[]) {\n  y[] = v[2, 1]\n}\n");
+	struct lir_bounds b =
+	    bounds_of(a, "func f(v: f32[3, 2] strides [8, 1] offset 2 elements 19, out y: f32[]) {\n  y[] = v[2, 1]\n}\n");
 
 	cr_expect_eq(b.kind, LIR_BOUNDS_LEAVES);
 	cr_expect_eq(b.dim, -1);
@@ -120,8 +129,10 @@ static void expect_agrees(const struct lir_func *f, uint64_t seed, int *count)
 
 		cr_assert(lir_interp(f, fuzz_access_data(a, f, d), &o, &r, &e), "%s", err_text(&e));
 		left = r.fault == LIR_FAULT_BOUNDS_READ || r.fault == LIR_FAULT_BOUNDS_WRITE;
-		cr_expect(b.kind != LIR_BOUNDS_IN_RANGE || !left, "seed %llu is proved in range: %s\n%s", (unsigned long long)seed, r.text, str_text(&text));
-		cr_expect(b.kind != LIR_BOUNDS_LEAVES || r.fault, "seed %llu must leave: %s\n%s", (unsigned long long)seed, b.text, str_text(&text));
+		cr_expect(b.kind != LIR_BOUNDS_IN_RANGE || !left, "seed %llu is proved in range: %s\n%s", (unsigned long long)seed,
+			  r.text, str_text(&text));
+		cr_expect(b.kind != LIR_BOUNDS_LEAVES || r.fault, "seed %llu must leave: %s\n%s", (unsigned long long)seed, b.text,
+			  str_text(&text));
 		arena_free(a);
 	}
 	count[b.kind]++;
@@ -140,5 +151,6 @@ TEST(bounds, the_interpreter_agrees_on_random_functions)
 		arena_free(a);
 	}
 	cr_log_info("%d in range, %d may leave, %d leave", count[0], count[1], count[2]);
-	cr_expect(rounds < 1000 || (count[0] > rounds / 10 && count[2] > rounds / 10), "%d in range, %d may leave, %d leave", count[0], count[1], count[2]);
+	cr_expect(rounds < 1000 || (count[0] > rounds / 10 && count[2] > rounds / 10), "%d in range, %d may leave, %d leave",
+		  count[0], count[1], count[2]);
 }

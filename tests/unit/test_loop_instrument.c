@@ -33,7 +33,8 @@ static bool run(struct arena *a, const struct lir_instrumented *r, void *const *
 	return true;
 }
 
-static void expect_same(const struct lir_func *f, const struct lir_interp_result *want, const struct lir_finding *have, uint64_t seed)
+static void expect_same(const struct lir_func *f, const struct lir_interp_result *want, const struct lir_finding *have,
+			uint64_t seed)
 {
 	struct str text = {0};
 	bool same;
@@ -41,7 +42,8 @@ static void expect_same(const struct lir_func *f, const struct lir_interp_result
 	if (!have->site)
 		same = !want->fault;
 	else
-		same = have->site->fault == want->fault && have->seen == want->index && !strcmp(have->site->buffer->name, want->buffer->name) &&
+		same = have->site->fault == want->fault && have->seen == want->index &&
+		       !strcmp(have->site->buffer->name, want->buffer->name) &&
 		       (want->fault == LIR_FAULT_UNINITIALISED || have->site->dim == want->dim);
 	lir_print(&text, f);
 	cr_expect(same, "seed %llu: '%s' instead of '%s'\n%s", (unsigned long long)seed, have->text, want->text, str_text(&text));
@@ -73,7 +75,8 @@ static int check(uint64_t seed, unsigned with)
 		expect_same(f, &result, &found, seed);
 		faults += result.fault != LIR_OK;
 		for (uint32_t i = f->nparams - f->nout; r.func && !result.fault && i < f->nparams; i++)
-			cr_expect(!memcmp(want[i], have[i], (size_t)f->param[i]->elements * 4), "seed %llu: output %u differs", (unsigned long long)seed, i);
+			cr_expect(!memcmp(want[i], have[i], (size_t)f->param[i]->elements * 4), "seed %llu: output %u differs",
+				  (unsigned long long)seed, i);
 	}
 	arena_free(a);
 	return faults;
@@ -81,7 +84,8 @@ static int check(uint64_t seed, unsigned with)
 
 TEST(instrument, random_functions_report_the_interpreters_first_fault)
 {
-	static const unsigned with[] = {0, FUZZ_STORES, FUZZ_STORES | FUZZ_VECTORS, FUZZ_STORES | FUZZ_VECTORS | FUZZ_VIEWS, FUZZ_STORES | FUZZ_PARALLEL};
+	static const unsigned with[] = {0, FUZZ_STORES, FUZZ_STORES | FUZZ_VECTORS, FUZZ_STORES | FUZZ_VECTORS | FUZZ_VIEWS,
+					FUZZ_STORES | FUZZ_PARALLEL};
 	long first = fuzz_setting("MUTATENN_FUZZ_SEED", 1), rounds = fuzz_setting("MUTATENN_FUZZ_ROUNDS", 2000);
 	int faults = 0;
 
@@ -102,7 +106,8 @@ static struct lir_func *parse(struct arena *a, const char *text)
 TEST(instrument, a_finding_names_buffer_dim_index_size_and_statement)
 {
 	struct arena *a = arena_new(NULL);
-	struct lir_func *f = parse(a, "func f(x: f32[4], n: i64[], out y: f32[4]) {\n  for i in 0..4 serial {\n    y[i] = x[i + n[]]\n  }\n}\n");
+	struct lir_func *f =
+	    parse(a, "func f(x: f32[4], n: i64[], out y: f32[4]) {\n  for i in 0..4 serial {\n    y[i] = x[i + n[]]\n  }\n}\n");
 	struct lir_instrumented r;
 	struct lir_finding found;
 	float x[4] = {1, 2, 3, 4}, y[4];
@@ -123,7 +128,8 @@ TEST(instrument, a_finding_names_buffer_dim_index_size_and_statement)
 TEST(instrument, a_loop_that_would_run_too_long_ends_at_its_budget_and_says_so)
 {
 	struct arena *a = arena_new(NULL);
-	const char *text = "func f(n: i64[], out y: i64[]) {\n  y[] = 0\n  for i in 0..min(n[], 7) serial {\n    y[] = y[] + 1\n  }\n}\n";
+	const char *text =
+	    "func f(n: i64[], out y: i64[]) {\n  y[] = 0\n  for i in 0..min(n[], 7) serial {\n    y[] = y[] + 1\n  }\n}\n";
 	struct lir_func *original = parse(a, text), *mutant = lir_func_clone(a, original);
 	struct lir_instrumented r;
 	struct lir_finding found;
