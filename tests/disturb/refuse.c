@@ -4,6 +4,7 @@
  *     REFUSE_AT=n                                                      0: none, only count
  *     REFUSE=stuck REFUSE_AT=n                                         after n children none ever ends, as far as a worker can see
  *     REFUSE=hang                                                      no thread is ever started, nor does the call return
+ *     REFUSE=filter                                                    no system-call filter can be loaded
  *     REFUSE_SPEED=n                                                   the clock, and waiting with it, is so many times as fast
  *
  * Only in programs called mutatenn-worker: compilers inherit the environment.
@@ -116,6 +117,17 @@ API int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *)
 	if (!real)
 		real = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(RTLD_NEXT, "pthread_create");
 	return real(t, a, f, arg);
+}
+
+API int seccomp_load(void *filter)
+{
+	static int (*real)(void *);
+
+	if (count && !strcmp(what, "filter"))
+		return -EINVAL;
+	if (!real)
+		real = (int (*)(void *))dlsym(RTLD_NEXT, "seccomp_load");
+	return real(filter);
 }
 
 API pid_t waitpid(pid_t pid, int *status, int options)

@@ -336,6 +336,31 @@ TEST(waits, a_compiler_that_cannot_be_killed_is_left_alone)
 	arena_free(a);
 }
 
+/* Then limits and the worker, which is the reaper of its grandchildren, hold what they can. */
+TEST(waits, what_a_kernel_forks_where_no_filter_holds_it_goes_with_its_child)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = open_refusing(a, "filter", "0", 1);
+	const char *fork_it = "#include <signal.h>\n#include <stdint.h>\n#include <unistd.h>\n__attribute__((visibility(\"default\"))) void "
+			      "mutatenn_kernel(void *const *b, int64_t part, int64_t parts)\n{\n\tint pid = fork();\n\tif (!pid) {\n\t\tsetsid();\n"
+			      "\t\tfork();\n\t\tfor (;;)\n\t\t\tpause();\n\t}\n\t((float *)b[1])[0] = pid;\n}\n";
+	struct err e = {0};
+	struct pool_result r;
+	pid_t pid;
+
+	cr_expect(strstr(pool_caps(p, 0)->describe, "no system-call filter") != NULL, "%s", pool_caps(p, 0)->describe);
+	cr_assert(pool_submit(p, &(struct pool_job){.id = 1, .bundle = test_single(a, fork_it), .input = test_inputs(a, 1), .ninputs = 1}, &e));
+	r = wait_for(p, a);
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	pid = (pid_t)((float *)r.image[0].output->data)[0];
+	if (pid > 0) /* else a limit refused it */
+		cr_expect(kill(pid, 0) && errno == ESRCH, "process %d is still there", (int)pid);
+	r = run_one(p, a, NULL);
+	cr_expect_eq(r.status, POOL_DONE, "%s", r.text);
+	pool_close(p);
+	arena_free(a);
+}
+
 TEST(waits, a_child_that_is_never_ready_is_no_mutant_s_fault)
 {
 	struct arena *a = arena_new(NULL);
