@@ -102,7 +102,7 @@ struct ctl {
 	_Atomic uint32_t cmd, done; /* sequence numbers */
 	_Atomic uint32_t worker_sleeps, child_sleeps;
 	_Atomic uint32_t stage, launch, rep; /* announced before entering */
-	uint32_t mode, nsel, warmup, repeat;
+	uint32_t mode, nsel, warmup, repeat, image;
 	double seconds; /* of the selected launches */
 	char text[256]; /* why it gave up; not terminated perhaps */
 };
@@ -113,6 +113,7 @@ struct proc_spec {
 	const struct prog *prog;
 	struct kernel **kernel;   /* per kernel: loaded already, or NULL */
 	uint8_t *open;            /* per buffer: enum slot_state; the child's own copy */
+	uint32_t *written;        /* per buffer: the image for which it was written last; likewise */
 	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers and writes before it reads */
 	struct fill fill;         /* what the others find where nobody wrote */
 	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded */
@@ -137,6 +138,7 @@ struct proc {
 	double *spent; /* per launch: seconds, over all repetitions */
 	void **arg; /* prog->nargs */
 	uint32_t seq; /* of the last command; the child's copy may be anything */
+	uint32_t image; /* the how many-th it runs */
 	pid_t pid;
 	int sock;
 	int status; /* of waitpid, once dead */

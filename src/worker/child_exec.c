@@ -88,6 +88,7 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	x->sel = ARENA_ARRAY(x->arena, uint32_t, p->nlaunches);
 	x->trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
+	s.written = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
 	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, fill, e))
 		return false;
 	if (!w->ops->launch)
@@ -257,6 +258,7 @@ void exec_image(struct exec *x, const struct blob *const *input)
 		x->view[p->input[i]] = x->ptr[p->input[i]] = input[i]->data;
 		x->key[p->input[i]] = input[i]->hash;
 	}
+	x->proc.image++;
 	x->since = worker_now();
 	memset(x->cut, 0, p->nbuffers * sizeof *x->cut);
 	memset(x->reused, 0, p->nbuffers * sizeof *x->reused);
@@ -346,6 +348,8 @@ static void set_args(struct exec *x, uint32_t k)
 static void check_pads(struct exec *x, uint32_t k)
 {
 	const struct prog_launch *l = &x->prog->launch[k];
+	/* the original's kernels do not leave their buffers: another did, while this one's were open */
+	int64_t who = x->trusted[l->kernel] && only_suspect(x) >= 0 ? only_suspect(x) : k;
 
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
 		struct slot *s = &x->w->slots.slot[l->arg[o]];
@@ -355,7 +359,7 @@ static void check_pads(struct exec *x, uint32_t k)
 		slot_refill(s);
 		if (x->gpu)
 			gpu_mend(x, l->arg[o]);
-		overran(x, k, l->arg[o]);
+		overran(x, who, l->arg[o]);
 	}
 }
 

@@ -172,6 +172,7 @@ enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum pr
 	memcpy(p->sel, pick, n * sizeof *pick);
 	memset(p->spent, 0, p->spec.prog->nlaunches * sizeof *p->spent);
 	c->nsel = n;
+	c->image = p->image;
 	c->mode = mode;
 	c->warmup = warmup;
 	c->repeat = repeat;
@@ -299,11 +300,15 @@ static void load_all(struct proc *p)
 	}
 }
 
-/* Nothing is open to a kernel that is not known but what it is to write. */
+/* What will be read again for this image is closed to a kernel that is not known. What is left of the image before is written over
+ * first: closing that each time would cost as much as running small kernels. */
 static void close_slots(struct proc *p)
 {
+	const struct prog *g = p->spec.prog;
+
 	for (uint32_t i = 0; i < p->spec.slots->n; i++)
-		if (p->spec.open[i] == SLOT_OPEN)
+		if (p->spec.open[i] == SLOT_OPEN &&
+		    (p->spec.written[i] == p->ctl->image || g->launch[g->buffer[i].writer].constant))
 			slot_set(p, i, SLOT_READ);
 }
 
@@ -358,7 +363,8 @@ static void run_one(struct proc *p, uint32_t k, bool checked)
 	if (!p->spec.ops->run(p->spec.device, p->spec.kernel[l->kernel], p->arg + l->first_arg, l->parallel, &e))
 		give_up(p, err_text(&e));
 	p->ctl->seconds += worker_now() - t;
-	/* Outputs stay open until an unknown kernel comes: changing them each time costs as much as running small kernels. */
+	for (uint32_t i = l->nargs - l->nout; i < l->nargs; i++)
+		p->spec.written[l->arg[i]] = p->ctl->image;
 }
 
 static void run_timed(struct proc *p)
