@@ -201,13 +201,27 @@ static bool store_twins(struct camp *c, struct group *g, struct err *e)
 	return false;
 }
 
-static bool run_group(struct camp *c, struct group *g, struct err *e)
+/* In one transaction: each of their own would wait for the disk. Nothing of it has cost a run. */
+static bool decide_all(struct camp *c, struct group *g, struct err *e)
 {
-	for (size_t m = 0; m < g->n && !camp_stopping(c); m++) {
-		if (!decide(c, g, m, e))
-			return false;
+	bool ok = true;
+
+	if (!store_begin(c->store, e))
+		return false;
+	for (size_t m = 0; ok && m < g->n && !camp_stopping(c); m++) {
+		ok = decide(c, g, m, e);
 		camp_tell(c, "mutants");
 	}
+	if (ok)
+		return store_commit(c->store, e);
+	store_rollback(c->store);
+	return false;
+}
+
+static bool run_group(struct camp *c, struct group *g, struct err *e)
+{
+	if (!decide_all(c, g, e))
+		return false;
 	for (size_t first = 0; first < c->ninputs && !c->stopped; first += c->chunk) {
 		struct chunk k = {.c = c, .g = g, .first = first};
 
