@@ -103,13 +103,12 @@ bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *
 /* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. */
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e);
 
-/* --criterion of label, topk, numeric as STORE_KILL_*; 0: not given. (cmd_select.c) */
-bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e);
-
 /* ---- cli_threshold.c: --fail-under and --criterion; colour ---- */
 
 bool cli_fail_under(const struct cli_args *args, bool *given, double *percent, struct err *e);
 bool cli_criterion(const struct cli_args *args, int *criterion, struct err *e); /* left alone when not given */
+bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e); /* a list, as STORE_KILL_*; 0: not given */
+char *cli_criteria_text(struct arena *a, unsigned criteria); /* "label, topk" */
 /* Whether what goes to fd may be coloured: a terminal that is not dumb, and NO_COLOR is not set. */
 bool cli_colour(int fd);
 

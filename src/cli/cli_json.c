@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "store/store.h"
 
 json_t *cli_json_text(const char *text)
 {
@@ -25,6 +26,16 @@ json_t *cli_json_text(const char *text)
 json_t *cli_json_number(double x)
 {
 	return isfinite(x) ? json_real(x) : json_null();
+}
+
+json_t *cli_json_criteria(unsigned criteria)
+{
+	json_t *list = json_array();
+
+	for (int c = 0; c < STORE_CRITERIA; c++)
+		if (criteria >> c & 1)
+			json_array_append_new(list, json_string(store_criterion_name(c)));
+	return list;
 }
 
 bool cli_print_json(json_t *j, struct err *e)

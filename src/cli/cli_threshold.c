@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "cli/cli.h"
 #include "store/store.h"
 
@@ -25,6 +26,30 @@ bool cli_criterion(const struct cli_args *args, int *criterion, struct err *e)
 			return true;
 		}
 	return !name || err_set(e, ERR_USAGE, "--criterion takes label, topk or numeric, not '%s'", name);
+}
+
+bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e)
+{
+	const struct cli_value *v = cli_get(args, "criterion");
+	unsigned bit;
+
+	*out = 0;
+	for (size_t i = 0; i < v->n; i++) {
+		if (!store_criterion_parse(v->list[i], &bit))
+			return err_set(e, ERR_USAGE, "'%s' is not a criterion; there are label, topk and numeric", v->list[i]);
+		*out |= bit;
+	}
+	return true;
+}
+
+char *cli_criteria_text(struct arena *a, unsigned criteria)
+{
+	char *text = arena_strdup(a, "");
+
+	for (int c = 0; c < STORE_CRITERIA; c++)
+		if (criteria >> c & 1)
+			text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", store_criterion_name(c));
+	return text;
 }
 
 bool cli_colour(int fd)

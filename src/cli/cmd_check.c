@@ -32,22 +32,12 @@ static char *describe(const struct cli_args *args, const struct camp_check *k, c
 	                    im->result.max_abs, im->tolerance, x->label[0]);
 }
 
-static char *criteria_text(struct arena *a, unsigned criteria)
-{
-	char *text = arena_strdup(a, "");
-
-	for (int c = 0; c < STORE_CRITERIA; c++)
-		if (criteria >> c & 1)
-			text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", store_criterion_name(c));
-	return text;
-}
-
 static void print_text(const struct cli_args *args, const struct camp_check *k)
 {
 	size_t n = k->set.nimages;
 
 	printf("%s: '%s' gives what is expected on %zu of %zu images (%s)", k->nfailed ? "FAIL" : "PASS", k->device, n - k->nfailed, n,
-	       criteria_text(args->a, k->criteria));
+	       cli_criteria_text(args->a, k->criteria));
 	if (k->ndrifted)
 		printf("; %zu differ%s within tolerance, by %.3g at most", k->ndrifted, k->ndrifted == 1 ? "s" : "", k->worst);
 	printf("%s%s\n", k->ended ? "; ended: " : "", k->ended ? k->ended : "");
@@ -67,11 +57,8 @@ static json_t *top_json(int k, const int32_t *label, const float *probability)
 
 static bool print_json(const struct cli_args *args, const struct camp_check *k, struct err *e)
 {
-	json_t *images = json_array(), *criteria = json_array();
+	json_t *images = json_array();
 
-	for (int c = 0; c < STORE_CRITERIA; c++)
-		if (k->criteria >> c & 1)
-			json_array_append_new(criteria, json_string(store_criterion_name(c)));
 	for (size_t i = 0; i < k->set.nimages; i++) {
 		const struct camp_check_image *im = &k->image[i];
 		const struct store_answer *x = &im->result.answer;
@@ -83,7 +70,7 @@ static bool print_json(const struct cli_args *args, const struct camp_check *k, 
 	}
 	return cli_print_json(json_pack("{s:b,s:o,s:o,s:b,s:o,s:o,s:o,s:i,s:o,s:o}", "pass", !k->nfailed, "device", cli_json_text(k->device), "against",
 	                                cli_json_text(k->against->name), "same_identity", (int)k->same_identity, "identity", cli_json_text(k->identity),
-	                                "expected_identity", cli_json_text(k->against->identity), "criteria", criteria, "failed", (int)k->nfailed, "ended",
+	                                "expected_identity", cli_json_text(k->against->identity), "criteria", cli_json_criteria(k->criteria), "failed", (int)k->nfailed, "ended",
 	                                cli_json_text(k->ended), "images", images), e);
 }
 

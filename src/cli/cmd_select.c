@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
@@ -34,16 +35,6 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
-static char *criteria_text(struct arena *a, unsigned criteria)
-{
-	char *text = arena_strdup(a, "");
-
-	for (int c = 0; c < STORE_CRITERIA; c++)
-		if (criteria >> c & 1)
-			text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", store_criterion_name(c));
-	return text;
-}
-
 static void print_bound(const struct select_cover *c)
 {
 	if (c->kept < c->kills)
@@ -60,7 +51,7 @@ static void print_lonely(const struct cli_args *args, const struct select_result
 		return;
 	printf("\n%llu mutant%s killed by one image alone:\n", (unsigned long long)r->lonely, r->lonely == 1 ? " is" : "s are");
 	for (size_t i = 0; i < r->nkills && i < LISTED; i++)
-		printf("  %s on %s: %s (%s)\n", r->kill[i].mutant, r->kill[i].device, name[r->kill[i].image], criteria_text(args->a, r->kill[i].criteria));
+		printf("  %s on %s: %s (%s)\n", r->kill[i].mutant, r->kill[i].device, name[r->kill[i].image], cli_criteria_text(args->a, r->kill[i].criteria));
 	if (r->nkills > LISTED)
 		printf("  ... and more: kills.csv in the set's folder has them all\n");
 }
@@ -94,16 +85,6 @@ static json_t *count(uint64_t n)
 	return json_integer((json_int_t)n);
 }
 
-static json_t *criteria_json(unsigned criteria)
-{
-	json_t *list = json_array();
-
-	for (int c = 0; c < STORE_CRITERIA; c++)
-		if (criteria >> c & 1)
-			json_array_append_new(list, json_string(store_criterion_name(c)));
-	return list;
-}
-
 static bool print_json(const struct select_result *r, char **name, const char *dir, struct err *e)
 {
 	json_t *images = json_array(), *only = json_array(), *kills = json_object();
@@ -113,7 +94,7 @@ static bool print_json(const struct select_result *r, char **name, const char *d
 	for (size_t i = 0; i < r->nkills; i++)
 		json_array_append_new(only, json_pack("{s:o,s:o,s:o,s:o}", "mutant", cli_json_text(r->kill[i].mutant), "device",
 		                                      cli_json_text(r->kill[i].device), "image", cli_json_text(name[r->kill[i].image]), "criteria",
-		                                      criteria_json(r->kill[i].criteria)));
+		                                      cli_json_criteria(r->kill[i].criteria)));
 	for (int c = 0; c < STORE_CRITERIA; c++)
 		json_object_set_new(kills, store_criterion_name(c), json_pack("{s:o,s:o}", "kills", count(r->kills[c]), "kept", count(r->kept[c])));
 	return cli_print_json(json_pack("{s:o,s:o,s:o,s:o,s:b,s:o,s:f,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "images", images, "images_of_campaign",
@@ -124,13 +105,26 @@ static bool print_json(const struct select_result *r, char **name, const char *d
 	                                cli_json_text(dir)), e);
 }
 
+/* What was not run may need another image. */
+static bool warn_of_missing(struct store *s, struct err *e)
+{
+	struct store_counts n;
+
+	if (!store_count(s, NULL, NULL, NULL, &n, e))
+		return false;
+	if (n.outcome[OUTCOME_NOT_RUN])
+		log_warn("%lld of %lld results are missing: the set keeps the kills of the others; finish the campaign first",
+		         (long long)n.outcome[OUTCOME_NOT_RUN], (long long)n.rows);
+	return true;
+}
+
 static bool select_and_show(const struct cli_args *args, struct store *s, const struct select_options *o, struct err *e)
 {
 	const char *dir = cli_text(args, "out", NULL);
 	struct select_result r;
 	char **name;
 
-	if (!select_from_store(args->a, s, o, &r, e) || !(name = names_of(args->a, s, r.nimages, e)))
+	if (!warn_of_missing(s, e) || !select_from_store(args->a, s, o, &r, e) || !(name = names_of(args->a, s, r.nimages, e)))
 		return false;
 	if (dir && !camp_set_write(s, o, &r, cli_text(args, "model", NULL), dir, e))
 		return false;
@@ -139,20 +133,6 @@ static bool select_and_show(const struct cli_args *args, struct store *s, const 
 	print_text(args, &r, name);
 	if (dir)
 		printf("\nWritten to '%s': 'mutatenn check %s --device NAME' runs it.\n", dir, dir);
-	return true;
-}
-
-bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e)
-{
-	const struct cli_value *v = cli_get(args, "criterion");
-	unsigned bit;
-
-	*out = 0;
-	for (size_t i = 0; i < v->n; i++) {
-		if (!store_criterion_parse(v->list[i], &bit))
-			return err_set(e, ERR_USAGE, "'%s' is not a criterion; there are label, topk and numeric", v->list[i]);
-		*out |= bit;
-	}
 	return true;
 }
 

@@ -148,10 +148,11 @@ static json_t *kills_part(const struct select_set *s)
 	json_t *j = json_object();
 
 	for (int c = 0; c < STORE_CRITERIA; c++) {
-		json_t *one = json_object();
+		json_t *one;
 
 		if (!(s->criteria >> c & 1))
 			continue;
+		one = json_object();
 		set(one, "kills", count(r->kills[c]));
 		set(one, "kept", count(r->kept[c]));
 		set(j, store_criterion_name(c), one);
