@@ -259,11 +259,11 @@ def a_store_is_of_one_campaign(tmp):
     first.unlink()
     assert "holds 3 images, now there are 2" in run(*args, status=2).stderr
     shutil.copy(sorted(images.glob("*.png"))[0], first)
-    assert f"holds image '{first.name}'" in run(*args, status=2).stderr
+    assert f"{first.name}' (an image) has changed" in run(*args, status=2).stderr
     shutil.copy(spare, first)
     whole = model.read_bytes()
     model.write_bytes(whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1:])
-    assert "holds model" in run(*args, status=2).stderr
+    assert "m.onnx' (the model) has changed" in run(*args, status=2).stderr
     model.write_bytes(whole)
     run(*args)
     assert table(store) == before
