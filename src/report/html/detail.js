@@ -111,7 +111,8 @@ function answer(box, i, ds, seen) {
 	const original = (meta.originals[ds[0]] || {})[i], b = put(box, "div", "answer");
 	const h = put(b, "h4", "soft", (ds.length > 1 && ds.length === devices.length ? "all devices" : ds.map((d) => devices[d].name).join(", ")) + "\u2002");
 	outcome(h, outcomeAt(seen[0]));
-	if (seen[3] !== null) put(h, "span", "soft", `, scores off by ${short(seen[3])}`).attr("data-tip", "largest difference of a score");
+	if (seen[2].includes(null)) put(h, "span", "soft", ", NaN among its scores");
+	else if (seen[3] !== null) put(h, "span", "soft", `, scores off by ${short(seen[3])}`).attr("data-tip", "largest difference of a score");
 	if (!seen[1].length) return void put(b, "p", "note", "no answer");
 	const t = put(b, "table"), hr = put(t, "thead").append("tr");
 	for (const c of ["original", "", "mutant", ""]) put(hr, c ? "th" : "td", null, c).attr("scope", c ? "col" : null).attr("class", c ? null : "p");
