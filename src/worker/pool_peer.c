@@ -110,14 +110,29 @@ static struct {
 	volatile int to;
 } alive[MAX_ALIVE];
 
-static void is_alive(const struct peer *p)
+static void is_alive(pid_t pid, int to)
 {
 	for (size_t i = 0; i < MAX_ALIVE; i++)
 		if (!alive[i].pid) {
-			alive[i].to = p->to;
-			alive[i].pid = p->pid;
+			alive[i].to = to;
+			alive[i].pid = pid;
 			return;
 		}
+}
+
+/* No signal comes between a worker's start and its note. */
+static int spawn_noted(struct peer *p, const int to[2], const int from[2], const int err[2])
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	rc = spawn(p, to, from, err);
+	if (!rc)
+		is_alive(p->pid, to[1]);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
 }
 
 void peer_reaped(struct peer *p)
@@ -160,7 +175,7 @@ bool peer_start(struct peer *p, struct err *e)
 	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC) || pipe2(err, O_CLOEXEC))
 		rc = errno;
 	else
-		rc = spawn(p, to, from, err);
+		rc = spawn_noted(p, to, from, err);
 	close_fd(&to[0]);
 	close_fd(&from[1]);
 	close_fd(&err[1]);
@@ -174,7 +189,6 @@ bool peer_start(struct peer *p, struct err *e)
 	p->to = to[1];
 	p->from = from[0];
 	p->err = err[0];
-	is_alive(p);
 	fcntl(p->to, F_SETFL, O_NONBLOCK);
 	fcntl(p->from, F_SETFL, O_NONBLOCK);
 	fcntl(p->err, F_SETFL, O_NONBLOCK);
