@@ -191,10 +191,14 @@ static bool check(enum wire_type type, const void *message)
 
 static void *take(void *left, size_t n)
 {
+	void *p;
+
 	if (n > *(size_t *)left)
 		return NULL;
 	*(size_t *)left -= n;
-	return malloc(n ? n : 1);
+	if (!(p = malloc(n ? n : 1)))
+		abort(); /* NULL would say that the message is broken */
+	return p;
 }
 
 static void give(void *left, void *p)
