@@ -164,7 +164,10 @@ static void html_side(struct str *s, const struct cli_diff *d, int k)
 	escaped(s, d->mutant[k] ? d->mutant[k] : "the original");
 	str_addf(s, ". Answers %d ", x->label[0]);
 	escaped(s, name ? name : "");
-	str_addf(s, " with %.2f %%.</p>\n", (double)x->probability[0] * 100);
+	if (isfinite(x->probability[0]))
+		str_addf(s, " with %.2f %%.</p>\n", (double)x->probability[0] * 100);
+	else
+		str_add(s, " with NaN.</p>\n");
 }
 
 static void html_first(struct str *s, const char *what, const struct camp_diff_row *r)

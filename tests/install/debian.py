@@ -76,6 +76,7 @@ def check_installed(tmp):
     assert "host-gcc" in said and "killed by label" in said, said
     pages = {p.name for p in usr.glob("share/man/man1/*")}
     assert {"mutatenn.1.gz", "mutatenn-run.1.gz", "mutatenn-worker.1.gz"} <= pages, pages
+    assert len([p for p in (usr / "share").rglob("*mutatenn*") if "completion" in str(p.parent) or p.name == "_mutatenn"]) >= 3, "no shell completion"
     docs = {p.name.removesuffix(".gz") for p in (usr / "share/doc").rglob("*.md*")}
     assert {"tutorial.md", "configuration.md", "metrics.md"} <= docs, docs
     run("gcc", next(usr.rglob("campaign.c*")), "-o", tmp / "campaign", f"-I{usr}/include", f"-L{library}", "-lmutatenn")
