@@ -296,17 +296,14 @@ bool mut_list_drawn(struct arena *a, const struct mut_subject *s, const struct m
 
 /* ---- from text ---- */
 
-static bool number(const char *s, size_t n, uint64_t *out)
+/* All of s up to the character `end` (0: the end): one to nine digits. */
+static bool number(const char *s, char end, uint64_t *out)
 {
-	*out = 0;
-	if (!n || n > 9)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (s[i] < '0' || s[i] > '9')
-			return false;
-		*out = *out * 10 + (uint64_t)(s[i] - '0');
-	}
-	return true;
+	int n = 0;
+
+	for (*out = 0; s[n] != end && s[n] >= '0' && s[n] <= '9' && n < 10; n++)
+		*out = *out * 10 + (uint64_t)(s[n] - '0');
+	return n > 0 && n < 10 && s[n] == end;
 }
 
 /* "2%", "0.5%": from a hundredth of a per cent on. */
@@ -328,14 +325,14 @@ bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 		return out->pick = MUT_EACH, true;
 	if (!strcmp(text, "all"))
 		return out->pick = MUT_ALL, true;
-	if (!strncmp(text, "sample ", 7) && number(text + 7, strlen(text + 7), &out->count))
+	if (!strncmp(text, "sample ", 7) && number(text + 7, 0, &out->count))
 		return out->pick = MUT_SAMPLE, true;
 	if (!strncmp(text, "sample ", 7) && per_cent(text + 7, &out->error))
 		return out->pick = MUT_SAMPLE, true;
 	out->pick = MUT_RANGE;
-	if (number(text, dash ? (size_t)(dash - text) : strlen(text), &out->first) && out->first) {
+	if (number(text, dash ? '-' : 0, &out->first) && out->first) {
 		out->last = out->first;
-		if (!dash || (number(dash + 1, strlen(dash + 1), &out->last) && out->last >= out->first)) {
+		if (!dash || (number(dash + 1, 0, &out->last) && out->last >= out->first)) {
 			out->first--;
 			out->last--;
 			return true;
@@ -380,7 +377,7 @@ bool mut_parse(struct arena *a, const struct mut_subject *s, const char *id, str
 	if (!out->op)
 		return err_set(e, ERR_USAGE, "'%s': no mutation operator is called '%s'%s; 'mutatenn operators' lists them", id, part[0], near_operator(part[0]));
 	out->all = !strcmp(part[2], "all");
-	if (!out->all && !number(part[2], strlen(part[2]), &ordinal))
+	if (!out->all && !number(part[2], 0, &ordinal))
 		return err_set(e, ERR_USAGE, "'%s': '%s' is neither an ordinal nor 'all'", id, part[2]);
 	if (!find_variant(out->op, part[3], &out->variant))
 		return err_set(e, ERR_USAGE, "'%s': operator '%s' has no variant '%s'", id, out->op->name, part[3]);
