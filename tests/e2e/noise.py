@@ -4,19 +4,32 @@
 usage: noise.py BUILD_DIR SOURCE_DIR [--mutants N]
 
 Two planted devices, both a compiler that adds a few lines to every kernel: one flips the lowest bits of a result by the processor's
-clock; the other is right until a moment and wrong from then on. Exit status 77 where there is no such clock.
+clock; the other is right as long as its process may use more than one processor, which this test takes from it in the middle of the campaign.
+Exit status 77 where there is no such clock.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
 import platform
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 
 CLOCK = {"x86_64": "__builtin_ia32_rdtsc()", "aarch64": '({ unsigned long long t; __asm__ volatile("mrs %0, cntvct_el0" : "=r"(t)); t; })'}
+# How many bytes of `mask` are set, by the only question about the outside that a kernel may ask: on which processors do I run?
+PROCESSORS = {"x86_64": """
+        unsigned char mask[512] = {0};
+        long got;
+        __asm__ volatile("syscall" : "=a"(got) : "a"(204L), "D"(0L), "S"(sizeof mask), "d"(mask) : "rcx", "r11", "memory");
+""", "aarch64": """
+        unsigned char mask[512] = {0};
+        register long got __asm__("x0") = 0, size __asm__("x1") = sizeof mask, to __asm__("x2") = (long)mask, nr __asm__("x8") = 123;
+        __asm__ volatile("svc 0" : "+r"(got) : "r"(size), "r"(to), "r"(nr) : "memory");
+"""}
 
 # Reads the kernel from its standard input like the compiler does, and puts another one around it.
 COMPILER = '''#!/usr/bin/env python3
@@ -41,35 +54,58 @@ sys.exit(subprocess.run(["gcc"] + sys.argv[1:], input=text, text=True).returncod
 
 def compiler(folder, name, planted):
     f = folder / name
-    f.write_text(COMPILER.replace("CLOCK", CLOCK[platform.machine()].replace('"', '\\"')).replace("PLANTED", planted))
+    f.write_text(COMPILER.replace("CLOCK", CLOCK[platform.machine()]).replace("PLANTED", planted))
     f.chmod(0o755)
     return f
 
 
-def clock(folder):
-    """The clock now, and its ticks per second."""
-    (folder / "clock.c").write_text(f'#include <stdio.h>\nint main(void) {{ printf("%llu", (unsigned long long){CLOCK[platform.machine()]}); }}\n')
-    subprocess.run(["gcc", "-o", folder / "clock", folder / "clock.c"], check=True)
-
-    def read():
-        return int(subprocess.run([folder / "clock"], capture_output=True, check=True).stdout), time.monotonic()
-    a, ta = read()
-    time.sleep(0.5)
-    b, tb = read()
-    return b, (b - a) / (tb - ta)
-
-
-def run(a, folder, yaml, **env):
+def run(a, folder, yaml, meanwhile=lambda p: None):
     (folder / "campaign.yaml").write_text(yaml)
-    r = subprocess.run([a.build / "mutatenn", "run", folder / "campaign.yaml", "--quiet", "--store", folder / "s.db"], capture_output=True, text=True,
-                       env=os.environ | env | {"XDG_CACHE_HOME": str(folder / "cache")})
+    with open(folder / "said", "w+") as said:
+        p = subprocess.Popen([a.build / "mutatenn", "run", folder / "campaign.yaml", "--quiet", "--store", folder / "s.db"], stdout=subprocess.DEVNULL,
+                             stderr=said, env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")})
+        meanwhile(p)
+        p.wait()
+        said.seek(0)
+        stderr = said.read()
     report = subprocess.run([a.build / "mutatenn", "report", folder / "s.db", "--json", "-"], capture_output=True, text=True)
-    return r, json.loads(report.stdout) if report.returncode == 0 else None
+    return p.returncode, stderr, json.loads(report.stdout) if report.returncode == 0 else None
+
+
+def children(pid):
+    """Of the process, and theirs."""
+    for f in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if int(f.read_text().rsplit(")", 1)[1].split()[1]) == pid:
+                yield int(f.parent.name)
+                yield from children(int(f.parent.name))
+        except (OSError, ValueError):
+            pass
+
+
+def spoil(folder, results):
+    """Once so many results of the device are confirmed: from now on all processes of the campaign, and those it will start, have one processor."""
+    def meanwhile(p):
+        while p.poll() is None:
+            try:
+                with contextlib.closing(sqlite3.connect(f"file:{folder}/s.db?mode=ro", uri=True)) as db:
+                    n, = db.execute("SELECT count(*) FROM results JOIN devices USING(device) WHERE name = 'flaky' AND controlled").fetchone()
+            except sqlite3.Error:
+                n = 0
+            if n >= results:
+                one = {min(os.sched_getaffinity(0))}
+                for _ in range(3):  # what was forked while we looked
+                    for pid in [p.pid, *children(p.pid)]:
+                        with contextlib.suppress(OSError):
+                            os.sched_setaffinity(pid, one)
+                return
+            time.sleep(0.05)
+    return meanwhile
 
 
 def noise_is_no_fault(a, folder):
     cc = compiler(folder, "noisy-cc", "out[0] ^= (now >> 3) & 3;")
-    r, report = run(a, folder, f"""
+    status, stderr, report = run(a, folder, f"""
 model: {a.source}/demo/model.onnx
 images: {a.source}/demo/images
 sample: 4
@@ -80,7 +116,7 @@ mutations:
   - {{operator: 'loop.*', sites: sample {a.mutants}}}
   - {{operator: 'control.*', sites: sample {a.mutants // 5}}}
 """)
-    assert r.returncode == 0, r.stderr
+    assert status == 0, stderr
     noise = {d["name"]: d["noise"] for d in report["devices"]}
     assert "the same bits" in noise["host-gcc"] and "differ by up to" in noise["noisy"], noise
     table = {m["id"]: {d["device"]: d for d in m["devices"]} for m in report["mutants"]}
@@ -96,10 +132,14 @@ mutations:
 
 
 def a_device_that_goes_bad_is_set_aside(a, folder):
-    cc = compiler(folder, "flaky-cc", f"if (now > {{}}ull) out[0] ^= 1u << 30;")
-    now, per_second = clock(folder)
-    cc.write_text(cc.read_text().replace("{}ull", f"{int(now + 8 * per_second)}ull"))
-    r, report = run(a, folder, f"""
+    cc = compiler(folder, "flaky-cc", PROCESSORS[platform.machine()] + """
+        int processors = 0;
+        for (int i = 0; i < got; i++)
+                processors += __builtin_popcount(mask[i]);
+        if (processors == 1)
+                out[0] ^= 1u << 30;
+""")
+    status, stderr, report = run(a, folder, f"""
 model: {a.source}/demo/model.onnx
 images: {a.source}/demo/images
 sample: 4
@@ -109,8 +149,8 @@ device-definitions:
   - {{name: flaky, cc: {cc}, threads: 1}}
 mutations:
   - {{operator: 'loop.*', sites: sample {max(a.mutants, 150)}}}
-""")
-    assert r.returncode == 1 and "'flaky'" in r.stderr, (r.returncode, r.stderr)
+""", spoil(folder, 20))
+    assert status == 1 and "'flaky'" in stderr, (status, stderr)
     done = {d["name"]: d["counts"] for d in report["devices"]}
     assert "not-run" not in done["host-gcc"]["outcomes"], done
     assert done["flaky"]["outcomes"]["not-run"] > 0 and done["flaky"]["counted"] > 0, done
@@ -129,7 +169,10 @@ def main():
     if platform.machine() not in CLOCK:
         print(f"skipped: no clock that a kernel can read is known here for {platform.machine()}")
         sys.exit(77)
-    for f in (noise_is_no_fault, a_device_that_goes_bad_is_set_aside):
+    tests = [noise_is_no_fault, a_device_that_goes_bad_is_set_aside]
+    if len(os.sched_getaffinity(0)) < 2:
+        print(f"skipped: {tests.pop().__name__}: there is one processor only")
+    for f in tests:
         with tempfile.TemporaryDirectory() as t:
             f(a, pathlib.Path(t))
 
