@@ -62,11 +62,11 @@ static void device_part(const struct report_device *d, struct str *t)
 		report_wrap(t, 2, str_text(&line));
 	}
 	if (d->counts.degenerate)
-		str_addf(t, "  degenerate         %5lld mutants give the same answer for every image\n",
-			 (long long)d->counts.degenerate);
+		str_addf(t, "  degenerate         %5lld mutant%s the same answer for every image\n",
+			 (long long)d->counts.degenerate, d->counts.degenerate == 1 ? " gives" : "s give");
 	if (d->counts.twins)
-		str_addf(t, "  same code          %5lld mutants have the code and so the verdict of another one\n",
-			 (long long)d->counts.twins);
+		str_addf(t, "  same code          %5lld mutant%s the code and so the verdict of another one\n",
+			 (long long)d->counts.twins, d->counts.twins == 1 ? " has" : "s have");
 	str_free(&line);
 }
 

@@ -42,7 +42,9 @@ def check_man(root):
 
 def check_data(root):
     assert installed(root, "share/mutatenn/report.schema.json")[0].read_bytes() == (SOURCE / "docs/report.schema.json").read_bytes()
-    return "the schema of the JSON report is there"
+    for shell, place in ("bash", "bash-completion/completions/mutatenn.bash"), ("zsh", "zsh/site-functions/_mutatenn"), ("fish", "fish/vendor_completions.d/mutatenn.fish"):
+        assert installed(root, "share/" + place)[0].read_text() == run(BUILD / "mutatenn", "completion", shell).stdout, shell
+    return "the schema of the JSON report and the shells' completions are there"
 
 
 def check_header(cflags, tmp):
