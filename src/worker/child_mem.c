@@ -126,7 +126,18 @@ static bool filled(const uint8_t *p, int64_t from, size_t n, const struct fillin
 }
 
 /* What is left of the filling: most kernels leave nothing, so it is the pass over the memory that counts. */
-#define LEFT(name, type)                                                                                                           	static uint64_t name(const uint8_t *p, size_t n, uint64_t word)                                                            	{                                                                                                                          		uint64_t left = 0;                                                                                                 		type v;                                                                                                                                                                                                                                               		for (size_t at = 0; at + sizeof v <= n; at += sizeof v) {                                                          			memcpy(&v, p + at, sizeof v);                                                                              			left += v == (type)word;                                                                                   		}                                                                                                                  		return left;                                                                                                       	}
+#define LEFT(name, type)										\
+	static uint64_t name(const uint8_t *p, size_t n, uint64_t word)					\
+	{												\
+		uint64_t left = 0;									\
+		type v;											\
+													\
+		for (size_t at = 0; at + sizeof v <= n; at += sizeof v) {				\
+			memcpy(&v, p + at, sizeof v);							\
+			left += v == (type)word;							\
+		}											\
+		return left;										\
+	}
 LEFT(left_8, uint8_t)
 LEFT(left_16, uint16_t)
 LEFT(left_32, uint32_t)
@@ -198,9 +209,10 @@ void chunk_close(struct chunk *c)
 void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 {
 	size_t need = up(bytes, 64) + 2 * BLOB_PAD;
+	const struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
 	struct chunk *c = m->chunk, *made = NULL;
-
 	bool alone = m->n < MAX_ALONE;
+	void *p;
 
 	while (c && (alone || !c->shared || need > c->size - c->used))
 		c = c->next;
@@ -210,9 +222,7 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 		c->shared = !alone;
 	}
 	*where = c;
-	struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
-	void *p = chunk_alloc(c, bytes, BLOB_PAD, &pads);
-
+	p = chunk_alloc(c, bytes, BLOB_PAD, &pads);
 	if (made)
 		chunk_release(m, made); /* only its contents hold it */
 	return p;
