@@ -6,7 +6,6 @@
 #include "base/cachedir.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -154,21 +153,6 @@ bool cachedir_has(const struct cachedir *c, struct hash name, uint64_t size)
 	return yes;
 }
 
-static bool write_all(int fd, const uint8_t *p, size_t n)
-{
-	while (n) {
-		ssize_t k = write(fd, p, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return false;
-		p += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
 void cachedir_put(struct cachedir *c, struct hash name, const void *p, size_t n, const void *end, size_t nend)
 {
 	static atomic_uint count; /* threads of one process, and several caches on one folder */
@@ -187,7 +171,7 @@ void cachedir_put(struct cachedir *c, struct hash name, const void *p, size_t n,
 	unlink(temp);
 	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0) {
-		bool ok = write_all(fd, p, n) && write_all(fd, end, nend);
+		bool ok = fd_write_all(fd, p, n) && fd_write_all(fd, end, nend);
 
 		if (!close(fd) && ok && !rename(temp, path)) {
 			c->total += size;

@@ -36,6 +36,25 @@ static bool read_fd(int fd, size_t limit, struct str *out)
 	return true;
 }
 
+bool fd_read_all(int fd, void *to, size_t n)
+{
+	uint8_t *p = to;
+
+	while (n) {
+		ssize_t k = read(fd, p, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (!k)
+			errno = EIO;
+		if (k <= 0)
+			return false;
+		p += k;
+		n -= (size_t)k;
+	}
+	return true;
+}
+
 bool file_read(struct arena *a, const char *path, size_t limit, struct bytes *out, struct err *e)
 {
 	bool std = !strcmp(path, "-");

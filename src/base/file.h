@@ -30,6 +30,10 @@ void file_out_add(struct file_out *f, const void *p, size_t n);
 bool file_out_failed(const struct file_out *f); /* going on is of no use */
 bool file_out_end(struct file_out *f, bool keep, struct err *e);
 
+/* All n bytes, in as many calls as it takes. False: errno says why, EIO when the file ends before. */
+bool fd_read_all(int fd, void *p, size_t n);
+bool fd_write_all(int fd, const void *p, size_t n);
+
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 /* mkdir -p */

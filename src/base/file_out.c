@@ -46,18 +46,29 @@ struct file_out *file_out_begin(const char *path)
 	return f;
 }
 
-void file_out_add(struct file_out *f, const void *bytes, size_t n)
+bool fd_write_all(int fd, const void *from, size_t n)
 {
-	const char *p = bytes;
+	const uint8_t *p = from;
 
-	while (n && !f->failed) {
-		ssize_t w = write(f->fd, p, n);
+	while (n) {
+		ssize_t k = write(fd, p, n);
 
-		if (w < 0 && errno != EINTR)
-			f->failed = errno;
-		p += w > 0 ? w : 0;
-		n -= w > 0 ? (size_t)w : 0;
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (!k)
+			errno = EIO;
+		if (k <= 0)
+			return false;
+		p += k;
+		n -= (size_t)k;
 	}
+	return true;
+}
+
+void file_out_add(struct file_out *f, const void *p, size_t n)
+{
+	if (!f->failed && !fd_write_all(f->fd, p, n))
+		f->failed = errno;
 }
 
 bool file_out_failed(const struct file_out *f)

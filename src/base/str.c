@@ -99,24 +99,37 @@ bool str_parse_bytes(const char *text, uint64_t *out)
 	return true;
 }
 
-/* Bytes of the UTF-8 character at s; 0: it is none. */
-static int character(const unsigned char *s)
+bool str_parse_per_cent(const char *text, double *out)
 {
+	char *end = NULL;
+	double v = *text >= '0' && *text <= '9' ? strtod(text, &end) : 0;
+
+	*out = v / 100;
+	return v >= 0.01 && v < 100 && !strcmp(end, "%");
+}
+
+int text_utf8(const char *text, unsigned *c)
+{
+	const unsigned char *s = (const unsigned char *)text;
 	int n = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : *s >= 0xe0 && *s < 0xf0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
 
-	for (int i = 1; i < n; i++)
+	*c = n < 2 ? *s : *s & (0xffu >> (n + 1));
+	for (int i = 1; i < n; i++) {
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
-	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
+		*c = *c << 6 | (s[i] & 0x3f);
+	}
+	if ((n == 3 && (*c < 0x800 || (*c >= 0xd800 && *c < 0xe000))) || (n == 4 && (*c < 0x10000 || *c > 0x10ffff)))
 		return 0;
 	return n;
 }
 
-void text_clean(char *text)
+void text_clean(char *s)
 {
-	for (unsigned char *s = (unsigned char *)text; *s;) {
-		int n = character(s);
-		int control = (*s < 0x20 && *s != '\n' && *s != '\t') || *s == 0x7f || (n == 2 && *s == 0xc2 && s[1] < 0xa0);
+	while (*s) {
+		unsigned c;
+		int n = text_utf8(s, &c);
+		bool control = n && ((c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0));
 
 		for (int i = 0; control && i < n; i++)
 			s[i] = '?';
@@ -124,4 +137,23 @@ void text_clean(char *text)
 			*s = '?';
 		s += n ? n : 1;
 	}
+}
+
+void str_add_csv(struct str *s, const char *text)
+{
+	bool quote = text && text[strcspn(text, ",\"\r\n")];
+
+	if (quote)
+		str_addc(s, '"');
+	while (text && *text) {
+		unsigned c;
+		int n = text_utf8(text, &c);
+
+		if (*text == '"')
+			str_addc(s, '"');
+		str_addn(s, n ? text : "?", n ? (size_t)n : 1);
+		text += n ? n : 1;
+	}
+	if (quote)
+		str_addc(s, '"');
 }

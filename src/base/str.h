@@ -22,5 +22,12 @@ void str_clear(struct str *s);             /* keeps the memory */
 void text_clean(char *s);
 void str_free(struct str *s);
 
+/* Bytes of the UTF-8 character at s, *c its number; 0: there is none (overlong ones, surrogates and what is beyond U+10FFFF are none). */
+int text_utf8(const char *s, unsigned *c);
+/* A field of a CSV file, quoted as RFC 4180 says; bytes that are not UTF-8 become '?'. NULL: an empty one. */
+void str_add_csv(struct str *s, const char *text);
+
 /* "512", "64K", "2G": at least 1, with a unit of 2^10, 2^20, 2^30, 2^40 or none, and nothing behind it. */
 bool str_parse_bytes(const char *text, uint64_t *out);
+/* "2%", "0.5%": a share from 0.0001 to below 1. */
+bool str_parse_per_cent(const char *text, double *out);

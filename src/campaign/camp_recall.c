@@ -85,7 +85,7 @@ bool camp_recall_device(struct arena *a, struct store *s, const struct store_dev
 		return err_set(e, ERR_STORE, "store '%s' is damaged: it has a device without a proper name", store_path(s));
 	if (!fact(a, s, arena_printf(a, "target %s", d->name), &target, e))
 		return false;
-	if (sscanf(target, "%7s %d %7s", cls, &out->lanes, precision) != 3)
+	if (sscanf(target, "%7s %4d %7s", cls, &out->lanes, precision) != 3 || out->lanes < 1 || out->lanes > 64)
 		return err_set(e, ERR_STORE, "store '%s' is damaged: the target of '%s' makes no sense", store_path(s), d->name);
 	out->cls = arena_strdup(a, cls);
 	out->precision = arena_strdup(a, precision);

@@ -1,4 +1,4 @@
-/* campaign_internal.h: one campaign under way; shared by camp_run.c, camp_plan.c and camp_result.c */
+/* campaign_internal.h: one campaign under way, and the life of a mutant in it; shared by this room's files */
 #pragma once
 #include "base/arena.h"
 #include "base/err.h"

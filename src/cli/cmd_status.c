@@ -196,9 +196,7 @@ static json_t *number(double x)
 
 static json_t *text_json(const char *s)
 {
-	json_t *j = s && *s ? json_string(s) : NULL;
-
-	return j ? j : json_null();
+	return cli_json_text(s && *s ? s : NULL);
 }
 
 static json_t *device_json(const struct camp_device_progress *d)

@@ -124,16 +124,6 @@ static bool whole(const char *t, char **end, int64_t *out)
 	return !errno && *out >= 1;
 }
 
-/* "2%", "0.5%" */
-static bool per_cent(const char *t, double *out)
-{
-	char *end = NULL;
-	double v = isdigit((unsigned char)*t) ? strtod(t, &end) : 0;
-
-	*out = v / 100;
-	return v >= 0.01 && v < 100 && !strcmp(end, "%");
-}
-
 bool config_sites_parse(const char *text, struct config_mutation *m, struct err *e)
 {
 	char *end = NULL;
@@ -152,7 +142,7 @@ bool config_sites_parse(const char *text, struct config_mutation *m, struct err 
 		return true;
 	}
 	m->sample = 0;
-	if (!strncmp(text, "sample ", 7) && per_cent(text + 7, &m->sample_error)) {
+	if (!strncmp(text, "sample ", 7) && str_parse_per_cent(text + 7, &m->sample_error)) {
 		m->sites = SITES_SAMPLE;
 		return true;
 	}

@@ -2,7 +2,6 @@
  *
  * Files are believed only when their length and hash are right.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -55,21 +54,6 @@ bool cache_open(struct arena *a, const char *wanted, struct cachedir *out, struc
 	return true;
 }
 
-static bool read_all(int fd, uint8_t *p, size_t n)
-{
-	while (n) {
-		ssize_t r = read(fd, p, n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return false;
-		p += r;
-		n -= (size_t)r;
-	}
-	return true;
-}
-
 bool cache_get(struct arena *a, const struct cachedir *c, struct hash key, uint8_t **data, size_t *size)
 {
 	struct trailer have, want;
@@ -80,7 +64,7 @@ bool cache_get(struct arena *a, const struct cachedir *c, struct hash key, uint8
 
 	if (fd >= 0 && n >= sizeof have && n <= MAX_ARTEFACT) {
 		p = arena_alloc(a, n);
-		if (read_all(fd, p, n)) {
+		if (fd_read_all(fd, p, n)) {
 			memcpy(&have, p + n - sizeof have, sizeof have);
 			want = trailer_of(key, p, n - sizeof have);
 			ok = !memcmp(&have, &want, sizeof have);

@@ -112,7 +112,7 @@ bool mutatenn_infer(struct mutatenn_model *m, const char *device, int opt_level,
 
 	*n = 0;
 	if (ok && k) {
-		camp_answer(a, m->m, scores, m->m->classes, (int64_t)k < m->m->classes ? (int)k : (int)m->m->classes, &x);
+		camp_answer(a, m->m, scores, m->m->classes, k < (size_t)m->m->classes ? (int)k : (int)m->m->classes, &x);
 		for (*n = 0; *n < (size_t)x.k; ++*n)
 			top[*n] = (struct mutatenn_top){.index = x.label[*n], .probability = (double)x.probability[*n], .score = (double)scores[x.label[*n]]};
 	}

@@ -1,7 +1,5 @@
 /* mut_list.c: which mutants - ids, selection, sampling */
 #include <fnmatch.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -306,16 +304,6 @@ static bool number(const char *s, char end, uint64_t *out)
 	return n > 0 && n < 10 && s[n] == end;
 }
 
-/* "2%", "0.5%": from a hundredth of a per cent on. */
-static bool per_cent(const char *s, double *out)
-{
-	char *end;
-	double v = *s >= '0' && *s <= '9' ? strtod(s, &end) : 0;
-
-	*out = v / 100;
-	return v >= 0.01 && v < 100 && !strcmp(end, "%");
-}
-
 bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 {
 	const char *dash = strchr(text, '-');
@@ -327,7 +315,7 @@ bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
 		return out->pick = MUT_ALL, true;
 	if (!strncmp(text, "sample ", 7) && number(text + 7, 0, &out->count))
 		return out->pick = MUT_SAMPLE, true;
-	if (!strncmp(text, "sample ", 7) && per_cent(text + 7, &out->error))
+	if (!strncmp(text, "sample ", 7) && str_parse_per_cent(text + 7, &out->error))
 		return out->pick = MUT_SAMPLE, true;
 	out->pick = MUT_RANGE;
 	if (number(text, dash ? '-' : 0, &out->first) && out->first) {

@@ -1,27 +1,6 @@
 /* report_csv.c: one line per mutant and device, quoted as RFC 4180 says */
 #include "report/report_internal.h"
 
-#include <string.h>
-
-static void text(struct str *t, const char *s)
-{
-	bool quote = s && s[strcspn(s, ",\"\r\n")];
-
-	if (quote)
-		str_addc(t, '"');
-	while (s && *s) {
-		unsigned c;
-		int n = report_utf8(s, &c);
-
-		if (*s == '"')
-			str_addc(t, '"');
-		str_addn(t, n ? s : "?", n ? (size_t)n : 1);
-		s += n ? n : 1;
-	}
-	if (quote)
-		str_addc(t, '"');
-}
-
 static bool row(struct store *s, const struct store_mutant *m, const struct store_result *r, struct str *t, struct err *e)
 {
 	const char *const who[] = {m->id, m->op, m->category, m->target, r->device, outcome_name(r->outcome)};
@@ -32,7 +11,7 @@ static bool row(struct store *s, const struct store_mutant *m, const struct stor
 	if (!store_summarise(s, m->id, r->device, &sum, e))
 		return false;
 	for (int i = 0; i < 6; i++) {
-		text(t, who[i]);
+		str_add_csv(t, who[i]);
 		str_addc(t, ',');
 	}
 	str_addf(t, "%lld", (long long)m->sites);
@@ -49,10 +28,10 @@ static bool row(struct store *s, const struct store_mutant *m, const struct stor
 	str_addf(t, ",%d", r->signal);
 	for (int i = 0; i < 5; i++) {
 		str_addc(t, ',');
-		text(t, why[i]);
+		str_add_csv(t, why[i]);
 	}
 	str_addf(t, ",%lld,%s,", (long long)r->runs, m->bounds ? m->bounds : "");
-	text(t, m->suppressed);
+	str_add_csv(t, m->suppressed);
 	str_add(t, "\r\n");
 	return true;
 }

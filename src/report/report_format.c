@@ -88,22 +88,6 @@ void report_rate(struct str *t, int64_t part, int64_t whole)
 	str_addf(t, "%5.1f %% (%.1f .. %.1f)", 100.0 * (double)part / (double)whole, 100 * low, 100 * high);
 }
 
-int report_utf8(const char *p, unsigned *c)
-{
-	const unsigned char *s = (const unsigned char *)p;
-	int n = *s < 0x80 ? 1 : *s >= 0xc2 && *s < 0xe0 ? 2 : *s >= 0xe0 && *s < 0xf0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
-
-	*c = n < 2 ? *s : *s & (0xffu >> (n + 1));
-	for (int i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*c = *c << 6 | (s[i] & 0x3f);
-	}
-	if ((n == 3 && (*c < 0x800 || (*c >= 0xd800 && *c < 0xe000))) || (n == 4 && (*c < 0x10000 || *c > 0x10ffff)))
-		return 0;
-	return n;
-}
-
 json_t *report_string(const char *text)
 {
 	struct str clean = {0};

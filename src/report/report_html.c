@@ -80,7 +80,7 @@ static bool put_mutants(struct page *p, struct err *e)
 	struct store_mutant m;
 	bool ok = true;
 
-	while (ok && store_next_mutant(it, &m)) {
+	while (ok && !file_out_failed(p->out) && store_next_mutant(it, &m)) {
 		if (p->mutants) {
 			str_add(&p->row, ",\n");
 			str_add(&p->detail, ",\n");
@@ -164,7 +164,6 @@ static bool write_page(struct html *h, const char *path, struct err *e)
 
 	h->folder = folder_of(h->a, path);
 	ok = put_page(&p, e);
-
 	ok = file_out_end(p.out, ok, e) && ok;
 	if (ok)
 		remove_others(&p);

@@ -88,9 +88,6 @@ void report_cell(struct str *t, int width, const char *text);
 /* "37.5 % (13.7 .. 69.4)", "-" of nothing. */
 void report_rate(struct str *t, int64_t part, int64_t whole);
 
-/* Bytes of the UTF-8 character at p, *c its number; 0: there is none. */
-int report_utf8(const char *p, unsigned *c);
-
 /* ---- JSON ------------------------------------------------------------------------------------------------ */
 
 json_t *report_string(const char *text);                       /* NULL: null; bytes that are not UTF-8 become '?' */

@@ -7,7 +7,7 @@
 static int character(const char *p)
 {
 	unsigned c;
-	int n = report_utf8(p, &c);
+	int n = text_utf8(p, &c);
 
 	if (c < 0x20 && c != '\n' && c != '\t' && c != '\r')
 		return 0;

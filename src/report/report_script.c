@@ -4,21 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Length of the UTF-8 character at p, 0 when it is none (overlong ones, surrogates and what is beyond U+10FFFF are none). */
-static size_t character(const unsigned char *p)
-{
-	size_t n = *p < 0x80 ? 1 : (*p & 0xe0) == 0xc0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : (*p & 0xf8) == 0xf0 ? 4 : 0;
-	uint32_t c = n == 1 ? *p : n ? *p & (0x7fu >> n) : 0;
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-
-	for (size_t i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (p[i] & 0x3f);
-	}
-	return n && c >= least[n] && c <= 0x10ffff && (c < 0xd800 || c > 0xdfff) ? n : 0;
-}
-
 static void escape(struct str *t, const unsigned char *p, size_t n)
 {
 	if (!n) {
@@ -47,7 +32,8 @@ void script_text(struct str *t, const char *text, size_t max)
 	end = p + (max ? strnlen(text, max) : strlen(text));
 	str_addc(t, '"');
 	while (p < end) {
-		size_t n = character(p);
+		unsigned c;
+		size_t n = (size_t)text_utf8((const char *)p, &c);
 
 		if (p + n > end)
 			break;

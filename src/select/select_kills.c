@@ -1,11 +1,9 @@
 /* select_kills.c: which image keeps which kill, from the rows of a store; what the chosen images keep */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "select/select_internal.h"
@@ -247,32 +245,20 @@ bool select_from_store(struct arena *a, struct store *s, const struct select_opt
 /* ---- kills.csv ---- */
 
 struct lines {
-	FILE *f;
+	struct file_out *f;
+	struct str t; /* a group's */
 	char **name;
 	uint64_t *chosen;
 	size_t words;
 };
 
-static void field(FILE *f, const char *s)
-{
-	if (!s[strcspn(s, ",\"\r\n")]) {
-		fputs(s, f);
-		return;
-	}
-	fputc('"', f);
-	for (; *s; s++) {
-		if (*s == '"')
-			fputc('"', f);
-		fputc(*s, f);
-	}
-	fputc('"', f);
-}
-
 static bool line(const struct group *g, void *user, struct err *e)
 {
 	struct lines *l = user;
+	struct str *t = &l->t;
 
 	(void)e;
+	str_clear(t);
 	for (int c = 0; c < STORE_CRITERIA; c++) {
 		size_t kept = 0;
 
@@ -280,18 +266,18 @@ static bool line(const struct group *g, void *user, struct err *e)
 			continue;
 		for (size_t w = 0; w < l->words; w++)
 			kept += (size_t)__builtin_popcountll(g->bits[c][w] & l->chosen[w]);
-		field(l->f, g->mutant);
-		fputc(',', l->f);
-		field(l->f, g->device);
-		fprintf(l->f, ",%s,%s,%zu,", store_criterion_name(c), g->anywhere[c] ? "any" : "seen", kept);
-		if (g->anywhere[c])
-			fputc(',', l->f);
-		else
-			fprintf(l->f, "%zu,", g->count[c]);
+		str_add_csv(t, g->mutant);
+		str_addc(t, ',');
+		str_add_csv(t, g->device);
+		str_addf(t, ",%s,%s,%zu,", store_criterion_name(c), g->anywhere[c] ? "any" : "seen", kept);
+		if (!g->anywhere[c])
+			str_addf(t, "%zu", g->count[c]);
+		str_addc(t, ',');
 		if (g->count[c] == 1)
-			field(l->f, l->name[lowest(g->bits[c])]);
-		fputs("\r\n", l->f);
+			str_add_csv(t, l->name[lowest(g->bits[c])]);
+		str_add(t, "\r\n");
 	}
+	file_out_add(l->f, str_text(t), t->n);
 	return true;
 }
 
@@ -311,19 +297,16 @@ bool select_kills_csv(struct store *s, const struct select_options *o, const str
 	struct arena *a = arena_new(NULL);
 	struct lines l = {.chosen = chosen_bits(a, r), .words = (r->nimages + 63) / 64};
 	struct pass p = {.s = s, .o = o, .nimages = r->nimages, .words = l.words, .visit = line, .user = &l};
-	bool ok = (l.name = image_names(a, s, r->nimages, e)) != NULL, written;
+	bool ok = (l.name = image_names(a, s, r->nimages, e)) != NULL;
 
-	if (ok && !(l.f = fopen(path, "w")))
-		ok = err_set(e, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
 	if (ok) {
-		fputs("mutant,device,criterion,needs,images_of_set,images_of_campaign,only_image\r\n", l.f);
+		str_add(&l.t, "mutant,device,criterion,needs,images_of_set,images_of_campaign,only_image\r\n");
+		l.f = file_out_begin(path);
+		file_out_add(l.f, str_text(&l.t), l.t.n);
 		ok = walk(&p, e);
+		ok = file_out_end(l.f, ok, e) && ok;
 	}
-	if (l.f) {
-		written = !ferror(l.f);
-		if ((fclose(l.f) || !written) && ok)
-			ok = err_set(e, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-	}
+	str_free(&l.t);
 	arena_free(a);
 	return ok;
 }

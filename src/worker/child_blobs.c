@@ -2,7 +2,6 @@
  *
  * On disk they lie in a folder of bounded size (base/cachedir.h), and are believed only when their length and hash are right.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,21 +68,6 @@ static bool take_data(struct worker *w, uint8_t *to, size_t n, struct err *e)
 
 /* ---- disk -------------------------------------------------------------------------------------------------- */
 
-static bool read_file(int fd, uint8_t *to, size_t n)
-{
-	while (n) {
-		ssize_t k = read(fd, to, n);
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return false;
-		to += k;
-		n -= (size_t)k;
-	}
-	return true;
-}
-
 static void keep(struct cachedir *c, const struct blob *b)
 {
 	if (b->size >= WIRE_ASK_SIZE && !cachedir_has(c, b->hash, b->size))
@@ -101,7 +85,7 @@ static bool recall(struct worker *w, struct hash h, uint64_t size)
 	if (fd < 0)
 		return false;
 	if (there == size && (b = blob_new(w, h, size, NULL)))
-		ok = read_file(fd, b->data, size) && hash_eq(hash_bytes(b->data, size), h);
+		ok = fd_read_all(fd, b->data, size) && hash_eq(hash_bytes(b->data, size), h);
 	close(fd);
 	if (!ok)
 		cachedir_drop(&w->cache, h);

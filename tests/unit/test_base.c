@@ -1,5 +1,6 @@
 #include "test_support.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -253,6 +254,51 @@ TEST(str, sizes_have_units_and_nothing_behind_them)
 	cr_expect(str_parse_bytes("2G", &n) && n == (uint64_t)2 << 30);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		cr_expect_not(str_parse_bytes(bad[i], &n), "'%s'", bad[i]);
+}
+
+TEST(str, a_percentage_is_a_share_between_a_ten_thousandth_and_one)
+{
+	static const char *const bad[] = {"", "2", "%", "0%", "0.001%", "100%", "-1%", " 2%", "2%%", "2 %", "nan%"};
+	double x;
+
+	cr_expect(str_parse_per_cent("2%", &x) && x == 2.0 / 100);
+	cr_expect(str_parse_per_cent("0.5%", &x) && x == 0.5 / 100);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		cr_expect_not(str_parse_per_cent(bad[i], &x), "'%s'", bad[i]);
+}
+
+TEST(str, a_field_of_a_csv_file_is_quoted_where_it_must_be_and_is_utf_8)
+{
+	static const char *const text[][2] = {{"plain", "plain"},       {"a,b", "\"a,b\""},   {"say \"no\"", "\"say \"\"no\"\"\""},
+					      {"two\nlines", "\"two\nlines\""}, {"h\303\266r", "h\303\266r"}, {"cut \342\202", "cut ??"}, {NULL, ""}};
+
+	for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+		struct str s = {0};
+
+		str_add_csv(&s, text[i][0]);
+		cr_expect_str_eq(str_text(&s), text[i][1]);
+		str_free(&s);
+	}
+}
+
+TEST(file, bytes_come_whole_through_a_pipe_and_an_early_end_is_an_error)
+{
+	char in[300], out[300] = "";
+	int p[2];
+
+	memset(in, 'x', sizeof in);
+	cr_assert_not(pipe(p));
+	cr_expect(fd_write_all(p[1], in, sizeof in));
+	cr_expect(fd_write_all(p[1], "end", 3));
+	close(p[1]);
+	cr_expect(fd_read_all(p[0], out, sizeof out));
+	cr_expect_not(memcmp(in, out, sizeof in));
+	errno = 0;
+	cr_expect_not(fd_read_all(p[0], out, 4));
+	cr_expect_eq(errno, EIO);
+	close(p[0]);
+	cr_expect_not(fd_write_all(p[1], "gone", 4));
+	cr_expect_eq(errno, EBADF);
 }
 
 static pid_t sleeper(int seconds)
