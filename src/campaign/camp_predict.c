@@ -3,13 +3,13 @@
 
 #include "campaign/campaign_internal.h"
 
-void camp_predict_program(const struct comp_program *p, const struct comp_program *original, struct camp_prediction *out)
+static void predict(const struct comp_program *p, const struct comp_program *original, struct camp_prediction *out)
 {
 	*out = (struct camp_prediction){.known = true};
 	for (uint32_t k = 0; k < p->nkernels; k++) {
 		struct lir_bounds b;
 
-		if (original && k < original->nkernels && p->kernel[k].func == original->kernel[k].func)
+		if (k < original->nkernels && p->kernel[k].func == original->kernel[k].func)
 			continue;
 		lir_bounds(p->kernel[k].func, &b);
 		if (b.kind <= out->bounds.kind)
@@ -28,7 +28,7 @@ bool camp_predict(struct arena *a, struct camp_program *p, const struct mutant *
 		return true;
 	if (!mut_apply_loop(a, &p->subject, m, &func, e))
 		return false;
-	camp_predict_program(comp_replace(a, p->program, func), p->program, out);
+	predict(comp_replace(a, p->program, func), p->program, out);
 	return true;
 }
 

@@ -1,7 +1,7 @@
 /* camp_progress.c: how far a campaign is: for the hook, and as a fact in the store for `mutatenn status` in another terminal
  *
  * The fact "status" is lines of words with tabs between them; camp_status_read() reads them. It is written once a second at most, as a
- * transaction of its own.
+ * transaction of its own; while a group's mutants are made, as part of the one that keeps what was decided of them.
  */
 #include <math.h>
 #include <stdio.h>

@@ -35,7 +35,8 @@ static const char *stage_name(enum pool_stage s)
 	return (unsigned)s < sizeof names / sizeof *names ? names[s] : "?";
 }
 
-/* What the image's checks found is at least its outcome; the first of the worst is the mutant's message. */
+/* What the image's checks found is at least its outcome; the first of the worst is the mutant's message, unless the job itself ended
+ * worse (a crash): then it is what was said of that. */
 static void take_finding(struct arena *a, struct camp_pending *p, const struct pool_image *i, struct store_image_result *out)
 {
 	struct camp_finding f;
@@ -45,7 +46,7 @@ static void take_finding(struct arena *a, struct camp_pending *p, const struct p
 	camp_finding(p->program, i->output, &f);
 	if (f.outcome > out->outcome)
 		out->outcome = f.outcome;
-	if (f.outcome <= p->found)
+	if (f.outcome <= p->found || f.outcome < p->result.outcome)
 		return;
 	p->found = f.outcome;
 	p->result.message = arena_strdup(a, f.text);

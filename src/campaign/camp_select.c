@@ -258,7 +258,6 @@ bool camp_set_write(struct store *s, const struct select_options *o, const struc
 
 	w.set.criteria = o->criteria ? o->criteria : STORE_KILL_LABEL | STORE_KILL_TOPK | STORE_KILL_NUMERIC;
 	ok = r->cover.n || err_set(e, ERR_USAGE, "store '%s' has no kills by that criterion: there is nothing to select", store_path(s));
-
 	ok = ok && camp_recall(w.a, s, &w.set, e) && gather_devices(&w, e) &&
 	     camp_recall_model(w.a, &w.set, "the campaign's model", store_path(s), model, &w.model, e) && make_folder(dir, w.a, e) && gather_images(&w, e) &&
 	     verify_images(&w, e) && gather_expected(&w, e) && select_kills_csv(s, o, r, file_join(w.a, dir, "kills.csv"), e) &&

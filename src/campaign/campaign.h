@@ -115,8 +115,6 @@ struct camp_prediction {
 	const char *kernel;               /* its name; NULL when all are in range */
 };
 bool camp_predict(struct arena *a, struct camp_program *p, const struct mutant *m, struct camp_prediction *out, struct err *e);
-/* The same of a program that is made already; original NULL: all its functions. */
-void camp_predict_program(const struct comp_program *p, const struct comp_program *original, struct camp_prediction *out);
 /* "'conv1': a read of 'x' out of bounds: ..."; NULL when there is nothing to say. */
 const char *camp_prediction_text(struct arena *a, const struct camp_prediction *p);
 /* Specs of the configuration's mutation list, presets expanded. */

@@ -18,8 +18,6 @@ struct cli_diff {
 	bool all;                         /* also tensors that are equal */
 };
 
-/* "relu.out" on 80 columns: text of at most n columns, the end kept. */
-const char *cli_diff_short(struct arena *a, const char *text, int n);
 /* 0..n: how far a relative error reaches on a logarithmic scale from 1e-8 to 1; what is not equal has at least 1. */
 int cli_diff_bar(double relative, int n);
 

@@ -9,7 +9,8 @@
 #define NAME 22
 #define BAR 12
 
-const char *cli_diff_short(struct arena *a, const char *text, int n)
+/* Text of at most n columns, the end kept. */
+static const char *shortened(struct arena *a, const char *text, int n)
 {
 	size_t len = strlen(text);
 
@@ -62,7 +63,7 @@ static void print_row(struct arena *a, const struct cli_diff *d, const struct ca
 	int64_t special = r->d.nan_b + r->d.inf_b - r->d.nan_a - r->d.inf_a;
 	char bar[BAR + 1] = "";
 
-	printf("%c%c%-*s", mark[r->state], r->mutated ? '*' : ' ', NAME, cli_diff_short(a, r->tensor, NAME));
+	printf("%c%c%-*s", mark[r->state], r->mutated ? '*' : ' ', NAME, shortened(a, r->tensor, NAME));
 	if (r->state == DIFF_SHAPE) {
 		printf(" %s against %s\n", dims_text(a, r->a->dim, r->a->nd), dims_text(a, r->b->dim, r->b->nd));
 		return;

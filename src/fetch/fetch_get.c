@@ -288,7 +288,7 @@ static bool there(const struct fetch_model *m, const char *file, bool *whole, st
 			     "'%s' is there already and is not this model: remove it, or choose another folder with --out", file);
 }
 
-/* Its bytes are all there. False without an error: they are not the model's. */
+/* Its bytes are all there. *right: they are the model's. */
 static bool verified(struct get *g, bool *right, struct err *e)
 {
 	char hex[65];

@@ -304,31 +304,6 @@ static bool number(const char *s, char end, uint64_t *out)
 	return n > 0 && n < 10 && s[n] == end;
 }
 
-bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e)
-{
-	const char *dash = strchr(text, '-');
-
-	out->error = 0;
-	if (!strcmp(text, "each"))
-		return out->pick = MUT_EACH, true;
-	if (!strcmp(text, "all"))
-		return out->pick = MUT_ALL, true;
-	if (!strncmp(text, "sample ", 7) && number(text + 7, 0, &out->count))
-		return out->pick = MUT_SAMPLE, true;
-	if (!strncmp(text, "sample ", 7) && str_parse_per_cent(text + 7, &out->error))
-		return out->pick = MUT_SAMPLE, true;
-	out->pick = MUT_RANGE;
-	if (number(text, dash ? '-' : 0, &out->first) && out->first) {
-		out->last = out->first;
-		if (!dash || (number(dash + 1, 0, &out->last) && out->last >= out->first)) {
-			out->first--;
-			out->last--;
-			return true;
-		}
-	}
-	return err_set(e, ERR_USAGE, "'%s' does not say which sites: each, all, 3, 1-5, 'sample 50' or 'sample 2%%'", text);
-}
-
 static bool find_variant(const struct mut_op *op, const char *name, unsigned *out)
 {
 	for (unsigned v = 0; op->variant[v]; v++)

@@ -86,8 +86,6 @@ struct mut_spec {
 	const char *target_glob;            /* node or function; NULL: any */
 	const char *place;                  /* where the spec is written, put in front of its errors; NULL: nowhere */
 };
-/* "each" | "all" | "3" | "1-5" | "sample 50" | "sample 2%" */
-bool mut_pick_parse(const char *text, struct mut_spec *out, struct err *e);
 
 struct mut_preset {
 	const char *name, *summary;

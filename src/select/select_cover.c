@@ -114,9 +114,12 @@ static bool take_essential(struct select_core *c, struct taken *t)
 	uint64_t *now = ARENA_ARRAY(c->a, uint64_t, c->words + 1);
 	size_t kept = 0, before = t->n;
 
-	for (size_t r = 0; r < c->n; r++)
-		for (size_t w = 0; w < c->words && select_popcount(c->row[r], c->image, c->words) == 1; w++)
+	for (size_t r = 0; r < c->n; r++) {
+		bool alone = select_popcount(c->row[r], c->image, c->words) == 1;
+
+		for (size_t w = 0; alone && w < c->words; w++)
 			now[w] |= c->row[r][w] & c->image[w];
+	}
 	EACH_BIT (i, now, c->image, c->words)
 		t->image[t->n++] = i;
 	for (size_t w = 0; w < c->words; w++)

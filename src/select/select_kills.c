@@ -118,16 +118,16 @@ static bool check_devices(struct store *s, const struct select_options *o, struc
 		struct store_iter *it = store_devices(s);
 		struct store_device d;
 		struct str known = {0};
-		bool found = false;
+		bool found = false, ok;
 
 		while (store_next_device(it, &d)) {
 			found = found || !strcmp(d.name, o->device[i]);
 			str_addf(&known, "%s'%s'", known.n ? ", " : "", d.name);
 		}
-		if (store_iter_end(it, e) && !found)
-			err_set(e, ERR_USAGE, "store '%s' has no device '%s'; it has %s", store_path(s), o->device[i], str_text(&known));
+		ok = store_iter_end(it, e) && (found || err_set(e, ERR_USAGE, "store '%s' has no device '%s'; it has %s", store_path(s),
+								o->device[i], str_text(&known)));
 		str_free(&known);
-		if (!found)
+		if (!ok)
 			return false;
 	}
 	return true;

@@ -254,7 +254,6 @@ static char *get_text(struct in *in, json_t *j, const char *key)
 	return arena_strdup(in->a, v ? json_string_value(v) : "");
 }
 
-
 static int64_t get_integer(struct in *in, json_t *j, const char *key, int64_t low, int64_t high)
 {
 	json_t *v = get(in, j, key, JSON_INTEGER, "must be a whole number");

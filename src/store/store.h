@@ -291,10 +291,8 @@ bool store_next_device(struct store_iter *it, struct store_device *out);
 struct store_iter *store_mutants(struct store *s, const char *op);
 bool store_next_mutant(struct store_iter *it, struct store_mutant *out);
 bool store_get_mutant(struct store *s, struct arena *a, const char *id, struct store_mutant *out, bool *found, struct err *e);
-struct store_iter *store_originals(struct store *s); /* in the order they were put */
+struct store_iter *store_originals(struct store *s); /* in the order they were put; a store of an older version may have none */
 bool store_next_original(struct store_iter *it, struct store_original *out);
-/* *text is NULL when there is none of this name (a store of an older version may lack all). */
-bool store_get_original(struct store *s, struct arena *a, const char *kind, const char *name, char **text, struct err *e);
 struct store_iter *store_operators(struct store *s); /* by name */
 bool store_next_operator(struct store_iter *it, struct store_operator *out);
 /* device NULL: all; by device, then image. */

@@ -432,15 +432,6 @@ bool store_next_original(struct store_iter *it, struct store_original *out)
 	return true;
 }
 
-bool store_get_original(struct store *s, struct arena *a, const char *kind, const char *name, char **text, struct err *e)
-{
-	struct store_iter *it = iterate(s, "SELECT kind, name, text FROM originals WHERE kind = ?1 AND name = ?2", "tt", kind, name);
-	struct store_original x;
-
-	*text = store_next_original(it, &x) ? arena_strdup(a, x.text) : NULL;
-	return store_iter_end(it, e);
-}
-
 struct store_iter *store_operators(struct store *s)
 {
 	return iterate(s, "SELECT op, summary, imitates FROM operators ORDER BY op", "", NULL, NULL);

@@ -49,7 +49,6 @@ struct mem {
 struct chunk;
 /* Room for size bytes in a chunk that is freed when everything in it was given back. NULL: out of memory. */
 struct chunk *mem_chunk(struct mem *m, size_t size);
-bool filling_eq(const struct filling *a, const struct filling *b);
 /* n bytes from `from` bytes behind p, which is where a tensor's data begin (before it when negative). */
 void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f);
 /* Elements of the n bytes at p that hold the filling still; of STALE none is known to. */

@@ -74,7 +74,7 @@ struct chunk *mem_chunk(struct mem *m, size_t size)
 
 /* ---- what nobody wrote ------------------------------------------------------------------------------------------ */
 
-bool filling_eq(const struct filling *a, const struct filling *b)
+static bool filling_eq(const struct filling *a, const struct filling *b)
 {
 	return fill_eq(a->fill, b->fill) && a->dtype == b->dtype && a->word == b->word;
 }

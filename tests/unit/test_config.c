@@ -279,6 +279,7 @@ TEST(config, parses_sites_and_sizes)
 {
 	static const char *const bad[] = {
 	    "", "0", "-1", "1-", "1-0", "sample", "sample 0", "sample x", "every", "1 - 5", "99999999999999999999",
+	    "5-3", "1-2-3", "each ", "sample -1",
 	    "sample %", "sample 0%", "sample 100%", "sample -1%", "sample 2% ", "sample nan%"};
 	struct config_mutation m = {0};
 	uint64_t n;
@@ -288,8 +289,14 @@ TEST(config, parses_sites_and_sizes)
 	cr_expect(config_sites_parse("4", &m, NULL) && m.sites == SITES_RANGE && m.first == 4 && m.last == 4);
 	cr_expect(config_sites_parse("sample 2.5%", &m, NULL) && m.sites == SITES_SAMPLE && !m.sample && m.sample_error == 0.025);
 	cr_expect(config_sites_parse("sample 50", &m, NULL) && m.sample == 50 && m.sample_error == 0);
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		cr_expect_not(config_sites_parse(bad[i], &m, NULL), "%s", bad[i]);
+	cr_expect(config_sites_parse("1-5", &m, NULL) && m.sites == SITES_RANGE && m.first == 1 && m.last == 5);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		struct err e = {0};
+
+		cr_expect_not(config_sites_parse(bad[i], &m, &e), "%s", bad[i]);
+		cr_expect(strstr(err_text(&e), bad[i]), "%s", err_text(&e));
+		err_free(&e);
+	}
 	cr_expect(config_bytes_parse("4096", &n, NULL) && n == 4096);
 	cr_expect(config_bytes_parse("2G", &n, NULL) && n == (uint64_t)2 << 30);
 	cr_expect(!config_bytes_parse("2GB", &n, NULL) && !config_bytes_parse("-2", &n, NULL) &&

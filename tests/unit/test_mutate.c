@@ -288,25 +288,6 @@ TEST(mutate, an_id_that_does_not_fit_is_refused_with_the_part_that_does_not)
 	arena_free(a);
 }
 
-TEST(mutate, which_sites_is_read_from_few_words)
-{
-	static const char *const bad[] = {"",        "0",        "-1",        "3-",    "5-3",   "1-2-3", "sample",
-					  "sample ", "sample x", "sample -1", "every", "each ", "1 - 2", "99999999999999999999"};
-	struct mut_spec s = {0};
-	struct err e = {0};
-
-	cr_expect(mut_pick_parse("each", &s, &e) && s.pick == MUT_EACH);
-	cr_expect(mut_pick_parse("all", &s, &e) && s.pick == MUT_ALL);
-	cr_expect(mut_pick_parse("3", &s, &e) && s.pick == MUT_RANGE && s.first == 2 && s.last == 2);
-	cr_expect(mut_pick_parse("1-5", &s, &e) && s.pick == MUT_RANGE && s.first == 0 && s.last == 4);
-	cr_expect(mut_pick_parse("sample 50", &s, &e) && s.pick == MUT_SAMPLE && s.count == 50);
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		cr_expect(!mut_pick_parse(bad[i], &s, &e), "'%s' is taken", bad[i]);
-		cr_expect(strstr(err_text(&e), bad[i]));
-	}
-	err_free(&e);
-}
-
 TEST(mutate, an_operator_or_variant_that_does_not_exist_is_refused)
 {
 	struct arena *a = arena_new(NULL);
