@@ -210,6 +210,13 @@ char *file_dir(struct arena *a, const char *path)
 	return arena_strndup(a, path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+bool file_same(struct arena *a, const char *p, const char *q)
+{
+	if (!strcmp(p, q) || !strcmp(file_absolute(a, p), file_absolute(a, q)))
+		return true;
+	return !strcmp(file_base(p), file_base(q)) && !strcmp(file_absolute(a, file_dir(a, p)), file_absolute(a, file_dir(a, q)));
+}
+
 bool file_cache_dir(struct arena *a, const char *sub, char **out, struct err *e)
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");

@@ -47,6 +47,7 @@ char *file_join(struct arena *a, const char *dir, const char *name);    /* dir/n
 char *file_stem(struct arena *a, const char *path);                     /* base name without the last suffix */
 char *file_absolute(struct arena *a, const char *path);                 /* without links and dots; a copy of path where there is no such file */
 char *file_dir(struct arena *a, const char *path);                      /* "." when there is none */
+bool file_same(struct arena *a, const char *p, const char *q);          /* both name one place, whether there is a file or not */
 
 /* $XDG_CACHE_HOME/mutatenn or ~/.cache/mutatenn or /tmp/mutatenn-<uid>; made when absent. */
 bool file_cache_dir(struct arena *a, const char *sub, char **out, struct err *e);

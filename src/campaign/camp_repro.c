@@ -68,6 +68,17 @@ static bool find_device(struct repro *r, const char *name, struct select_device 
 	return ok;
 }
 
+/* Whether there is a result of the campaign's that could be shown. */
+static bool has_result(const struct repro *r, struct err *e)
+{
+	enum outcome o = r->verdict.outcome;
+
+	if (o == OUTCOME_NOT_RUN || o == OUTCOME_TOOL_ERROR)
+		return err_set(e, ERR_USAGE, "'%s' has no result on '%s' yet (%s): let the campaign end first", r->o->mutant, r->o->device, outcome_name(o));
+	return o != OUTCOME_EQUIVALENT || r->o->against ||
+	       err_set(e, ERR_USAGE, "'%s' compiles to the original's code on '%s': there is nothing to reproduce", r->o->mutant, r->o->device);
+}
+
 static bool find_verdict(struct repro *r, struct err *e)
 {
 	struct store_iter *it = store_results(r->s, r->o->mutant, r->o->device);
@@ -81,8 +92,10 @@ static bool find_verdict(struct repro *r, struct err *e)
 		r->verdict.message = arena_strdup(r->a, v.message);
 		r->verdict.kernel = arena_strdup(r->a, v.kernel);
 	}
-	return store_iter_end(it, e) && (found || err_set(e, ERR_USAGE, "store '%s' holds no mutant '%s'; 'mutatenn report %s --all' lists them",
-							  store_path(r->s), r->o->mutant, store_path(r->s)));
+	if (!store_iter_end(it, e))
+		return false;
+	return found ? has_result(r, e) : err_set(e, ERR_USAGE, "store '%s' holds no mutant '%s'; 'mutatenn report %s --all' lists them", store_path(r->s),
+						  r->o->mutant, store_path(r->s));
 }
 
 static bool find_image(struct repro *r, int64_t index, struct err *e)
@@ -256,12 +269,17 @@ static bool stored_result(struct repro *r, const char *device, struct store_imag
 {
 	struct store_iter *it = store_image_results(r->s, r->o->mutant, device);
 	struct store_image_result im;
+	bool found = false;
 
 	*out = (struct store_image_result){0};
 	while (store_next_image_result(it, &im))
-		if (im.image == r->image.index)
+		if (im.image == r->image.index) {
+			found = true;
 			*out = im;
-	return store_iter_end(it, e);
+		}
+	if (!store_iter_end(it, e))
+		return false;
+	return found || baseline_digest(r, device, &out->answer.digest, e); /* an equivalent mutant was not run: it is the original */
 }
 
 /* The scores of a run against those that the store has. */

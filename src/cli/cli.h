@@ -83,6 +83,9 @@ void cli_man(const struct cli_command *c);       /* roff; NULL: mutatenn(1) itse
 #define CLI_OPT_DEFINITIONS {"devices-file", CLI_TEXT, "FILE", "YAML file with device-definitions"}
 #define CLI_OPT_END {NULL, CLI_FLAG, NULL, NULL}
 
+/* That the file an option names is not the input: writing it would replace what it is made of. True when the option is not given. */
+bool cli_spares(const struct cli_args *args, const char *option, const char *input, struct err *e);
+
 /* ---- cli_session.c: what most commands start with; options as in the tables above ---- */
 struct camp_model;
 struct camp_program;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/near.h"
 #include "base/vec.h"
 #include "cli/cli.h"
@@ -111,6 +112,14 @@ static int parse_option(struct arena *a, const struct cli_command *c, char **arg
 	if ((o->kind == CLI_INT || o->kind == CLI_NUMBER) && !parse_number(o, v, e))
 		return 0;
 	return eq ? 1 : 2;
+}
+
+bool cli_spares(const struct cli_args *args, const char *option, const char *input, struct err *e)
+{
+	const char *path = cli_text(args, option, NULL);
+
+	return !path || !file_same(args->a, path, input) ||
+	       err_set(e, ERR_USAGE, "--%s would replace '%s', which is read here; give another file", option, input);
 }
 
 bool cli_parse(struct arena *a, const struct cli_command *c, int argc, char **argv, struct cli_args *out, struct err *e)

@@ -150,6 +150,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		o.tolerance = cli_get(args, "tolerance")->f;
 	if (cli_get(args, "tolerance")->given && !(o.tolerance >= 0))
 		return err_set(e, ERR_USAGE, "--tolerance takes 0 or more");
+	if (!cli_spares(args, "junit", file_join(args->a, dir, "manifest.json"), e))
+		return false;
 	if (!cli_criteria(args, &o.criteria, e) || !cli_devices(args, &c, e))
 		return false;
 	if (c.ndevices != 1)

@@ -7,6 +7,9 @@ static const struct cli_option options[] = {CLI_OPT_JSON, {"out", CLI_TEXT, "FIL
 static bool run(const struct cli_args *args, int *status, struct err *e)
 {
 	(void)status;
+	for (size_t i = 0; i < args->npositional; i++)
+		if (!cli_spares(args, "out", args->positional[i], e))
+			return false;
 	return report_compare_paths(args->positional, args->npositional, cli_flag(args, "json") ? REPORT_JSON : REPORT_TABLE,
 	                            cli_text(args, "out", "-"), e);
 }

@@ -121,6 +121,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		return err_set(e, ERR_USAGE, "--tolerance takes 0 or more, not '%s'", tolerance->text);
 	if (level < 0 || level > 3)
 		return err_set(e, ERR_USAGE, "--opt-level takes 0 to 3, not %lld", (long long)level);
+	if (!cli_spares(args, "html", args->positional[0], e) || !cli_spares(args, "html", args->positional[1], e))
+		return false;
 	if (!cli_devices(args, &c, e) || !set_schedule(args, &c, e) || !choose_sides(args, &c, side, e) || !cli_model(args, args->positional[0], &m, e) ||
 	    !one_input(args, m, &in, e) || !cli_pool(args, &c, &pool, &first, e))
 		return false;

@@ -1,7 +1,7 @@
 /* cmd_report.c: what a store says */
-#include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
@@ -33,15 +33,19 @@ static bool files(const struct cli_args *args, struct report_file *out, size_t *
 	for (size_t i = 0; i < FORMATS; i++) {
 		const char *path = cli_text(args, formats[i].option, NULL);
 
+		if (!cli_spares(args, formats[i].option, args->positional[0], e))
+			return false;
 		if (!path)
 			continue;
 		for (size_t k = 0; k < *n; k++)
-			if (!strcmp(out[k].out, path))
+			if (file_same(args->a, out[k].out, path))
 				return err_set(e, ERR_USAGE, "two reports cannot both be written to '%s'", path);
 		out[(*n)++] = (struct report_file){formats[i].format, path};
 	}
+	if (!cli_spares(args, "html", args->positional[0], e))
+		return false;
 	for (size_t k = 0; html && k < *n; k++)
-		if (!strcmp(out[k].out, html))
+		if (file_same(args->a, out[k].out, html))
 			return err_set(e, ERR_USAGE, "two reports cannot both be written to '%s'", html);
 	if (!*n && !html)
 		out[(*n)++] = (struct report_file){REPORT_TABLE, "-"};

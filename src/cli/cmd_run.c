@@ -123,7 +123,11 @@ static bool read_campaign(struct arena *a, const char *file, struct config_campa
 		return err_set(e, ERR_USAGE, "'%s' is a model, not a campaign file: give it with --model, and pictures with --images", file);
 	if (!file_exists(file))
 		return err_set(e, ERR_IO, "there is no campaign file '%s'; 'mutatenn init %s' writes one", file, file);
-	return config_campaign_read(a, file, c, e);
+	if (config_campaign_read(a, file, c, e))
+		return true;
+	if (e->code == ERR_PARSE) /* it can be read and is not right: the user's mistake, as a wrong option is */
+		e->code = ERR_USAGE;
+	return false;
 }
 
 static bool configure(const struct cli_args *args, struct config_campaign *c, const char **store, struct err *e)

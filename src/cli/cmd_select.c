@@ -61,6 +61,10 @@ static void print_text(const struct cli_args *args, const struct select_result *
 	const struct select_cover *c = &r->cover;
 	uint64_t redundant = r->nimages - c->n;
 
+	if (!c->kills) {
+		printf("No mutant is killed, so no image is needed: the campaign says nothing of what the images are good for.\n");
+		return;
+	}
 	printf("%zu of %zu image%s keep%s ", c->n, r->nimages, plural(r->nimages), c->n == 1 ? "s" : "");
 	if (c->kept < c->kills)
 		printf("%llu of %llu kill%s", (unsigned long long)c->kept, (unsigned long long)c->kills, plural(c->kills));

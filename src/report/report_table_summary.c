@@ -64,24 +64,39 @@ static bool survivors(struct store *s, const struct report_data *d, int criterio
 	return store_iter_end(results, ok ? e : NULL) && ok;
 }
 
+static bool counts(struct store *s, const char *mutant, bool *out, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	struct store_mutant m;
+	bool found, ok = store_get_mutant(s, a, mutant, &m, &found, e);
+
+	*out = ok && found && !m.suppressed;
+	arena_free(a);
+	return ok;
+}
+
 static bool disagreements(struct store *s, struct survey *v, struct err *e)
 {
 	struct store_iter *it = store_unlike(s);
+	bool ok = true, counted;
 	struct str last = {0};
 	struct store_pair p;
 
-	while (store_next_pair(it, &p)) {
+	while (ok && store_next_pair(it, &p)) {
 		if (!report_disagrees(&p) || !strcmp(str_text(&last), p.mutant))
 			continue;
 		str_clear(&last);
 		str_add(&last, p.mutant);
+		ok = counts(s, p.mutant, &counted, e);
+		if (!ok || !counted)
+			continue;
 		if (v->disagree < NAMED)
 			v->differ[v->disagree] = arena_printf(v->a, "%s: %s on %s, %s on %s", p.mutant, outcome_name(p.outcome[0]), p.device[0],
 							      outcome_name(p.outcome[1]), p.device[1]);
 		v->disagree++;
 	}
 	str_free(&last);
-	return store_iter_end(it, e);
+	return store_iter_end(it, ok ? e : NULL) && ok;
 }
 
 static bool originals(struct store *s, struct survey *v, struct err *e)

@@ -250,6 +250,10 @@ def disagreements_are_shown(folder, tmp):
     con.close()
     got = json.loads(report(store, "sarif"))["runs"][0]["results"]
     assert {r["properties"]["mutant"] for r in got if r["ruleId"] == "device-disagreement"} == before | {rows[0][0], rows[1][0]}
+    disagree = lambda: int(re.search(r"devices disagree +(\d+)", run("report", store).stdout.decode())[1])
+    assert disagree() == len(before) + 2
+    run("suppress", store, rows[0][0], "--reason", "known")
+    assert disagree() == len(before) + 1, "a suppressed mutant is none that devices disagree on"
     model = [r for r in got if r["ruleId"] == "model-disagreement"]
     assert len(model) == 1 and "1 of 3 images" in model[0]["message"]["text"] and model[0]["level"] == "error"
 
@@ -357,6 +361,14 @@ def files_are_whole_or_not_there(folder, tmp):
         run("report", tmp / "bad.db", "--" + f, tmp / "out.sarif", status=1)
         assert (tmp / "out.sarif").read_text() == "old"
     assert sorted(p.name for p in tmp.iterdir()) == ["bad.db", "out.sarif"]
+    shutil.copy(store, tmp / "own.db")
+    os.symlink("own.db", tmp / "link.db")
+    for f in FORMATS + ["html"]:
+        for name in ("own.db", "link.db", "./own.db"):
+            assert "would replace" in run("report", "own.db", "--" + f, name, status=2, cwd=tmp).stderr.decode()
+    assert "would replace" in run("compare", store, tmp / "own.db", "--out", tmp / "own.db", status=2).stderr.decode()
+    assert "both" in run("report", "own.db", "--json", "a", "--csv", "./a", status=2, cwd=tmp).stderr.decode()
+    run("report", tmp / "own.db")
     run("report", store, "--json", "/dev/null")
     assert not os.path.isfile("/dev/null")
     os.mkfifo(tmp / "pipe")

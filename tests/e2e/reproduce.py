@@ -49,7 +49,7 @@ def shared():
                               for m in LOOPS + OTHERS[:1])
         (folder / "c.yaml").write_text(f"model: {MODEL}\nimages: {images}\ndevices: [{', '.join(devices + ['fast'])}]\n"
                                        f"device-definitions:\n  - {{name: fast, cc: gcc, cflags: [-O3, -ffast-math]}}\n"
-                                       f"mutations:\n{mutations}\n  - operator: input.flip\n")
+                                       f"mutations:\n{mutations}\n  - operator: input.flip\n  - {{operator: loop.store.value, target: dense, variant: '*1.00000001'}}\n")
         run("run", folder / "c.yaml", "--store", folder / "s.db", "--quiet")
         _shared.update(folder=folder, store=folder / "s.db", devices=devices, definitions=folder / "devices.yaml")
     return _shared
@@ -186,6 +186,7 @@ def mistakes_are_named(tmp):
                                ((s["store"], LOOPS[0], "--image", "cat.png", "--out", tmp / "a"), 2, "has no image 'cat.png'"),
                                ((s["store"], "original", "--out", tmp / "a"), 2, "--against"),
                                ((s["store"], LOOPS[0], "--against", "host-gcc", "--out", tmp / "a"), 2, "same device"),
+                               ((s["store"], "loop.store.value/dense/0/*1.00000001", "--out", tmp / "a"), 2, "compiles to the original's code on 'host-gcc'"),
                                ((tmp / "none.db", LOOPS[0], "--out", tmp / "a"), 1, "none.db")]:
         assert says in run("reproduce", *args, status=status).stderr, (args, says)
         assert not (tmp / "a").exists()
