@@ -31,21 +31,13 @@ bool camp_other_bundle(struct camp *c, struct arena *a, size_t device, struct ca
 	       comp_bundle(a, q, c->variant[c->device[device].variant].target.dialect, &p->other, e);
 }
 
-static bool has_kernel(const struct bundle *b, struct hash hash)
-{
-	for (uint32_t i = 0; i < b->nkernels; i++)
-		if (hash_eq(b->kernel[i].hash, hash))
-			return true;
-	return false;
-}
-
 void camp_looks(struct camp_made_program *p, const struct bundle *original)
 {
 	for (uint32_t k = 0; k < p->bundle->nlaunches; k++) {
 		const struct bundle_kernel *kernel = &p->bundle->kernel[p->bundle->launch[k].kernel];
 		struct lir_bounds b;
 
-		if (has_kernel(original, kernel->hash))
+		if (comp_has_kernel(original, kernel->hash))
 			continue;
 		p->fills = p->fills || kernel->fills;
 		if (p->looks)

@@ -147,7 +147,7 @@ bool comp_bundle(struct arena *a, struct comp_program *p, const char *dialect, s
 	return bundle_kernels(a, p, dialect, b, e);
 }
 
-static bool has_kernel(const struct bundle *b, struct hash hash)
+bool comp_has_kernel(const struct bundle *b, struct hash hash)
 {
 	for (uint32_t i = 0; i < b->nkernels; i++)
 		if (hash_eq(b->kernel[i].hash, hash))
@@ -167,7 +167,7 @@ bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, c
 
 		if (!comp_source(p, k, dialect, &text, e))
 			return false;
-		if (has_kernel(original, kernel_hash(text->source, p->kernel[k].func->contract)))
+		if (comp_has_kernel(original, kernel_hash(text->source, p->kernel[k].func->contract)))
 			continue;
 		q->kernel[k].fill = fill;
 		q->kernel[k].text = q->kernel[k].checked = NULL;

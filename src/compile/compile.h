@@ -85,6 +85,7 @@ bool comp_program(struct arena *a, const struct gir_graph *g, const struct comp_
  * everything else with p, so p must outlive it. */
 struct comp_program *comp_replace(struct arena *a, struct comp_program *p, struct lir_func *const *func);
 
+bool comp_has_kernel(const struct bundle *b, struct hash hash); /* bundle_kernel.hash */
 /* The same program with another fill of local buffers in those kernels whose text is not one of the original's bundle. */
 bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, const struct bundle *original, struct fill fill,
 		 struct comp_program **out, struct err *e);

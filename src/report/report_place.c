@@ -158,7 +158,8 @@ static void read_diff(struct arena *a, const char *p, struct report_place *out)
 				continue;
 			out->kind = l.n == to.n && !memcmp(l.s + 4, to.s + 4, l.n - 4) ? "loop" : "graph";
 			out->name = arena_strndup(a, l.s + 4, l.n - 4);
-		} else if (sscanf(l.s, "@@ -%d,%d +%*d,%d @@", &line, &old, &new) == 3) {
+		} else if (!strncmp(l.s, "@@ -", 4) && sscanf(l.s, "@@ -%9d,%9d +%*d,%9d @@", &line, &old, &new) == 3) {
+			/* nine digits each, since a store may say anything */
 			read_hunk(&p, line, old, new, &first, &out->places);
 		}
 	}

@@ -54,7 +54,7 @@ struct pool_device {
 /* Starts one worker per device and waits for its first message (start_timeout_s at most). A device that cannot
  * be opened does not fail the call: see pool_device_error. False only when there is nothing to run on or no memory. */
 bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struct err *e);
-/* Ends all workers: asks, waits a second, kills. */
+/* Ends all workers: asks, waits a second, kills. Jobs that have not ended are dropped; what they point to may be gone already. */
 void pool_close(struct pool *p);
 
 /* Ends the worker processes of all pools within 0.2 s. For a process about to end; safe in a signal handler. */
