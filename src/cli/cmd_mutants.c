@@ -76,18 +76,6 @@ static bool export_one(const struct cli_args *args, struct camp_program *p, cons
 	return ok || err_in(e, "exporting '%s'", m->id);
 }
 
-/* A field of a CSV row, quoted (RFC 4180). */
-static void add_field(struct str *s, const char *text)
-{
-	str_addc(s, '"');
-	for (; *text; text++) {
-		if (*text == '"')
-			str_addc(s, '"');
-		str_addc(s, *text);
-	}
-	str_addc(s, '"');
-}
-
 static bool export_all(const struct cli_args *args, struct camp_program *p, const struct mutant *m, size_t n, struct err *e)
 {
 	const char *dir = cli_text(args, "export", NULL);
@@ -104,9 +92,9 @@ static bool export_all(const struct cli_args *args, struct camp_program *p, cons
 		snprintf(name, sizeof name, "mutant_%05zu.onnx", i);
 		ok = export_one(args, p, &m[i], file_join(args->a, dir, name), e);
 		str_addf(&index, "%s,", name);
-		add_field(&index, m[i].id);
+		str_add_csv(&index, m[i].id);
 		str_addc(&index, ',');
-		add_field(&index, m[i].label ? m[i].label : "");
+		str_add_csv(&index, m[i].label);
 		str_addf(&index, ",%llu\n", (unsigned long long)m[i].sites);
 		written++;
 	}

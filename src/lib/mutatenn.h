@@ -72,7 +72,7 @@ struct mutatenn_top {
 	double score;
 };
 /* Runs the unmutated model on a picture or .npy tensor, on a built-in device ("host-gcc"). Fills best first top[0..k) and sets *n, which is
- * k or the number of classes. */
+ * k or the number of classes, if that is less, and 0 on failure; n must not be NULL. */
 MUTATENN_API bool mutatenn_infer(struct mutatenn_model *m, const char *device, int opt_level, const char *input, struct mutatenn_top *top, size_t k,
 				 size_t *n, struct mutatenn_error *e);
 
@@ -98,7 +98,8 @@ MUTATENN_API struct mutatenn_campaign *mutatenn_campaign_read(const char *file, 
 /* One without a file: the preset `mutatenn-paper` on host-gcc, to be changed by mutatenn_campaign_set. */
 MUTATENN_API struct mutatenn_campaign *mutatenn_campaign_new(const char *model, const char *images);
 MUTATENN_API void mutatenn_campaign_close(struct mutatenn_campaign *c); /* NULL is allowed */
-/* key: devices, mutations (both comma-separated), sites (of all mutations), opt-level, seed, threads, image-sample, labels, max-time (seconds). */
+/* key: devices, mutations (both comma-separated), sites (of the mutations there are: setting those forgets it), opt-level, seed, threads,
+ * image-sample, labels, max-time (seconds). */
 MUTATENN_API bool mutatenn_campaign_set(struct mutatenn_campaign *c, const char *key, const char *value, struct mutatenn_error *e);
 
 struct mutatenn_progress {
