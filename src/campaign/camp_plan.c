@@ -37,6 +37,24 @@ static void sample_inputs(struct camp *c, size_t k, uint64_t seed)
 	c->ninputs = kept;
 }
 
+/* Accuracy is counted of labels that are known: one that cannot be right, and a file that is of other pictures, would go unseen. */
+static void doubt_labels(const struct camp *c)
+{
+	const struct camp_input *beyond = NULL;
+	size_t labelled = 0;
+
+	for (size_t i = 0; i < c->ninputs; i++) {
+		labelled += c->input[i].label >= 0;
+		if (!beyond && c->input[i].label >= c->model->classes)
+			beyond = &c->input[i];
+	}
+	if (beyond)
+		log_warn("image '%s' is labelled as class %lld (from 0), and '%s' has %lld classes: see 'label-offset' of its side-car", beyond->name,
+			 (long long)beyond->label, c->config->model, (long long)c->model->classes);
+	if (c->config->labels && !labelled)
+		log_warn("'%s' has a class for none of the images: its first column names their files", c->config->labels);
+}
+
 static bool load_inputs(struct camp *c, struct err *e)
 {
 	const struct config_campaign *f = c->config;
@@ -47,6 +65,7 @@ static bool load_inputs(struct camp *c, struct err *e)
 		return false;
 	if (f->image_sample > 0 && (size_t)f->image_sample < c->ninputs)
 		sample_inputs(c, (size_t)f->image_sample, f->seed);
+	doubt_labels(c);
 	return c->ninputs || err_set(e, ERR_USAGE, "'%s' holds no images", images);
 }
 

@@ -73,7 +73,10 @@ static void print_row(struct arena *a, const struct cli_diff *d, const struct ca
 		return;
 	}
 	memset(bar, '#', (size_t)cli_diff_bar(relative, d->alone ? BAR / 2 : BAR));
-	printf(" %8s %7s %7s %8s %5lld", number(a, r->d.max_abs), number(a, r->d.max_rel), number(a, r->d.nmse), number(a, r->d.max_ulp), (long long)special);
+	if (r->d.n && r->d.nan_b + r->d.inf_b >= r->d.n) /* nothing is left to be measured */
+		printf(" %8s %7s %7s %8s %5lld", "-", "-", "-", "-", (long long)special);
+	else
+		printf(" %8s %7s %7s %8s %5lld", number(a, r->d.max_abs), number(a, r->d.max_rel), number(a, r->d.nmse), number(a, r->d.max_ulp), (long long)special);
 	if (d->alone)
 		printf(" %8s", r->has_alone ? number(a, r->alone_relative) : "-");
 	printf("%s%s\n", *bar ? " " : "", bar);

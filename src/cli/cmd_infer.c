@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/str.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
 #include "cli/cli_json.h"
@@ -36,14 +37,22 @@ static bool write_npy(const struct cli_args *args, const struct camp_input *in, 
 	return file_mkdirs(dir, e) && npy_write(file_join(args->a, dir, arena_printf(args->a, "%s.npy", name)), &t, e);
 }
 
-static void print_one(const struct camp_input *in, const struct pool_image *im, const struct store_answer *x, const float *scores,
+/* Fit for a terminal, whatever a file is called. */
+static const char *shown(struct arena *a, const char *name)
+{
+	char *clean = arena_strdup(a, name ? name : "");
+
+	text_clean(clean);
+	return clean;
+}
+
+static void print_one(struct arena *a, const struct camp_input *in, const struct pool_image *im, const struct store_answer *x, const float *scores,
                       const struct camp_model *m)
 {
-	printf("%s  (%.2f ms)\n", in->name, im->time_s * 1e3);
+	printf("%s  (%.2f ms)\n", shown(a, in->name), im->time_s * 1e3);
 	for (int i = 0; i < x->k; i++) {
-		const char *name = camp_class_name(m, x->label[i]);
-
-		printf("  %5d  %7.3f %%  %10.4f  %s\n", x->label[i], (double)x->probability[i] * 100, (double)scores[x->label[i]], name ? name : "");
+		printf("  %5d  %7.3f %%  %10.4f  %s\n", x->label[i], (double)x->probability[i] * 100, (double)scores[x->label[i]],
+		       shown(a, camp_class_name(m, x->label[i])));
 	}
 }
 
@@ -100,7 +109,7 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 		if (cli_flag(args, "json"))
 			json_array_append_new(list, json_one(&in[i], &r->image[i], &x, scores, m, repeat, cli_flag(args, "launches") ? b : NULL));
 		else
-			print_one(&in[i], &r->image[i], &x, scores, m);
+			print_one(args->a, &in[i], &r->image[i], &x, scores, m);
 		if (cli_flag(args, "launches") && !cli_flag(args, "json"))
 			print_launches(&r->image[i], b);
 	}

@@ -377,6 +377,22 @@ def newcomers(tmp):
 
 
 @test
+def labels_that_cannot_be_right(tmp):
+    """a class that the model does not have and labels of other pictures are told; names are fit for a terminal"""
+    (tmp / "labels.csv").write_text("file,class_index\n00_disc.png,10\n")
+    run = ["run", "--model", MODEL, "--images", PICTURE, "--labels", tmp / "labels.csv", "--mutations", "input.flip", "--store", tmp / "s.db", "--plan"]
+    says = start(run).stderr.decode()
+    assert "'00_disc.png' is labelled as class 10" in says and "10 classes" in says and "label-offset" in says, says
+    (tmp / "labels.csv").write_text("file,class_index\n00_disc.jpg,0\n")
+    assert "has a class for none of the images" in start(run).stderr.decode()
+    (tmp / "labels.csv").write_text("file,class_index\n00_disc.png,9\n")
+    assert b"labelled" not in start(run).stderr
+    shutil.copy(PICTURE, tmp / "\33[31mred.png")
+    r = start(["infer", MODEL, tmp / "\33[31mred.png"])
+    assert r.returncode == 0 and r.stdout.startswith(b"?[31mred.png"), r.stdout
+
+
+@test
 def campaign_files_with_mistakes(tmp):
     """every mistake is named with file and line, and no store is made"""
     base = f"model: {MODEL}\nimages: {IMAGES}\ndevices: [host-gcc]\nmutations:\n  - preset: mutatenn-paper\n"
