@@ -25,6 +25,9 @@ static char *describe(const struct cli_args *args, const struct camp_check *k, c
 
 	if (!x->k)
 		return arena_strdup(args->a, outcome_name(im->result.outcome));
+	if (im->result.outcome == OUTCOME_NAN)
+		return arena_printf(args->a, "%s: scores are no numbers; class %d (%.1f %%) is expected", outcome_name(im->result.outcome), im->expected->label[0],
+		                    (double)im->expected->probability[0] * 100);
 	if (x->label[0] != im->expected->label[0])
 		return arena_printf(args->a, "%s: class %d (%.1f %%) where %d (%.1f %%) is expected", outcome_name(im->result.outcome), x->label[0],
 		                    (double)x->probability[0] * 100, im->expected->label[0], (double)im->expected->probability[0] * 100);

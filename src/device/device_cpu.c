@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ struct device {
 	bool fuses; /* the text leaves fma to the compiler's contraction on this target */
 	struct device_caps caps;
 	struct hash toolchain;
+	struct hash compiler; /* of its file */
 	struct threads *threads;
 	struct kernel *kernels;
 };
@@ -236,6 +238,26 @@ static bool is_fast(const char *flag)
 	return false;
 }
 
+/* Which file the compiler is. An update of the same version, or another script of that name, says the same macros and may make other code. */
+static struct hash compiler_file(struct arena *a, const char *cc)
+{
+	const char *path = getenv("PATH"), *end;
+	struct hasher *h = hasher_new();
+	struct stat st;
+	bool found = strchr(cc, '/') && !stat(cc, &st);
+
+	for (; path && !strchr(cc, '/') && !found; path = *end ? end + 1 : NULL) {
+		end = strchrnul(path, ':');
+		found = !stat(file_join(a, arena_strndup(a, path, (size_t)(end - path)), cc), &st) && S_ISREG(st.st_mode) && st.st_mode & 0111;
+	}
+	if (found) {
+		hash_put_u64(h, (uint64_t)st.st_size);
+		hash_put_u64(h, (uint64_t)st.st_mtim.tv_sec);
+		hash_put_u64(h, (uint64_t)st.st_mtim.tv_nsec);
+	}
+	return hasher_end(h);
+}
+
 static bool open_compiler(struct device *d, const struct device_options *o, struct err *e)
 {
 	const char *const *flags = o->cflags ? o->cflags : default_flags;
@@ -252,6 +274,7 @@ static bool open_compiler(struct device *d, const struct device_options *o, stru
 		d->flags[i] = arena_strdup(a, flags[i]);
 		d->fast = d->fast || is_fast(flags[i]);
 	}
+	d->compiler = compiler_file(a, d->cc);
 	ok = ask_compiler(d, &dump, &why);
 	if (!ok && !o->cflags) { /* a cross compiler has no native machine, nor have all others */
 		d->nflags = 1;
@@ -316,6 +339,7 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 	struct hasher *h = hasher_new();
 
 	hash_put_hash(h, d->toolchain);
+	hash_put_hash(h, d->compiler);
 	hash_put_text(h, d->cc);
 	for (size_t i = 0; i < sizeof fixed_flags / sizeof *fixed_flags; i++)
 		hash_put_text(h, fixed_flags[i]);

@@ -117,6 +117,44 @@ static void damage(const char *path, long at)
 	fclose(f);
 }
 
+static void script(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	cr_assert(f);
+	cr_assert(fputs(text, f) >= 0 && !fchmod(fileno(f), 0755) && !fclose(f));
+}
+
+TEST(device, a_compiler_that_was_exchanged_is_not_answered_for_by_the_cache_of_the_old_one)
+{
+	struct arena *a = arena_new(NULL);
+	char *dir = temp_dir(a), *cc = file_join(a, dir, "cc"), **name;
+	const char *source = ENTRY "{ *(float *)buffer[0] = 7; }";
+	struct device *d;
+	struct artefact k;
+	float x = 0;
+	void *buffer[] = {&x};
+	size_t n;
+
+	for (int i = 0; i < 3; i++) {
+		script(cc, i ? "#!/bin/sh\ncase $* in *-shared*) sed 's/= 7/= 8/' | exec gcc \"$@\";; *) exec gcc \"$@\";; esac\n" : "#!/bin/sh\nexec gcc \"$@\"\n");
+		d = open_with(cc, file_join(a, dir, "cache"));
+		k = compile(d, a, source);
+		cr_expect(!k.cached);
+		cr_expect(compile(d, a, source).cached);
+		run(d, &k, buffer, false);
+		cr_expect_eq(x, i ? 8.0f : 7.0f);
+		device_cpu.close(d);
+	}
+	dir = file_join(a, dir, "cache");
+	cr_assert(file_list(a, dir, &name, &n, NULL));
+	cr_expect_eq(n, 3u);
+	for (size_t i = 0; i < n; i++)
+		unlink(file_join(a, dir, name[i]));
+	cr_expect(!rmdir(dir) && !unlink(cc) && !rmdir(file_dir(a, cc)));
+	arena_free(a);
+}
+
 TEST(device, a_cached_kernel_is_found_again_and_a_damaged_one_is_built_again)
 {
 	struct arena *a = arena_new(NULL);
