@@ -613,6 +613,60 @@ static bool put_tables(struct repro *r, struct part *p, struct err *e)
 	return put_str(r, "tables.h", &t, e);
 }
 
+/* The length of a shell's word that means itself: plain characters, or all of it in single quotes. 0: it is none. */
+static size_t plain_word(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+,./:");
+	const char *end;
+
+	if (n || *s != '\'')
+		return n;
+	while ((end = strpbrk(s + n + 1, "'\n\r")) && *end == '\'') {
+		n = (size_t)(end + 1 - s);
+		if (strncmp(s + n, "\\''", 3))
+			return n;
+		n += 2; /* of a quote written '\'' the last one opens again */
+	}
+	return 0;
+}
+
+/* The user will run it, and a worker elsewhere may say anything: it must be the device's own compiler with words that mean themselves, none of
+ * which makes that compiler start something else. */
+static bool build_is_compiler(const char *line, const char *cc)
+{
+	static const char *const starters[] = {"-wrapper", "--wrapper", "-fplugin", "-specs", "--specs", "-B", "-load", "-Xclang", "@"};
+	size_t n = strlen(cc);
+
+	if (strncmp(line, cc, n) || line[n] != ' ')
+		return false;
+	for (line += n; *line; line += n) {
+		if (*line++ != ' ' || !(n = plain_word(line)))
+			return false;
+		for (size_t i = 0; i < sizeof starters / sizeof *starters; i++)
+			if (!strncmp(line + (*line == '\''), starters[i], strlen(starters[i])))
+				return false;
+	}
+	return true;
+}
+
+/* Commands for a kernel; what is not to be trusted as one is a remark, and the script ends there. */
+static void add_kernel_build(struct str *t, const struct side *s, uint32_t k)
+{
+	const char *cc = s->def.cc ? s->def.cc : "gcc";
+
+	if (build_is_compiler(s->caps->build, cc)) {
+		str_addf(t, "%s -o build/%s_%u.so -x c kernels/%s_%u.c\n", s->caps->build, s->name, k, s->name, k);
+		return;
+	}
+	str_addf(t, "# The worker of '");
+	for (const char *p = s->device; *p; p++)
+		str_addc(t, *p >= ' ' && *p < 127 ? *p : '?');
+	str_add(t, "' says that it built kernels with what is no plain call of its compiler. Read it before you build with it:\n# ");
+	for (const char *p = s->caps->build; *p; p++)
+		str_addc(t, *p >= ' ' && *p < 127 ? *p : '?');
+	str_addf(t, "\necho 'build.sh: build kernels/%s_%u.c into build/%s_%u.so by hand: see the remark in this file' >&2\nexit 1\n", s->name, k, s->name, k);
+}
+
 static bool put_build(struct repro *r, const struct part *p, struct err *e)
 {
 	const char *backend = r->side[1].caps->backend;
@@ -622,7 +676,7 @@ static bool put_build(struct repro *r, const struct part *p, struct err *e)
 	str_addf(&t, "#!/bin/sh\n# Builds ./reproduce\n%scd \"$(dirname \"$0\")\"\nmkdir -p build\n", !cpu && !cuda ? "" : "set -e\n");
 	for (size_t i = 0; i < 2 && cpu; i++)
 		for (uint32_t k = 0; r->side[i].run && k < p[i].nkernels; k++)
-			str_addf(&t, "%s -o build/%s_%u.so -x c kernels/%s_%u.c\n", r->side[i].caps->build, r->side[i].name, k, r->side[i].name, k);
+			add_kernel_build(&t, &r->side[i], k);
 	if (cpu) {
 		str_add(&t, "${CC:-cc} -std=gnu11 -O1 -o reproduce main.c device.c -ldl -lm\n");
 	} else {
