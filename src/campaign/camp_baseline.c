@@ -72,6 +72,13 @@ bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill,
 
 /* ---- the first run ---- */
 
+void camp_set_aside(struct camp *c, size_t d, const char *why)
+{
+	log_warn("device '%s' is set aside: %s", c->device[d].name, why);
+	c->device[d].dead = true;
+	c->device[d].aside = why;
+}
+
 /* The others go on; without others it is the end. */
 static bool give_up(struct camp *c, struct camp_device_state *d, const struct pool_result *r, struct err *e)
 {
@@ -82,8 +89,7 @@ static bool give_up(struct camp *c, struct camp_device_state *d, const struct po
 		if (c->device[i].dead)
 			continue;
 		if (!lost)
-			log_warn("device '%s' is set aside: the original fails on it: %s%s%.500s", d->name, r->text, r->log ? "\n" : "",
-			         r->log ? r->log : "");
+			camp_set_aside(c, r->device, arena_printf(c->a, "the original fails on it: %s%s%.500s", r->text, r->log ? "\n" : "", r->log ? r->log : ""));
 		return true;
 	}
 	if (lost)

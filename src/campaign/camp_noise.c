@@ -54,9 +54,7 @@ static bool take_run(struct camp *c, const struct pool_result *r, void *user, st
 
 	(void)e;
 	if (r->status != POOL_DONE) {
-		log_warn("device '%s' is set aside: the original ran once, and then failed: %s", c->device[r->device].name,
-			 r->text);
-		c->device[r->device].dead = true;
+		camp_set_aside(c, r->device, arena_printf(c->a, "the original ran once, and then failed: %s", r->text));
 		return true;
 	}
 	compare(c, m, r);
@@ -120,12 +118,9 @@ static bool reads_unwritten(struct camp *c, struct measuring *m, const bool *lef
 			suspect[d] = suspect[d] && with[d] && !without[d];
 	}
 	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)
-		if (suspect[d] && !c->device[d].dead) {
-			log_warn("device '%s' is set aside: the original itself gives something else when other values lie in memory that nobody "
-				 "wrote; no fault can be told from that. This is a mistake of this program or of the device's compiler: please report it",
-				 c->device[d].name);
-			c->device[d].dead = true;
-		}
+		if (suspect[d] && !c->device[d].dead)
+			camp_set_aside(c, d, "the original itself gives something else when other values lie in memory that nobody wrote; no fault can be told "
+					     "from that. This is a mistake of this program or of the device's compiler: please report it");
 	return true;
 }
 
@@ -252,10 +247,9 @@ static void settle(struct camp *c, struct camp_device_state *d, const struct noi
 		ratio = fmax(ratio, n->seen[i] > 0 ? n->seen[i] / size : 0);
 	}
 	if (ratio > UNFIT) {
-		log_warn("device '%s' is set aside: runs of the original differ by %.3g, %s of its largest score; no fault can be "
-			 "told from that",
-			 d->name, seen, isinf(ratio) ? "or in NaN and Inf," : arena_printf(c->a, "%.0f %%", ratio * 100));
-		d->dead = true;
+		camp_set_aside(c, (size_t)(d - c->device),
+			       arena_printf(c->a, "runs of the original differ by %.3g, %s of its largest score; no fault can be told from that", seen,
+					    isinf(ratio) ? "or in NaN and Inf," : arena_printf(c->a, "%.0f %%", ratio * 100)));
 		return;
 	}
 	for (size_t i = 0; i < c->ninputs; i++) {

@@ -280,6 +280,18 @@ static bool record_model(struct camp *c, struct err *e)
 	return ok;
 }
 
+bool camp_record_device(struct camp *c, size_t d, const char *error, struct err *e)
+{
+	const struct device_caps *caps = pool_device_error(c->pool, d) ? NULL : pool_caps(c->pool, d);
+	struct store_device dev = {.name = c->device[d].name,
+				   .backend = caps ? caps->backend : "",
+				   .identity = caps ? identity(c, d) : "",
+				   .describe = caps ? caps->describe : "",
+				   .error = error};
+
+	return store_put_device(c->store, &dev, e);
+}
+
 static bool record_facts(struct camp *c, struct err *e)
 {
 	if (!store_configure(c->store, config_text(c->a, c->config), e) || !record_model(c, e) || !same_number_of_images(c, e))
@@ -292,17 +304,9 @@ static bool record_facts(struct camp *c, struct err *e)
 		if (!store_put_image(c->store, &im, e))
 			return false;
 	}
-	for (size_t d = 0; d < c->ndevices; d++) {
-		const struct device_caps *caps = c->device[d].dead ? NULL : pool_caps(c->pool, d);
-		struct store_device dev = {.name = c->device[d].name,
-					   .backend = caps ? caps->backend : "",
-					   .identity = caps ? identity(c, d) : "",
-					   .describe = caps ? caps->describe : "",
-					   .error = pool_device_error(c->pool, d)};
-
-		if (!store_put_device(c->store, &dev, e))
+	for (size_t d = 0; d < c->ndevices; d++)
+		if (!camp_record_device(c, d, pool_device_error(c->pool, d), e))
 			return false;
-	}
 	return record_how(c, e);
 }
 

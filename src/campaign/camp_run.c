@@ -65,9 +65,18 @@ static bool run_all(struct camp *c, struct err *e)
 	return true;
 }
 
+/* Reports say it, too, when the terminal is gone. The next run of the campaign tries the device again. */
+static bool record_aside(struct camp *c, struct err *e)
+{
+	for (size_t d = 0; d < c->ndevices; d++)
+		if (c->device[d].aside && !camp_record_device(c, d, arena_printf(c->a, "set aside: %s", c->device[d].aside), e))
+			return false;
+	return true;
+}
+
 static bool run_mutants(struct camp *c, struct err *e)
 {
-	bool nothing;
+	bool nothing, ok;
 
 	if (!nothing_left(c, &nothing, e))
 		return false;
@@ -77,7 +86,8 @@ static bool run_mutants(struct camp *c, struct err *e)
 		c->progress.resumed = c->progress.done;
 		return true;
 	}
-	return camp_baselines(c, e) && (c->stopped || run_all(c, e));
+	ok = camp_baselines(c, e);
+	return record_aside(c, ok ? e : NULL) && ok && (c->stopped || run_all(c, e));
 }
 
 /* Per cent of the counted outcomes, over all devices, killed by the criterion of fail-under. */

@@ -8,6 +8,7 @@
 struct camp_device_state {
 	const char *name;
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
+	const char *aside;                /* why it was set aside before a mutant ran; NULL: it was not */
 	uint64_t done;                    /* mutants */
 	double time_limit_s;              /* per image, from the original's time */
 	double seconds;                   /* of the original, the longest image */
@@ -154,6 +155,9 @@ bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill,
 
 /* camp_baseline.c: the original on every device: answers, noise, time limits; and its control runs. */
 bool camp_baselines(struct camp *c, struct err *e);
+void camp_set_aside(struct camp *c, size_t d, const char *why);
+/* The row of a device; error NULL: it works. (camp_plan.c) */
+bool camp_record_device(struct camp *c, size_t d, const char *error, struct err *e);
 /* *good: per device, whether the original still gives what it gave. */
 bool camp_control(struct camp *c, bool *good, struct err *e);
 

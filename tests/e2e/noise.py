@@ -131,6 +131,25 @@ mutations:
     print(f"ok: {len(table)} mutants, {len(harmless)} of them harmless: no false kill; {len(still)} of {len(killed)} real ones found; {noise['noisy']}")
 
 
+def a_device_that_is_bad_from_the_start_is_named_with_the_reason(a, folder):
+    cc = compiler(folder, "random-cc", "out[0] ^= (now >> 3 & 1) << 30;")
+    status, stderr, report = run(a, folder, f"""
+model: {a.source}/demo/model.onnx
+images: {a.source}/demo/images
+sample: 4
+devices: [host-gcc, random]
+device-definitions:
+  - {{name: random, cc: {cc}, threads: 1}}
+mutations:
+  - operator: input.flip
+""")
+    assert status == 1 and "'random'" in stderr, (status, stderr)
+    error = {d["name"]: d["error"] for d in report["devices"]}
+    assert error["host-gcc"] is None and error["random"].startswith("set aside: ") and "the original" in error["random"], error
+    assert {d["name"]: d["counts"]["counted"] for d in report["devices"]} == {"host-gcc": 2, "random": 0}
+    print(f"ok: reports say why a device was {error['random'][:60]} ...")
+
+
 def a_device_that_goes_bad_is_set_aside(a, folder):
     cc = compiler(folder, "flaky-cc", PROCESSORS[platform.machine()] + """
         int processors = 0;
@@ -169,7 +188,7 @@ def main():
     if platform.machine() not in CLOCK:
         print(f"skipped: no clock that a kernel can read is known here for {platform.machine()}")
         sys.exit(77)
-    tests = [noise_is_no_fault, a_device_that_goes_bad_is_set_aside]
+    tests = [noise_is_no_fault, a_device_that_is_bad_from_the_start_is_named_with_the_reason, a_device_that_goes_bad_is_set_aside]
     if len(os.sched_getaffinity(0)) < 2:
         print(f"skipped: {tests.pop().__name__}: there is one processor only")
     for f in tests:
