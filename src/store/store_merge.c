@@ -168,7 +168,11 @@ static bool bring_all(struct merge *m, struct err *e)
 			       "DELETE FROM main.results WHERE outcome = 'tool-error' AND EXISTS (SELECT 1 FROM other.results b"
 			       " JOIN other.mutants n ON n.mutant = b.mutant JOIN other.devices o ON o.device = b.device"
 			       " WHERE b.outcome <> 'tool-error' AND n.id = (SELECT id FROM main.mutants WHERE mutant = main.results.mutant)"
-			       " AND o.name = (SELECT name FROM main.devices WHERE device = main.results.device))", e))
+			       " AND o.name = (SELECT name FROM main.devices WHERE device = main.results.device));"
+			       "DELETE FROM other.results WHERE outcome = 'tool-error' AND EXISTS (SELECT 1 FROM main.results b"
+			       " JOIN main.mutants n ON n.mutant = b.mutant JOIN main.devices o ON o.device = b.device"
+			       " WHERE n.id = (SELECT id FROM other.mutants WHERE mutant = other.results.mutant)"
+			       " AND o.name = (SELECT name FROM other.devices WHERE device = other.results.device))", e))
 		return false;
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		if (!bring(m, tables[i].table, tables[i].number, tables[i].order, e))

@@ -840,3 +840,44 @@ Test(store, a_suppression_matches_globs_and_whole_ids_and_comes_and_goes, .init 
 	store_close(s);
 	arena_free(a);
 }
+
+/* Whichever comes first: the images of a run that this tool broke do not lie beneath a result. */
+Test(store, a_merged_result_has_no_images_of_a_failed_run)
+{
+	struct store_image_result im[3], row;
+	struct store_result r = result(im);
+	struct err e = {0};
+	char other[160], both[160];
+
+	enter();
+	for (int i = 0; i < 2; i++) {
+		struct store *s = must_open(STORE_WRITE);
+
+		fill(s);
+		r.nimages = i ? 3 : 1;
+		r.outcome = i ? OUTCOME_TOOL_ERROR : OUTCOME_IDENTICAL;
+		im[0].outcome = OUTCOME_IDENTICAL;
+		OK(store_put_result(s, &r, &e));
+		store_close(s);
+		if (!i) {
+			snprintf(other, sizeof other, "%s.other", path);
+			cr_assert(!rename(path, other));
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		const char *const from[] = {i ? path : other, i ? other : path};
+		struct store_iter *it;
+		struct store *s;
+		int n = 0;
+
+		snprintf(both, sizeof both, "%s.both%d", path, i);
+		OK(store_merge(from, 2, both, &e));
+		OK(store_open(both, STORE_READ, &s, &e));
+		for (it = store_image_results(s, r.mutant, r.device); store_next_image_result(it, &row);)
+			n++;
+		OK(store_iter_end(it, &e));
+		cr_expect_eq(n, 1, "%d images, %s first", n, i ? "the failure" : "the result");
+		store_close(s);
+	}
+	leave();
+}
