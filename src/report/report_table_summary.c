@@ -179,6 +179,14 @@ static void devices(const struct report_data *d, const struct survey *v, const s
 	coloured(t, o->colour && v->disagree, RED, str_text(&line));
 	str_addc(t, '\n');
 	str_clear(&line);
+	for (size_t i = 0; i < d->ndevices; i++)
+		if (d->device[i].error)
+			str_addf(&line, "%s%s", line.n ? ", " : "  cannot be used    ", d->device[i].name);
+	if (line.n) {
+		coloured(t, o->colour, RED, str_text(&line));
+		str_addc(t, '\n');
+		str_clear(&line);
+	}
 	if (v->images_differ) {
 		str_addf(&line, "without any mutation, %s differ in the first label of %lld of %lld images", v->pair, (long long)v->images_differ,
 			 (long long)v->images);

@@ -147,6 +147,8 @@ mutations:
     error = {d["name"]: d["error"] for d in report["devices"]}
     assert error["host-gcc"] is None and error["random"].startswith("set aside: ") and "the original" in error["random"], error
     assert {d["name"]: d["counts"]["counted"] for d in report["devices"]} == {"host-gcc": 2, "random": 0}
+    table = subprocess.run([a.build / "mutatenn", "report", folder / "s.db"], capture_output=True, text=True).stdout
+    assert "  cannot be used    random\n" in table and "cannot be used: set aside: " in table, table
     print(f"ok: reports say why a device was {error['random'][:60]} ...")
 
 

@@ -85,6 +85,7 @@ TEST(report, table_says_the_most_important_first)
 	    "  survived               2  (by topk 71.4 % killed, by numeric 71.4 %)\n"
 	    "  not rated             14  (not-run 9, no-site 3, equivalent 1, tool-error 1)\n"
 	    "  devices disagree       3 mutants\n"
+	    "  cannot be used    board\n"
 	    "\n"
 	    "Look at next\n"
 	    "  3 mutants that devices disagree on, 'mutatenn compare\n"
