@@ -7,6 +7,7 @@
 
 #include "campaign/campaign_internal.h"
 
+#define DOUBT_LABELLED 8 /* images: fewer say nothing */
 #define CONTROL_INPUTS 8
 
 struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tensor *const *edited, size_t first, size_t n)
@@ -198,6 +199,25 @@ static uint64_t working(const struct camp *c)
 	return n;
 }
 
+/* A classifier that is hardly ever right was hardly given what it was trained on, and then its verdicts are of little worth. */
+static bool doubt_inputs(struct camp *c, struct err *e)
+{
+	size_t d = 0;
+	struct store_summary sum;
+
+	while (d < c->ndevices && c->device[d].dead)
+		d++;
+	if (d == c->ndevices)
+		return true;
+	if (!store_summarise(c->store, NULL, c->device[d].name, &sum, e))
+		return false;
+	if (sum.labelled >= DOUBT_LABELLED && sum.right * 4 < sum.labelled)
+		log_warn("the original is right about %lld of %lld labelled images: are preprocessing%s and label offset those of the model? A side-car says "
+			 "them ('mutatenn run --keys'); 'mutatenn infer' shows what it answers",
+			 (long long)sum.right, (long long)sum.labelled, c->model->assumed_preprocess ? " (assumed)" : "");
+	return true;
+}
+
 bool camp_baselines(struct camp *c, struct err *e)
 {
 	for (size_t d = 0; d < c->ndevices; d++) {
@@ -217,7 +237,7 @@ bool camp_baselines(struct camp *c, struct err *e)
 			return false;
 	if (!c->stopped && !camp_noise(c, e))
 		return false;
-	return c->stopped || (any_left(c, e) && put_baselines(c, e) && camp_times(c, e));
+	return c->stopped || (any_left(c, e) && put_baselines(c, e) && doubt_inputs(c, e) && camp_times(c, e));
 }
 
 /* ---- controls ---- */
