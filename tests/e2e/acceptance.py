@@ -269,7 +269,7 @@ def a_campaign_file_suppresses_and_says_what_is_stale(tmp):
     assert "Suppressed" not in r.stdout
     for bad in ["[{mutant: 'x'}]", "[{reason: 'x'}]", "[{mutant: x, reason: ' '}]", "[{mutant: x, reason: a}, {mutant: x, reason: b}]"]:
         (tmp / "bad.yaml").write_text(base + f"suppress: {bad}\n")
-        assert "bad.yaml:5" in run("run", tmp / "bad.yaml", "--store", tmp / "b.db", status=1).stderr, bad
+        assert "bad.yaml:5" in run("run", tmp / "bad.yaml", "--store", tmp / "b.db", status=2).stderr, bad
 
 
 def leveugle(population, error):
