@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -78,13 +79,16 @@ static void limit(int what, rlim_t value)
 }
 
 /* In the new process; what it starts inherits the limits. */
-static _Noreturn void become(const char *const *argv, char **env, int in, int out, const struct spawn_limits *l, int tell)
+static _Noreturn void become(const char *const *argv, char **env, int in, int out, const struct spawn_limits *l, int tell, pid_t parent)
 {
 	static const int usual[] = {SIGPIPE, SIGCHLD, SIGINT, SIGTERM};
 	sigset_t none;
 	int r;
 
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a worker that is killed takes it along */
+	if (getppid() != parent)
+		_exit(127);
 	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
 		signal(usual[i], SIG_DFL);
 	sigemptyset(&none);
@@ -104,13 +108,14 @@ static _Noreturn void become(const char *const *argv, char **env, int in, int ou
 
 static bool start(const char *const *argv, char **env, int in, int out, const struct spawn_limits *l, pid_t *pid, struct err *e)
 {
+	pid_t parent = getpid();
 	int tell[2], r = 0;
 
 	if (pipe2(tell, O_CLOEXEC))
 		return err_set(e, ERR_IO, "cannot start '%s': %s", argv[0], strerror(errno));
 	*pid = fork();
 	if (!*pid)
-		become(argv, env, in, out, l, tell[1]);
+		become(argv, env, in, out, l, tell[1], parent);
 	r = *pid < 0 ? errno : 0;
 	close(tell[1]);
 	while (!r && read(tell[0], &r, sizeof r) < 0 && errno == EINTR)

@@ -47,6 +47,19 @@ static enum kind kind_of(enum outcome o, unsigned killed, int criterion)
 	return killed >> criterion & 1 ? PASS : SURVIVED;
 }
 
+/* Why the device's results are not all there; false: they are. A job that ran little must not be green. */
+static bool trouble(const struct report_device *d, struct str *why)
+{
+	int64_t left = d->counts.outcome[OUTCOME_NOT_RUN];
+
+	if (d->error)
+		str_add(why, d->error);
+	else if (left)
+		str_addf(why, "%lld of %lld mutants were not run: the campaign is not complete, the command that began it goes on with it", (long long)left,
+			 (long long)d->counts.rows);
+	return why->n > 0;
+}
+
 struct sums {
 	int64_t tests, failures, errors, skipped;
 };
@@ -54,11 +67,13 @@ struct sums {
 static void count(const struct report_device *d, int criterion, bool lenient, struct sums *out)
 {
 	const struct store_counts *c = &d->counts;
+	struct str why = {0};
 
 	out->tests = c->rows + c->suppressed + 1;
 	out->failures = lenient ? 0 : c->counted - c->killed[criterion];
-	out->errors = c->outcome[OUTCOME_TOOL_ERROR] + (d->error != NULL);
+	out->errors = c->outcome[OUTCOME_TOOL_ERROR] + trouble(d, &why);
 	out->skipped = c->rows - c->counted - c->outcome[OUTCOME_TOOL_ERROR] + c->suppressed;
+	str_free(&why);
 }
 
 static void case_row(const struct store_mutant *m, const struct store_result *r, const struct report_options *o, bool lenient, struct str *t)
@@ -96,18 +111,21 @@ static void case_row(const struct store_mutant *m, const struct store_result *r,
 	str_free(&why);
 }
 
-/* The device itself: an error when it could not be used. */
+/* The device itself: an error when it could not be used, or not to the end. */
 static void device_row(const struct report_device *d, struct str *t)
 {
+	struct str why = {0};
+
 	str_add(t, "<testcase classname=\"device\"");
 	attribute(t, "name", d->name);
-	if (!d->error) {
+	if (trouble(d, &why)) {
+		str_add(t, "><error type=\"device\"");
+		attribute(t, "message", str_text(&why));
+		str_add(t, "/></testcase>\n");
+	} else {
 		str_add(t, "/>\n");
-		return;
 	}
-	str_add(t, "><error type=\"device\"");
-	attribute(t, "message", d->error);
-	str_add(t, "/></testcase>\n");
+	str_free(&why);
 }
 
 static bool suite(struct store *s, const struct report_device *d, const struct report_options *o, bool lenient, struct report_out *out, struct err *e)

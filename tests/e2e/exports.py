@@ -220,6 +220,7 @@ def every_outcome_has_its_place(folder, tmp):
     assert of[ids[-1]] == "Pending"
     suite = {s.get("name"): s for s in junit}
     assert suite["board"].find("testcase[@classname='device']/error").get("message") == "no route to host"
+    assert "were not run: the campaign is not complete" in suite["host-gcc"].find("testcase[@classname='device']/error").get("message")
     kind = {c.get("name"): [x.tag for x in c] for c in suite["host-gcc"]}
     back = {v: k for k, v in name.items()}
     for i, o in zip(ids, outcomes):
