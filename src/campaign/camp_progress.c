@@ -183,6 +183,9 @@ void camp_tell_end(struct camp *c, bool ok)
 		return;
 	look(c);
 	c->progress.rate = c->progress.left_s = -1;
+	c->progress.elapsed_s = camp_now() - c->started;
+	if (ok && c->hooks && c->hooks->progress) /* the last jobs may have ended between two calls */
+		c->hooks->progress(&c->progress, c->hooks->user);
 	keep(c, !ok ? "failed" : c->out_of_time ? "out of time" : c->stopped ? "stopped" : "finished");
 }
 
