@@ -18,7 +18,7 @@
 
 struct noise {        /* of one device */
 	double *seen; /* per image: largest difference to the first run */
-	int runs, controls, same_code, identical;
+	int runs, controls, same_code, identical, failed;
 	const char *broken; /* what a control mutant did that no change without effect may do */
 	const char *mutant;
 	bool any;
@@ -162,9 +162,11 @@ static bool take_control(struct camp *c, const struct pool_result *r, void *user
 	n->any = false;
 	if (r->status == POOL_DONE)
 		compare(c, m, r);
-	else if (r->status != POOL_EQUIVALENT && r->status != POOL_LOST && !n->broken) {
-		n->broken = arena_strdup(c->a, r->text);
-		n->mutant = m->mutant[r->job / c->ndevices].id;
+	else if (r->status != POOL_EQUIVALENT && r->status != POOL_LOST) {
+		if (!n->failed++) {
+			n->broken = arena_printf(c->a, "%s%s%.300s", r->text, r->log ? ": " : "", r->log ? r->log : "");
+			n->mutant = m->mutant[r->job / c->ndevices].id;
+		}
 	}
 	n->identical += r->status == POOL_DONE && !n->any;
 	n->any = n->any || any;
@@ -250,6 +252,12 @@ static void settle(struct camp *c, struct camp_device_state *d, const struct noi
 		camp_set_aside(c, (size_t)(d - c->device),
 			       arena_printf(c->a, "runs of the original differ by %.3g, %s of its largest score; no fault can be told from that", seen,
 					    isinf(ratio) ? "or in NaN and Inf," : arena_printf(c->a, "%.0f %%", ratio * 100)));
+		return;
+	}
+	if (n->failed && n->failed == n->controls) {
+		camp_set_aside(c, (size_t)(d - c->device),
+			       arena_printf(c->a, "no change without effect ran there as the original does, so no fault can be told from that; '%s': %s",
+					    n->mutant, n->broken));
 		return;
 	}
 	for (size_t i = 0; i < c->ninputs; i++) {

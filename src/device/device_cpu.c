@@ -185,6 +185,7 @@ static void describe(struct device *d, const char *dump, int threads)
 	for (size_t i = 0; i < d->nflags; i++)
 		str_addf(&flags, " %s", d->flags[i]);
 	hash_put_text(h, dump);
+	hash_put_hash(h, d->compiler);
 	hash_put_text(h, model);
 	hash_put_text(h, str_text(&flags));
 	d->toolchain = hasher_end(h);
@@ -238,24 +239,25 @@ static bool is_fast(const char *flag)
 	return false;
 }
 
-/* Which file the compiler is. An update of the same version, or another script of that name, says the same macros and may make other code. */
+/* What is in the compiler's file: an update of the same version, or another script of that name, says the same macros and may make other code. */
 static struct hash compiler_file(struct arena *a, const char *cc)
 {
-	const char *path = getenv("PATH"), *end;
-	struct hasher *h = hasher_new();
+	const char *path = getenv("PATH"), *end, *file = cc;
+	bool found = strchr(cc, '/') && file_exists(cc);
+	struct hash hash = {0};
+	struct bytes text;
 	struct stat st;
-	bool found = strchr(cc, '/') && !stat(cc, &st);
 
 	for (; path && !strchr(cc, '/') && !found; path = *end ? end + 1 : NULL) {
 		end = strchrnul(path, ':');
-		found = !stat(file_join(a, arena_strndup(a, path, (size_t)(end - path)), cc), &st) && S_ISREG(st.st_mode) && st.st_mode & 0111;
+		file = file_join(a, arena_strndup(a, path, (size_t)(end - path)), cc);
+		found = !stat(file, &st) && S_ISREG(st.st_mode) && st.st_mode & 0111;
 	}
-	if (found) {
-		hash_put_u64(h, (uint64_t)st.st_size);
-		hash_put_u64(h, (uint64_t)st.st_mtim.tv_sec);
-		hash_put_u64(h, (uint64_t)st.st_mtim.tv_nsec);
+	if (found && file_map(file, &text, NULL)) { /* one that may be run but not read is known by its macros alone */
+		hash = hash_bytes(text.p, text.n);
+		file_unmap(text);
 	}
-	return hasher_end(h);
+	return hash;
 }
 
 static bool open_compiler(struct device *d, const struct device_options *o, struct err *e)
@@ -339,7 +341,6 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 	struct hasher *h = hasher_new();
 
 	hash_put_hash(h, d->toolchain);
-	hash_put_hash(h, d->compiler);
 	hash_put_text(h, d->cc);
 	for (size_t i = 0; i < sizeof fixed_flags / sizeof *fixed_flags; i++)
 		hash_put_text(h, fixed_flags[i]);

@@ -72,6 +72,12 @@ def run(a, folder, yaml, meanwhile=lambda p: None):
     return p.returncode, stderr, json.loads(report.stdout) if report.returncode == 0 else None
 
 
+def devices_file(folder, cc):
+    f = folder / "devices.yaml"
+    f.write_text(f"device-definitions:\n  - {{name: closing, cc: {cc}, threads: 1}}\n")
+    return f
+
+
 def children(pid):
     """Of the process, and theirs."""
     for f in pathlib.Path("/proc").glob("[0-9]*/stat"):
@@ -152,6 +158,36 @@ mutations:
     print(f"ok: reports say why a device was {error['random'][:60]} ...")
 
 
+def a_device_that_builds_no_change_is_set_aside(a, folder):
+    cc = folder / "closing-cc"
+    cc.write_text(f"""#!/bin/sh
+case "$*" in *-dM*) ;; *) if [ -e {folder}/closed ]; then echo 'no licence left' >&2; exit 1; fi ;; esac
+exec gcc "$@"
+""")
+    cc.chmod(0o755)
+    yaml = f"""
+model: {a.source}/demo/model.onnx
+images: {a.source}/demo/images
+sample: 2
+devices: [host-gcc, closing]
+device-definitions:
+  - {{name: closing, cc: {cc}, threads: 1}}
+mutations:
+  - operator: 'loop.arith.operator'
+    sites: sample 4
+"""
+    subprocess.run([a.build / "mutatenn", "infer", a.source / "demo/model.onnx", a.source / "demo/images", "--device", "closing", "--devices-file", devices_file(folder, cc),
+                    "--quiet"], check=True, stdout=subprocess.DEVNULL, env=os.environ | {"XDG_CACHE_HOME": str(folder / "cache")})
+    (folder / "closed").touch()  # the original's kernels are there; no other will be
+    status, stderr, report = run(a, folder, yaml)
+    assert status == 1 and "'closing'" in stderr, (status, stderr)
+    error = {d["name"]: d["error"] for d in report["devices"]}["closing"]
+    assert error.startswith("set aside: no change without effect") and "no licence left" in error, error
+    counts = {d["name"]: d["counts"]["counted"] for d in report["devices"]}
+    assert counts == {"host-gcc": 4, "closing": 0}, counts
+    print("ok: a compiler that fails for every change is the device's fault, not the mutants'")
+
+
 def a_device_that_goes_bad_is_set_aside(a, folder):
     cc = compiler(folder, "flaky-cc", PROCESSORS[platform.machine()] + """
         int processors = 0;
@@ -190,7 +226,8 @@ def main():
     if platform.machine() not in CLOCK:
         print(f"skipped: no clock that a kernel can read is known here for {platform.machine()}")
         sys.exit(77)
-    tests = [noise_is_no_fault, a_device_that_is_bad_from_the_start_is_named_with_the_reason, a_device_that_goes_bad_is_set_aside]
+    tests = [noise_is_no_fault, a_device_that_is_bad_from_the_start_is_named_with_the_reason, a_device_that_builds_no_change_is_set_aside,
+             a_device_that_goes_bad_is_set_aside]
     if len(os.sched_getaffinity(0)) < 2:
         print(f"skipped: {tests.pop().__name__}: there is one processor only")
     for f in tests:
