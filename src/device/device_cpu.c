@@ -185,7 +185,6 @@ static void describe(struct device *d, const char *dump, int threads)
 	for (size_t i = 0; i < d->nflags; i++)
 		str_addf(&flags, " %s", d->flags[i]);
 	hash_put_text(h, dump);
-	hash_put_hash(h, d->compiler);
 	hash_put_text(h, model);
 	hash_put_text(h, str_text(&flags));
 	d->toolchain = hasher_end(h);
@@ -341,6 +340,7 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 	struct hasher *h = hasher_new();
 
 	hash_put_hash(h, d->toolchain);
+	hash_put_hash(h, d->compiler);
 	hash_put_text(h, d->cc);
 	for (size_t i = 0; i < sizeof fixed_flags / sizeof *fixed_flags; i++)
 		hash_put_text(h, fixed_flags[i]);

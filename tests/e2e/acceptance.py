@@ -14,18 +14,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import traceback
 import xml.etree.ElementTree
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, MODEL, IMAGES = BUILD / "mutatenn", SOURCE / "demo/model.onnx", SOURCE / "demo/images"
-TESTS = []
 CRITERIA = ["label", "topk", "numeric"]
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args, status=0, **kw):
@@ -363,20 +358,11 @@ def stores_that_disagree_are_not_merged(tmp):
 
 
 def main():
-    wanted, failed = sys.argv[3:], 0
-    for t in TESTS:
-        if wanted and t.__name__ not in wanted:
-            continue
-        with tempfile.TemporaryDirectory(prefix="mutatenn-acceptance-") as tmp:
-            try:
-                t(pathlib.Path(tmp))
-                print(f"ok    {t.__name__}", flush=True)
-            except Exception:
-                failed += 1
-                print(f"FAIL  {t.__name__}\n{traceback.format_exc()}", flush=True)
-    if _shared:
-        shutil.rmtree(_shared["folder"], ignore_errors=True)
-    sys.exit(failed > 0)
+    try:
+        return run_tests("acceptance", sys.argv[3:])
+    finally:
+        if _shared:
+            shutil.rmtree(_shared["folder"], ignore_errors=True)
 
 
-main()
+sys.exit(main())

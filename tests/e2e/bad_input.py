@@ -13,9 +13,9 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, WORKER = BUILD / "mutatenn", BUILD / "mutatenn-worker"
@@ -24,12 +24,6 @@ PICTURE = IMAGES / "00_disc.png"
 ENV = {**os.environ, "MUTATENN_WORKER": str(WORKER), "LC_ALL": "C"}
 LIMIT = 8 << 30  # bytes of address space of the parent: what a file only announces must not be allocated
 SANITIZED = b"__asan_init" in BIN.read_bytes()  # takes terabytes of addresses
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def limit_memory():
@@ -547,24 +541,7 @@ def disks_that_are_full(tmp):
             time.sleep(.1)
 
 
-def main():
-    wanted, failed = sys.argv[3:], 0
-    if not PICTURE.exists():
-        print("skipped: demo/images is absent")
-        sys.exit(77)
-    for f in TESTS:
-        if wanted and f.__name__ not in wanted:
-            continue
-        tmp, begin = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-bad-")), time.time()
-        try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - begin:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(failed > 0)
-
-
-main()
+if not PICTURE.exists():
+    print("skipped: demo/images is absent")
+    sys.exit(77)
+sys.exit(run_tests("bad", sys.argv[3:]))

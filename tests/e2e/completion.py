@@ -11,17 +11,11 @@ import select
 import shutil
 import subprocess
 import sys
-import tempfile
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN = BUILD / "mutatenn"
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args):
@@ -181,21 +175,4 @@ def fish(tmp):
             assert last in {x.rstrip("=") for x in got}, (typed, list(got)[:5])
 
 
-def main():
-    wanted, failed, skipped = sys.argv[3:], 0, []
-    for t in TESTS:
-        if wanted and t.__name__ not in wanted:
-            continue
-        tmp = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-completion-"))
-        try:
-            why = t(tmp)
-            skipped += [t] if why else []
-            print(f"skip  {t.__doc__}: {why}" if why else f"ok    {t.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {t.__doc__}\n{traceback.format_exc()}", flush=True)
-        shutil.rmtree(tmp, ignore_errors=True)
-    return 1 if failed else 77 if len(skipped) == len(TESTS) else 0
-
-
-sys.exit(main())
+sys.exit(run_tests("completion", sys.argv[3:]))

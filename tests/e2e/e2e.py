@@ -14,18 +14,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, MODEL, IMAGES = BUILD / "mutatenn", SOURCE / "demo/model.onnx", SOURCE / "demo/images"
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args, status=0, **kw):
@@ -390,24 +384,7 @@ def killed_parent_resumes(tmp):
     assert not [p for p in left if pathlib.Path(f"/proc/{p}/stat").exists() and "mutatenn-worker" in pathlib.Path(f"/proc/{p}/comm").read_text()]
 
 
-def main():
-    wanted, failed = sys.argv[3:], 0
-    if not (IMAGES / "labels.csv").exists():
-        print("skipped: demo/images is absent")
-        sys.exit(77)
-    for f in TESTS:
-        if wanted and f.__name__ not in wanted:
-            continue
-        tmp, start = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-e2e-")), time.time()
-        try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - start:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(failed > 0)
-
-
-main()
+if not (IMAGES / "labels.csv").exists():
+    print("skipped: demo/images is absent")
+    sys.exit(77)
+sys.exit(run_tests("e2e", sys.argv[3:]))

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 import xml.etree.ElementTree as ET
+
+from cases import run_tests, test
 
 try:
     import jsonschema
@@ -30,12 +31,6 @@ BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).r
 BIN, MODEL, IMAGES, SCHEMAS = BUILD / "mutatenn", SOURCE / "demo/model.onnx", SOURCE / "demo/images", SOURCE / "tests/schemas"
 FORMATS = ["json", "csv", "stryker", "sarif", "junit"]
 SANITIZED = b"__asan_init" in BIN.read_bytes()
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args, status=0, **kw):
@@ -411,23 +406,11 @@ def a_large_store_needs_little_memory(folder, tmp):
 
 
 def main():
-    wanted, failed = sys.argv[3:], 0
     folder = campaign()
     try:
-        for t in TESTS:
-            if wanted and t.__name__ not in wanted:
-                continue
-            tmp = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-exports-"))
-            try:
-                t(folder, tmp)
-                print(f"ok    {t.__doc__}", flush=True)
-            except Exception:
-                failed += 1
-                print(f"FAIL  {t.__doc__}\n{traceback.format_exc()}", flush=True)
-            shutil.rmtree(tmp, ignore_errors=True)
+        return run_tests("exports", sys.argv[3:], folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return failed != 0
 
 
 sys.exit(main())

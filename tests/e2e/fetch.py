@@ -5,10 +5,6 @@ usage: fetch.py BUILD_DIR SOURCE_DIR [TEST...]     needs python3's standard libr
 
 The certificates are made here; nothing outside this machine is asked.
 """
-import sys
-
-sys.path.pop(0)  # html.py beside this is not Python's own html, which http.server needs
-
 import hashlib
 import http.server
 import json
@@ -22,22 +18,18 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN = BUILD / "mutatenn"
 DATA = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
 PATIENCE = 120  # a test that gives up; no criterion
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -485,27 +477,15 @@ def a_full_disk_is_an_error(tmp):
 
 
 def main():
-    failed = 0
     if not shutil.which("openssl"):
         print("skipped: openssl is not installed")
-        sys.exit(77)
-    top = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-ca-"))
-    Case.server = Server(*certificate(top, "server"))
-    for f in TESTS:
-        if sys.argv[3:] and f.__name__ not in sys.argv[3:]:
-            continue
-        tmp, begin = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-fetch-")), time.time()
+        return 77
+    with tempfile.TemporaryDirectory(prefix="mutatenn-ca-") as top:
+        Case.server = Server(*certificate(pathlib.Path(top), "server"))
         try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - begin:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
+            return run_tests("fetch", sys.argv[3:])
         finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    Case.server.close()
-    shutil.rmtree(top, ignore_errors=True)
-    sys.exit(failed > 0)
+            Case.server.close()
 
 
-main()
+sys.exit(main())

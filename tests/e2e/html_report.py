@@ -8,7 +8,6 @@ Debian's python3 (for python3-selenium), chromium and chromium-driver; exit stat
 """
 import argparse
 import base64
-import json
 import os
 import pathlib
 import shutil

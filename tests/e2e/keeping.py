@@ -9,23 +9,16 @@ import pathlib
 import random
 import re
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN = BUILD / "mutatenn"
 ENV = {**os.environ, "MUTATENN_WORKER": str(BUILD / "mutatenn-worker"), "LC_ALL": "C"}
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args, status=0, **kw):
@@ -212,21 +205,4 @@ def who_may_not_write_may_read(tmp):
     folder.chmod(0o777)
 
 
-def main():
-    failed = 0
-    for f in TESTS:
-        if sys.argv[3:] and f.__name__ not in sys.argv[3:]:
-            continue
-        tmp, begin = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-keep-")), time.time()
-        try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - begin:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(failed > 0)
-
-
-main()
+sys.exit(run_tests("keep", sys.argv[3:]))

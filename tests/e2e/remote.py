@@ -20,18 +20,13 @@ import sys
 import tempfile
 import termios
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, WORKER = BUILD / "mutatenn", BUILD / "mutatenn-worker"
 MODEL, IMAGES = SOURCE / "demo/model.onnx", SOURCE / "demo/images"
 SSHD = shutil.which("sshd", path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 class Sshd:
@@ -423,27 +418,14 @@ def silence(tmp):
 
 def main():
     global SERVER
-    wanted, failed = sys.argv[3:], 0
     if not SSHD or not shutil.which("ssh") or not shutil.which("ssh-keygen"):
         print("skipped: sshd, ssh or ssh-keygen is not installed (Debian: openssh-server openssh-client)")
-        sys.exit(77)
+        return 77
     if not (IMAGES / "labels.csv").exists():
         print("skipped: demo/images is absent")
-        sys.exit(77)
+        return 77
     SERVER = Sshd()
-    for f in TESTS:
-        if wanted and f.__name__ not in wanted:
-            continue
-        tmp, began = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-e2e-")), time.time()
-        try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - began:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}\n{(SERVER.dir / 'log').read_text()[-1500:]}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(failed > 0)
+    return run_tests("e2e", sys.argv[3:], on_failure=lambda: (SERVER.dir / "log").read_text()[-1500:])
 
 
-main()
+sys.exit(main())

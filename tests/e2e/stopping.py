@@ -9,18 +9,17 @@ ends did end because of the signal, and no clock is looked at. What does not ans
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, WORKER = BUILD / "mutatenn", BUILD / "mutatenn-worker"
 PATIENCE = 120  # a test that gives up; no criterion
-TESTS = []
 
 # The real worker behind a relay that swallows what it is told from the N-th message of a kind on.
 RELAY = '''#!/usr/bin/env python3
@@ -48,11 +47,6 @@ case "$*" in
 esac
 exec gcc "$@"
 '''
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def kinds():
@@ -264,23 +258,7 @@ def while_a_pipe_gives_nothing(tmp):
     os.close(fd)
 
 
-def main():
-    global SHARED
-    failed, SHARED = 0, pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-stop-cache-"))
-    for f in TESTS:
-        if sys.argv[3:] and f.__name__ not in sys.argv[3:]:
-            continue
-        tmp, begin = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-stop-")), time.time()
-        try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - begin:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    shutil.rmtree(SHARED, ignore_errors=True)
-    sys.exit(failed > 0)
-
-
-main()
+with tempfile.TemporaryDirectory(prefix="mutatenn-stop-cache-") as shared:
+    SHARED = pathlib.Path(shared)
+    status = run_tests("stop", sys.argv[3:])
+sys.exit(status)

@@ -16,19 +16,13 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, MODEL, IMAGES = BUILD / "mutatenn", SOURCE / "demo/model.onnx", SOURCE / "demo/images"
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args, status=0, **kw):
@@ -290,20 +284,4 @@ def hostile_facts_are_survived(tmp):
             assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", r.stdout + r.stderr), (text[:50], r.stdout)
 
 
-def main():
-    wanted, failed = sys.argv[3:], 0
-    for t in TESTS:
-        if wanted and t.__name__ not in wanted:
-            continue
-        tmp = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-terminal-"))
-        try:
-            t(tmp)
-            print(f"ok    {t.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {t.__doc__}\n{traceback.format_exc()}", flush=True)
-        shutil.rmtree(tmp, ignore_errors=True)
-    return failed != 0
-
-
-sys.exit(main())
+sys.exit(run_tests("terminal", sys.argv[3:]))

@@ -11,20 +11,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
-import traceback
+
+from cases import run_tests, test
 
 BUILD, SOURCE = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 BIN, DEMO = BUILD / "mutatenn", SOURCE / "demo"
 EXPECT = SOURCE / "tests/e2e/data/fill.expect"
 UPDATE = "--update" in sys.argv
 TIMES = {"build_s", "run_s", "time_s", "seconds"}
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def run(*args, status=0, **env):
@@ -172,23 +166,4 @@ def what_a_campaign_rests_on_must_not_change_before_it_goes_on(tmp):
     resumed(folder, store)
 
 
-def main():
-    failed = 0
-    wanted = [a for a in sys.argv[3:] if not a.startswith("--")]
-    for t in TESTS:
-        name = t.__name__.replace("_", " ")
-        if wanted and t.__name__ not in wanted:
-            continue
-        tmp = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-verdicts-"))
-        try:
-            t(tmp)
-            print(f"ok    {name}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {name}\n{traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(failed > 0)
-
-
-main()
+sys.exit(run_tests("verdicts", [a for a in sys.argv[3:] if not a.startswith("--")]))

@@ -14,21 +14,15 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import tempfile
-import time
-import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "e2e"))
+from cases import run_tests, test
 
 ARGS = [a for a in sys.argv[1:] if a != "--all"]
 ALL = "--all" in sys.argv
 BUILD, SOURCE = pathlib.Path(ARGS[0]).resolve(), pathlib.Path(ARGS[1]).resolve()
 LIBRARY, WRITER, BIN = BUILD / "tests/faults/libfaults.so", BUILD / "tests/faults/store_writer", BUILD / "mutatenn"
 SECTOR = 512
-TESTS = []
-
-
-def test(f):
-    TESTS.append(f)
-    return f
 
 
 def preload(store, **more):
@@ -339,24 +333,7 @@ def campaigns_come_to_the_same_verdicts(tmp):
     print(f"  {changes} calls; ends: {ends}", flush=True)
 
 
-def main():
-    failed = 0
-    if b"__asan_init" in WRITER.read_bytes():
-        print("skipped: a sanitizer's library must be loaded first")
-        sys.exit(77)
-    for f in TESTS:
-        if ARGS[2:] and f.__name__ not in ARGS[2:]:
-            continue
-        tmp, begin = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-faults-")), time.time()
-        try:
-            f(tmp)
-            print(f"ok    {f.__name__} ({time.time() - begin:.1f} s): {f.__doc__}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL  {f.__name__}: {f.__doc__}\n{traceback.format_exc()}", flush=True)
-        finally:
-            shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(failed > 0)
-
-
-main()
+if b"__asan_init" in WRITER.read_bytes():
+    print("skipped: a sanitizer's library must be loaded first")
+    sys.exit(77)
+sys.exit(run_tests("faults", ARGS[2:]))
