@@ -139,6 +139,32 @@ void text_clean(char *s)
 	}
 }
 
+/* Bytes of the character at p, when XML may hold it; 0: it may not. */
+static int xml_character(const char *p)
+{
+	unsigned c;
+	int n = text_utf8(p, &c);
+
+	if (c < 0x20 && c != '\n' && c != '\t' && c != '\r')
+		return 0;
+	return c == 0xfffe || c == 0xffff ? 0 : n;
+}
+
+void str_add_xml(struct str *s, const char *text)
+{
+	while (text && *text) {
+		int n = xml_character(text);
+
+		if (!n)
+			str_addc(s, '?');
+		else if (*text == '&' || *text == '<' || *text == '>' || *text == '"' || *text == '\'' || (unsigned char)*text < 0x20)
+			str_addf(s, "&#%d;", *text);
+		else
+			str_addn(s, text, (size_t)n);
+		text += n ? n : 1;
+	}
+}
+
 void str_add_csv(struct str *s, const char *text)
 {
 	bool quote = text && text[strcspn(text, ",\"\r\n")];

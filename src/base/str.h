@@ -26,6 +26,8 @@ void str_free(struct str *s);
 int text_utf8(const char *s, unsigned *c);
 /* A field of a CSV file, quoted as RFC 4180 says; bytes that are not UTF-8 become '?'. NULL: an empty one. */
 void str_add_csv(struct str *s, const char *text);
+/* Text of an XML or HTML document, in an element or a quoted attribute; what is not UTF-8 or XML may not hold becomes '?'. NULL: nothing. */
+void str_add_xml(struct str *s, const char *text);
 
 /* "512", "64K", "2G": at least 1, with a unit of 2^10, 2^20, 2^30, 2^40 or none, and nothing behind it. */
 bool str_parse_bytes(const char *text, uint64_t *out);

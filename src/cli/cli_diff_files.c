@@ -139,31 +139,19 @@ static const char style[] = "<style>\n"
                             ".within{fill:#4477aa}.bad{fill:#cc3311}.equal{fill:none}.axis{stroke:#8888}tr.bad td:first-child{border-left:4px solid #cc3311}\n"
                             "</style>\n";
 
-static void escaped(struct str *s, const char *text)
-{
-	for (; *text; text++) {
-		const char *entity = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : *text == '"' ? "&quot;" : NULL;
-
-		if (entity)
-			str_add(s, entity);
-		else
-			str_addc(s, *text);
-	}
-}
-
 static void html_side(struct str *s, const struct cli_diff *d, int k)
 {
 	const struct store_answer *x = &d->diff->answer[k];
 	const char *name = camp_class_name(d->model, x->label[0]);
 
 	str_addf(s, "<p><b>%c</b> ", "AB"[k]);
-	escaped(s, d->device[k]);
+	str_add_xml(s, d->device[k]);
 	str_add(s, " (");
-	escaped(s, d->describe[k]);
+	str_add_xml(s, d->describe[k]);
 	str_add(s, "): ");
-	escaped(s, d->mutant[k] ? d->mutant[k] : "the original");
+	str_add_xml(s, d->mutant[k] ? d->mutant[k] : "the original");
 	str_addf(s, ". Answers %d ", x->label[0]);
-	escaped(s, name ? name : "");
+	str_add_xml(s, name ? name : "");
 	if (isfinite(x->probability[0]))
 		str_addf(s, " with %.2f %%.</p>\n", (double)x->probability[0] * 100);
 	else
@@ -175,9 +163,9 @@ static void html_first(struct str *s, const char *what, const struct camp_diff_r
 	if (!r)
 		return;
 	str_addf(s, "<p>%s <b>", what);
-	escaped(s, r->tensor);
+	str_add_xml(s, r->tensor);
 	str_add(s, "</b>, kernel ");
-	escaped(s, r->kernel);
+	str_add_xml(s, r->kernel);
 	str_addf(s, " (%s).</p>\n", r->op);
 }
 
@@ -196,7 +184,7 @@ static void html_chart(struct str *s, const struct cli_diff *d)
 		size_t y = (i + 1) * ROW + 4;
 
 		str_addf(s, "<g><title>%s: %g</title><text x=\"%d\" y=\"%zu\" text-anchor=\"end\">", camp_diff_state_name(r->state), relative, LEFT - 8, y + 11);
-		escaped(s, r->tensor);
+		str_add_xml(s, r->tensor);
 		str_addf(s, "</text><rect class=\"%s\" x=\"%d\" y=\"%zu\" width=\"%d\" height=\"%d\"/></g>\n", relative > d->diff->tolerance ? "bad" : "within", LEFT,
 		         y, cli_diff_bar(relative, WIDE), ROW - 4);
 	}
@@ -210,9 +198,9 @@ static void html_table(struct str *s, const struct cli_diff *d)
 		const struct camp_diff_row *r = &d->diff->row[i];
 
 		str_addf(s, "<tr class=\"%s\"><td>", camp_diff_state_name(r->state));
-		escaped(s, r->tensor);
+		str_add_xml(s, r->tensor);
 		str_add(s, "<td>");
-		escaped(s, r->kernel);
+		str_add_xml(s, r->kernel);
 		str_addf(s, ", %s%s", r->op, r->mutated ? " (mutated)" : "");
 		if (r->state > DIFF_BAD)
 			str_addf(s, "<td colspan=\"7\">%s</tr>\n", r->state == DIFF_SHAPE ? "other dimensions" : r->state == DIFF_ONLY_A ? "only A" : "only B");
@@ -232,11 +220,11 @@ bool cli_diff_html(const struct cli_diff *d, const char *path, struct err *e)
 	bool ok;
 
 	str_add(&s, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
-	escaped(&s, d->model->name);
+	str_add_xml(&s, d->model->name);
 	str_addf(&s, ": layer by layer</title>\n%s</head><body>\n<h1>", style);
-	escaped(&s, d->model->name);
+	str_add_xml(&s, d->model->name);
 	str_add(&s, " on ");
-	escaped(&s, d->input);
+	str_add_xml(&s, d->input);
 	str_add(&s, ", layer by layer</h1>\n");
 	html_side(&s, d, 0);
 	html_side(&s, d, 1);

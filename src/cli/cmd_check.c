@@ -77,19 +77,6 @@ static bool print_json(const struct cli_args *args, const struct camp_check *k, 
 	                                cli_json_text(k->ended), "images", images), e);
 }
 
-static void xml(struct str *t, const char *text)
-{
-	for (; *text; text++) {
-		switch (*text) {
-		case '<': str_add(t, "&lt;"); break;
-		case '>': str_add(t, "&gt;"); break;
-		case '&': str_add(t, "&amp;"); break;
-		case '"': str_add(t, "&quot;"); break;
-		default: str_addc(t, (unsigned char)*text < ' ' || (unsigned char)*text >= 0x7f ? '?' : *text);
-		}
-	}
-}
-
 static bool write_junit(const struct cli_args *args, const struct camp_check *k, struct err *e)
 {
 	const char *path = cli_text(args, "junit", NULL);
@@ -99,20 +86,20 @@ static bool write_junit(const struct cli_args *args, const struct camp_check *k,
 	if (!path)
 		return true;
 	str_add(&t, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"");
-	xml(&t, args->positional[0]);
+	str_add_xml(&t, args->positional[0]);
 	str_addf(&t, "\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"0\">\n", k->set.nimages, k->nfailed);
 	for (size_t i = 0; i < k->set.nimages; i++) {
 		str_add(&t, "<testcase classname=\"");
-		xml(&t, k->device);
+		str_add_xml(&t, k->device);
 		str_add(&t, "\" name=\"");
-		xml(&t, k->image[i].image->name);
+		str_add_xml(&t, k->image[i].image->name);
 		str_addf(&t, "\" time=\"%.6f\"", k->image[i].result.time_s);
 		if (k->image[i].pass) {
 			str_add(&t, "/>\n");
 			continue;
 		}
 		str_add(&t, ">\n<failure message=\"");
-		xml(&t, describe(args, k, &k->image[i]));
+		str_add_xml(&t, describe(args, k, &k->image[i]));
 		str_add(&t, "\"/>\n</testcase>\n");
 	}
 	str_add(&t, "</testsuite>\n</testsuites>\n");

@@ -3,36 +3,10 @@
 
 #include <string.h>
 
-/* Bytes of the character at p, when XML may hold it; 0: it may not. */
-static int character(const char *p)
-{
-	unsigned c;
-	int n = text_utf8(p, &c);
-
-	if (c < 0x20 && c != '\n' && c != '\t' && c != '\r')
-		return 0;
-	return c == 0xfffe || c == 0xffff ? 0 : n;
-}
-
-static void escape(struct str *t, const char *s)
-{
-	while (s && *s) {
-		int n = character(s);
-
-		if (!n)
-			str_addc(t, '?');
-		else if (*s == '&' || *s == '<' || *s == '>' || *s == '"' || *s == '\'' || (unsigned char)*s < 0x20)
-			str_addf(t, "&#%d;", *s);
-		else
-			str_addn(t, s, (size_t)n);
-		s += n ? n : 1;
-	}
-}
-
 static void attribute(struct str *t, const char *name, const char *value)
 {
 	str_addf(t, " %s=\"", name);
-	escape(t, value);
+	str_add_xml(t, value);
 	str_addc(t, '"');
 }
 
@@ -95,7 +69,7 @@ static void case_row(const struct store_mutant *m, const struct store_result *r,
 	if (kind == PASS || (kind == SURVIVED && lenient)) {
 		str_add(t, "><system-out>");
 		str_add(t, kind == SURVIVED ? "survived, " : "killed, ");
-		escape(t, str_text(&why));
+		str_add_xml(t, str_text(&why));
 		str_add(t, "</system-out></testcase>\n");
 	} else {
 		static const char *const tag[] = {[SURVIVED] = "failure", [ERROR] = "error", [SKIPPED] = "skipped"};
@@ -105,7 +79,7 @@ static void case_row(const struct store_mutant *m, const struct store_result *r,
 		attribute(t, "message", str_text(&why));
 		str_addc(t, '>');
 		if (kind == SURVIVED)
-			escape(t, m->diff);
+			str_add_xml(t, m->diff);
 		str_addf(t, "</%s></testcase>\n", tag[kind]);
 	}
 	str_free(&why);
