@@ -183,8 +183,8 @@ static void make_blocked(struct layout *l, struct gir_node *n)
 
 		if (!n->in[i])
 			continue;
-		if (n->op == GIR_CONV) /* images of few channels are read as they are */
-			want = i == 0 && (blocked(l, n->in[0]) || n->in[0]->dim[1] >= l->lanes);
+		if (n->op == GIR_CONV) /* images of few channels are read as they are, all at once */
+			want = i == 0 && (blocked(l, n->in[0]) || n->in[0]->dim[1] >= l->lanes || gir_attr_int(n, "group", 1) > 1);
 		else if (n->op == GIR_BATCHNORMALIZATION)
 			want = i == 0;
 		else if (gir_op_info(n->op)->elementwise)

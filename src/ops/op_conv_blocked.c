@@ -15,7 +15,6 @@
 struct blocked {
 	struct op_conv v;
 	int lanes;
-	bool depthwise;
 	bool flat;                                 /* one tap, stride 1: pixels are one long row */
 	int64_t batch, out_blocks;                 /* of all groups */
 	int64_t in_block;                          /* channels of an input block */
@@ -39,19 +38,14 @@ static void measure(struct op_lower *c, struct blocked *p)
 	p->lanes = c->node->out[0]->block;
 	p->batch = x->dim[0];
 	p->out_blocks = (channels + p->lanes - 1) / p->lanes;
-	p->depthwise = p->v.groups > 1 && p->v.in_channels == 1 && p->v.out_channels == 1;
-	p->in_block = x->block || p->depthwise || p->v.in_channels >= p->lanes ? p->lanes : p->v.in_channels;
-	p->in_blocks = p->depthwise ? 1 : (p->v.in_channels + p->in_block - 1) / p->in_block;
+	p->in_block = x->block || p->v.in_channels >= p->lanes ? p->lanes : p->v.in_channels;
+	p->in_blocks = (p->v.in_channels + p->in_block - 1) / p->in_block;
 	p->flat = true;
 	for (int d = 0; d < 2; d++) {
 		p->frame[d] = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] + 1;
 		p->flat = p->flat && w->kernel[d] == 1 && w->stride[d] == 1 && w->in[d] == w->out[d];
 	}
-	op_tile_size(p->lanes,
-		     p->depthwise      ? 1
-		     : p->v.groups > 1 ? p->v.out_channels / p->lanes
-				       : p->out_blocks,
-		     &p->vectors, &pixels);
+	op_tile_size(p->lanes, p->v.groups > 1 ? p->v.out_channels / p->lanes : p->out_blocks, &p->vectors, &pixels);
 	p->cols = p->flat ? 1 : op_tile_step(w->out[1], pixels);
 	p->rows = p->flat ? op_tile_step(w->out[0] * w->out[1], pixels)
 			  : op_tile_step(w->out[0], p->cols < w->out[1] ? 1 : pixels / p->cols);
@@ -63,7 +57,7 @@ static void pack_weights(struct op_lower *c, struct blocked *p)
 {
 	int64_t out = p->v.groups * p->v.out_channels, in = p->v.in_channels;
 	int64_t dim[] = {
-	    p->out_blocks / p->vectors,    p->in_blocks, p->v.w.kernel[0], p->v.w.kernel[1], p->depthwise ? 1 : p->in_block,
+	    p->out_blocks / p->vectors,    p->in_blocks, p->v.w.kernel[0], p->v.w.kernel[1], p->in_block,
 	    (int64_t)p->vectors * p->lanes};
 	struct lir_expr *o, *i, *x, *guard = NULL;
 	struct lir_buffer *w;
@@ -85,23 +79,24 @@ static void pack_weights(struct op_lower *c, struct blocked *p)
 	op_end(c);
 }
 
-static void fill_bias(struct op_lower *c, struct blocked *p)
+struct lower_temp *op_conv_bias(struct op_lower *c, int64_t channels, int64_t n)
 {
-	int64_t n = p->out_blocks * p->lanes, channels = p->v.groups * p->v.out_channels;
+	struct lower_temp *bias;
 	struct lir_buffer *from;
 	struct lir_nest nest;
 
 	if (!op_arg(c->node, 2) || n == channels)
-		return;
-	p->bias = op_temp(c, "bias", DT_F32, 1, &n);
+		return NULL;
+	bias = op_temp(c, "bias", DT_F32, 1, &n);
 	op_begin(c, "bias");
 	from = op_in(c, 2);
 	nest = lir_nest_over(B, 1, &n);
 	lir_store(
-	    B, op_temp_out(c, p->bias), nest.index,
+	    B, op_temp_out(c, bias), nest.index,
 	    lir_select(B, lir_lt(B, nest.index[0], lir_int(B, channels)), lir_load(B, from, nest.index), lir_imm(B, DT_F32, 0)));
 	lir_nest_end(B, &nest);
 	op_end(c);
+	return bias;
 }
 
 /* ---- the input in its frame ---- */
@@ -230,7 +225,7 @@ static struct lir_expr *position(struct op_lower *c, const struct blocked *p, in
 static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i, struct lir_expr *j)
 {
 	const struct blocked *p = user;
-	struct lir_expr *at[5] = {p->n, p->depthwise ? p->channels : p->ib};
+	struct lir_expr *at[5] = {p->n, p->ib};
 	int nd = 2;
 
 	if (p->group)
@@ -241,8 +236,8 @@ static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i
 		at[nd++] = position(c, p, 0, lir_add(B, p->row, i));
 		at[nd++] = position(c, p, 1, lir_add(B, p->col, j));
 	}
-	at[nd] = p->depthwise ? lir_int(B, 0) : p->ci;
-	return p->depthwise ? lir_load_lanes(B, p->x, at, p->lanes) : lir_load(B, p->x, at);
+	at[nd] = p->ci;
+	return lir_load(B, p->x, at);
 }
 
 static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j, struct lir_expr *sum)
@@ -278,9 +273,7 @@ static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_
 	p->ib = op_loop(c, "ib", p->in_blocks, LIR_SERIAL);
 	p->k[0] = op_loop(c, "kh", p->v.w.kernel[0], LIR_SERIAL);
 	p->k[1] = op_loop(c, "kw", p->v.w.kernel[1], LIR_SERIAL);
-	if (p->depthwise) {
-		p->ci = lir_int(B, 0);
-	} else if (p->in_blocks == 1 || last == p->in_block) {
+	if (p->in_blocks == 1 || last == p->in_block) {
 		p->ci = op_loop(c, "ci", p->in_blocks == 1 ? last : p->in_block, LIR_SERIAL);
 	} else {
 		extent = lir_sub(B, lir_int(B, p->v.in_channels), lir_mul(B, p->ib, lir_int(B, p->in_block)));
@@ -329,7 +322,7 @@ static void sum(struct op_lower *c, struct blocked *p)
 		p->channels = lir_mod(B, p->channels, lir_int(B, channels));
 	p->channels = op_let(c, "o", p->channels);
 	p->row = op_let(c, "row", lir_mul(B, lir_mod(B, part, lir_int(B, tiles)), lir_int(B, p->rows)));
-	if (p->v.groups > 1 && !p->depthwise)
+	if (p->v.groups > 1)
 		p->group = op_let(c, "group", lir_div(B, p->channels, lir_int(B, p->v.out_channels / p->lanes / p->vectors)));
 	if (height % p->rows)
 		lir_if(B, lir_binary(B, LIR_LE, lir_add(B, p->row, lir_int(B, p->rows)), lir_int(B, height)));
@@ -348,9 +341,13 @@ bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct e
 	struct blocked p = {.v = *v};
 
 	(void)e;
+	if (v->groups > 1 && v->in_channels == 1 && v->out_channels == 1) {
+		op_conv_lower_depthwise(c, v);
+		return true;
+	}
 	measure(c, &p);
 	pack_weights(c, &p);
-	fill_bias(c, &p);
+	p.bias = op_conv_bias(c, p.v.groups * p.v.out_channels, p.out_blocks * p.lanes);
 	stage(c, &p);
 	sum(c, &p);
 	return true;

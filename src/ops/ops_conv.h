@@ -22,6 +22,10 @@ void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer 
 /* The whole lowering where output 0 is blocked (op_conv_blocked.c): float, two spatial dims; one group, whole blocks for each
  * group, or one channel each; the input blocked or plain. */
 bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct err *e);
+/* Of those: one channel each, the input blocked (op_conv_depthwise.c). */
+void op_conv_lower_depthwise(struct op_lower *c, const struct op_conv *v);
+/* The bias (input 2) filled up with zeros to n channels by a kernel of its own; NULL: there is none, or it has as many. */
+struct lower_temp *op_conv_bias(struct op_lower *c, int64_t channels, int64_t n);
 /* Register tiles for the accelerators' class (op_conv_tiled.c): f32, two spatial dims, plain images. */
 bool op_conv_fits_tiles(const struct op_lower *c, const struct op_conv *v);
 bool op_conv_lower_tiles(struct op_lower *c, const struct op_conv *v, struct err *e);

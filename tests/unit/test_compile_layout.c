@@ -278,3 +278,52 @@ TEST(compile_layout, a_frame_of_padding_far_larger_than_its_image_is_not_made)
 	cr_expect_lt(worst(other[0], plain[0]), 1e-4);
 	arena_free(a);
 }
+
+/* One convolution of a drawn geometry: wide and narrow images, windows wider than them, padding beyond a window. */
+static struct net single(struct arena *a, uint64_t seed)
+{
+	static const int64_t channels[] = {1, 3, 16, 17, 32};
+	struct net n = {.a = a, .g = gir_new(a, "single", 13), .state = seed * 6007 + 5};
+	int64_t c = channels[draw(&n, 0, 4)], out = channels[draw(&n, 0, 4)];
+	int64_t dim[4] = {draw(&n, 1, 2), c, draw(&n, 1, 9), draw(&n, 0, 1) ? draw(&n, 1, 15) : draw(&n, 16, 64)};
+	int64_t k[2] = {draw(&n, 1, 5), draw(&n, 1, 5)}, stride[2] = {draw(&n, 1, 3), draw(&n, 1, 3)}, pads[4], groups = 1;
+	int64_t dilation[2] = {draw(&n, 1, 2), draw(&n, 1, 3)};
+	struct gir_value *in[3] = {gir_value_typed(n.g, "x", DT_F32, 4, dim)};
+	struct gir_node *node;
+
+	for (int i = 0; i < 4; i++)
+		pads[i] = draw(&n, 0, 1) ? draw(&n, 0, 7) : draw(&n, 0, 1);
+	for (int d = 0; d < 2; d++)
+		while (pads[d] + pads[d + 2] + dim[d + 2] < (k[d] - 1) * dilation[d] + 1)
+			pads[d + 2]++;
+	if (seed % 2)
+		groups = out = c;
+	vec_push(a, &n.g->inputs, in[0]);
+	in[1] = constant(&n, 4, (int64_t[]){out, c / groups, k[0], k[1]}, -0.3f, 0.3f);
+	in[2] = constant(&n, 1, &out, -1, 1);
+	vec_push(a, &n.g->outputs, add(&n, GIR_CONV, (uint32_t)draw(&n, 2, 3), in, &node));
+	gir_set_ints(n.g, node, "strides", stride, 2);
+	gir_set_ints(n.g, node, "dilations", dilation, 2);
+	gir_set_ints(n.g, node, "pads", pads, 4);
+	gir_set_int(n.g, node, "group", groups);
+	typed(&n, n.g->outputs.v[0]);
+	return n;
+}
+
+TEST(compile_layout, convolutions_of_every_geometry_give_the_numbers_of_plain_ones)
+{
+	static const int lanes[] = {4, 8, 16};
+
+	for (uint64_t seed = 1; seed <= 150; seed++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = single(a, seed);
+		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **blocked;
+		struct comp_program *p;
+
+		fill(&n, in, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		blocked = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[seed % 3]}, in, &p);
+		cr_expect_lt(worst(blocked[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(blocked[0], plain[0]));
+		arena_free(a);
+	}
+}
