@@ -21,11 +21,19 @@ static bool identity_perm(const struct gir_node *n)
 	return true;
 }
 
-static bool does_nothing(const struct gir_node *n)
+/* At inference, its mask read by nobody: old exporters name one all the same. */
+static bool idle_dropout(const struct gir_node *n, const bool *read)
+{
+	bool trains = n->nin > 2 && n->in[2] && (!n->in[2]->data || tensor_get_i64(n->in[2]->data, 0));
+
+	return !trains && (n->nout < 2 || !n->out[1] || !read[n->out[1]->id]);
+}
+
+static bool does_nothing(const struct gir_node *n, const bool *read)
 {
 	switch (n->op) {
 	case GIR_IDENTITY: return true;
-	case GIR_DROPOUT: return (n->nin < 3 || !n->in[2] || (n->in[2]->data && !tensor_get_i64(n->in[2]->data, 0))) && (n->nout < 2 || !n->out[1]);
+	case GIR_DROPOUT: return idle_dropout(n, read);
 	case GIR_CAST:
 	case GIR_RESHAPE:
 	case GIR_FLATTEN:
@@ -42,11 +50,15 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 {
 	struct arena *a = arena_new(NULL);
 	struct gir_value **alias = ARENA_ARRAY(a, struct gir_value *, g->values.n);
-	bool *is_output = ARENA_ARRAY(a, bool, g->values.n);
+	bool *is_output = ARENA_ARRAY(a, bool, g->values.n), *read = ARENA_ARRAY(a, bool, g->values.n);
 	size_t kept = 0;
 
 	for (size_t i = 0; i < g->outputs.n; i++)
-		is_output[g->outputs.v[i]->id] = true;
+		is_output[g->outputs.v[i]->id] = read[g->outputs.v[i]->id] = true;
+	for (size_t i = 0; i < g->nodes.n; i++)
+		for (uint32_t k = 0; k < g->nodes.v[i]->nin; k++)
+			if (g->nodes.v[i]->in[k])
+				read[g->nodes.v[i]->in[k]->id] = true;
 	for (size_t i = 0; i < g->nodes.n; i++) {
 		struct gir_node *n = g->nodes.v[i];
 
@@ -54,9 +66,11 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 			if (n->in[k] && alias[n->in[k]->id])
 				n->in[k] = alias[n->in[k]->id];
 		/* an output keeps its name, so what makes it stays */
-		if (does_nothing(n) && !is_output[n->out[0]->id] && gir_plan_decide(o->plan, "identity", n->name, "", true)) {
+		if (does_nothing(n, read) && !is_output[n->out[0]->id] && gir_plan_decide(o->plan, "identity", n->name, "", true)) {
 			alias[n->out[0]->id] = n->in[0];
-			n->out[0]->producer = NULL;
+			for (uint32_t k = 0; k < n->nout; k++)
+				if (n->out[k])
+					n->out[k]->producer = NULL;
 			*changed = true;
 		} else {
 			g->nodes.v[kept++] = n;
