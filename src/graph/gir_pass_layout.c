@@ -38,33 +38,12 @@ static bool same_dims(const struct gir_value *x, const struct gir_value *y)
 	return x->nd == y->nd && !memcmp(x->dim, y->dim, (size_t)x->nd * sizeof *x->dim);
 }
 
-static int64_t along(const struct gir_node *n, const char *attr, int d)
-{
-	const struct gir_attr *a = gir_attr(n, attr);
-
-	return a && a->kind == GIR_ATTR_INTS && (size_t)d < a->n ? a->ints[d] : 1;
-}
-
-/* The input is copied into a frame of padding: one much larger than the image is not worth making. */
-static bool small_frame(const struct gir_node *n)
-{
-	for (int d = 0; d < 2; d++) {
-		int64_t out = n->out[0]->dim[d + 2], kernel = n->in[1]->dim[d + 2], strides, taps, frame;
-
-		if (__builtin_mul_overflow(out - 1, along(n, "strides", d), &strides) ||
-		    __builtin_mul_overflow(kernel - 1, along(n, "dilations", d), &taps) ||
-		    __builtin_add_overflow(strides, taps, &frame) || frame > 2 * n->in[0]->dim[d + 2] + 64)
-			return false;
-	}
-	return true;
-}
-
 /* Groups must be whole blocks; or every channel is a group of its own. */
 static bool conv_fits(const struct layout *l, const struct gir_node *n)
 {
 	int64_t groups = gir_attr_int(n, "group", 1);
 
-	if (!image(n->in[0]) || !image(n->in[1]) || groups < 1 || !small_frame(n))
+	if (!image(n->in[0]) || !image(n->in[1]) || groups < 1)
 		return false;
 	if (groups == 1 || (groups == n->in[0]->dim[1] && groups == n->in[1]->dim[0]))
 		return true;

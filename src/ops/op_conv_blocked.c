@@ -1,9 +1,11 @@
 /* op_conv_blocked.c: Conv into blocks of channels - register tiles over packed weights
  *
- * Up to four kernels: `pack` brings the weights into the order in which they are read ([channel tiles][input blocks][taps][channels
- * of an input block][channels of a tile]), `bias` fills up the last block's, `stage` copies the input into a frame of
- * padding (and into blocks, when it is plain), and the sum itself, which needs no guards but those of its tails. Weights and
- * bias are constants in practice: a device runs `pack` and `bias` once.
+ * Up to three kernels: `pack` brings the weights into the order in which they are read ([channel tiles][input blocks][taps][channels
+ * of an input block][channels of a tile]), `bias` fills up the last block's, and the sum itself. Weights and bias are constants
+ * in practice: a device runs `pack` and `bias` once.
+ *
+ * The image is read where it lies. Taps above and below it are left out by rows; taps beside it by pixels, in the tiles at an
+ * edge only, where the taps of a row are written out so that most of these conditions are constants.
  */
 #include <string.h>
 
@@ -11,6 +13,7 @@
 #include "ops/ops_tile.h"
 
 #define B (&c->b)
+#define MAX_TAPS 256 /* written out at an edge: sums of a tile x taps of a row */
 
 struct blocked {
 	struct op_conv v;
@@ -19,14 +22,15 @@ struct blocked {
 	int64_t batch, out_blocks;                 /* of all groups */
 	int64_t in_block;                          /* channels of an input block */
 	int64_t in_blocks;                         /* of one group */
-	int64_t frame[2];                          /* spatial dims of the input with padding, as far as it is read */
 	int vectors;                               /* of a tile */
 	int64_t rows, cols;                        /* pixels of a tile */
-	struct lower_temp *weights, *bias, *input; /* NULL: used as it is */
+	struct lower_temp *weights, *bias;         /* NULL: used as it is */
 	/* of the tile at hand: */
-	struct lir_buffer *x, *w, *b;
+	struct lir_buffer *in, *w, *b;
 	struct lir_expr *n, *group, *channels, *row, *col; /* image, group, number of the channel tile, first pixel */
 	struct lir_expr *ib, *k[2], *ci;                   /* input block, tap, channel in its block */
+	struct lir_expr *y, *x;                            /* where the tap lies on the image */
+	bool guarded;                                      /* the tile has taps beside the image */
 };
 
 static void measure(struct op_lower *c, struct blocked *p)
@@ -38,13 +42,11 @@ static void measure(struct op_lower *c, struct blocked *p)
 	p->lanes = c->node->out[0]->block;
 	p->batch = x->dim[0];
 	p->out_blocks = (channels + p->lanes - 1) / p->lanes;
-	p->in_block = x->block || p->v.in_channels >= p->lanes ? p->lanes : p->v.in_channels;
+	p->in_block = x->block ? p->lanes : p->v.in_channels;
 	p->in_blocks = (p->v.in_channels + p->in_block - 1) / p->in_block;
-	p->flat = true;
-	for (int d = 0; d < 2; d++) {
-		p->frame[d] = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] + 1;
-		p->flat = p->flat && w->kernel[d] == 1 && w->stride[d] == 1 && w->in[d] == w->out[d];
-	}
+	p->flat = x->block;
+	for (int d = 0; d < 2; d++)
+		p->flat = p->flat && w->kernel[d] == 1 && w->stride[d] == 1 && w->in[d] == w->out[d] && !w->begin[d];
 	op_tile_size(p->lanes, p->v.groups > 1 ? p->v.out_channels / p->lanes : p->out_blocks, &p->vectors, &pixels);
 	p->cols = p->flat ? 1 : op_tile_step(w->out[1], pixels);
 	p->rows = p->flat ? op_tile_step(w->out[0] * w->out[1], pixels)
@@ -99,96 +101,39 @@ struct lower_temp *op_conv_bias(struct op_lower *c, int64_t channels, int64_t n)
 	return bias;
 }
 
-/* ---- the input in its frame ---- */
+/* ---- edges ---- */
 
-/* Frame position `at` lies on the tensor along dim d; NULL when it always does. *pos: where. */
-static struct lir_expr *inside(struct op_lower *c, const struct blocked *p, int d, struct lir_expr *at, struct lir_expr **pos)
+struct lir_expr *op_conv_inside(struct op_lower *c, const struct op_conv *v, int d, struct lir_expr *o, struct lir_expr *k, bool ask,
+				struct lir_expr **at)
 {
-	const struct op_window *w = &p->v.w;
+	const struct op_window *w = &v->w;
+	int64_t last = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] - w->begin[d];
 	struct lir_expr *guard = NULL, *below;
 
-	*pos = lir_sub(B, at, lir_int(B, w->begin[d]));
-	if (w->begin[d] > 0) {
-		*pos = op_let(c, d ? "x" : "y", *pos);
-		guard = lir_ge(B, *pos, lir_int(B, 0));
-	}
-	if (p->frame[d] - w->begin[d] > w->in[d]) {
-		below = lir_lt(B, *pos, lir_int(B, w->in[d]));
+	*at = lir_add(B, lir_mul(B, o, lir_int(B, w->stride[d])), lir_mul(B, k, lir_int(B, w->dilation[d])));
+	*at = lir_sub(B, *at, lir_int(B, w->begin[d]));
+	if (!ask || (!w->begin[d] && last < w->in[d]))
+		return NULL;
+	*at = op_let(c, d ? "x" : "y", *at);
+	if (w->begin[d])
+		guard = lir_ge(B, *at, lir_int(B, 0));
+	if (last >= w->in[d]) {
+		below = lir_lt(B, *at, lir_int(B, w->in[d]));
 		guard = guard ? lir_and(B, guard, below) : below;
 	}
 	return guard;
 }
 
-static struct lir_expr *or_zero(struct op_lower *c, struct lir_expr *guard, struct lir_expr *x)
+void op_conv_edges(const struct op_conv *v, int64_t cols, int64_t *left, int64_t *right)
 {
-	return guard ? lir_select(B, guard, x, lir_broadcast(B, lir_imm(B, DT_F32, 0), x->type.lanes)) : x;
-}
+	const struct op_window *w = &v->w;
+	int64_t whole = w->out[1] / cols, step = cols * w->stride[1], reach = (w->kernel[1] - 1) * w->dilation[1] - w->begin[1];
 
-/* One row of the frame; y == NULL: a row of padding. */
-static void stage_row(struct op_lower *c, struct blocked *p, struct lir_buffer *in, struct lir_buffer *out, struct lir_expr **to,
-		      struct lir_expr *y)
-{
-	int lanes = c->node->in[0]->block ? p->lanes : 1;
-	struct lir_expr *w = lir_for(B, "w", p->frame[1], LIR_SERIAL), *x, *guard = inside(c, p, 1, w, &x), *from[5], *value,
-			*zero = lir_int(B, 0);
-	struct lir_expr *l = lanes > 1 ? zero : op_loop(c, "l", p->in_block, LIR_SERIAL), *channel, *more;
-
-	from[0] = to[0];
-	from[1] = to[1];
-	from[2] = y;
-	from[3] = x;
-	from[4] = zero;
-	if (lanes == 1) {
-		from[1] = channel = lir_add(B, lir_mul(B, to[1], lir_int(B, p->in_block)), l);
-		if (c->node->in[0]->dim[1] % p->in_block) {
-			more = lir_lt(B, channel, lir_int(B, c->node->in[0]->dim[1]));
-			guard = guard ? lir_and(B, guard, more) : more;
-		}
-	}
-	if (y)
-		value = or_zero(c, guard, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
-	else
-		value = lir_broadcast(B, lir_imm(B, DT_F32, 0), lanes);
-	if (p->flat)
-		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], lir_add(B, lir_mul(B, to[2], lir_int(B, p->frame[1])), w), l},
-			  value);
-	else
-		lir_store(B, out, (struct lir_expr *[]){to[0], to[1], to[2], w, l}, value);
-	if (lanes == 1)
-		op_loop_end(c, l);
-	lir_end(B);
-}
-
-static void stage(struct op_lower *c, struct blocked *p)
-{
-	const struct op_window *w = &p->v.w;
-	const struct gir_value *x = c->node->in[0];
-	int64_t dim[5] = {p->batch, (x->dim[1] + p->in_block - 1) / p->in_block, p->frame[0], p->frame[1], p->in_block};
-	struct lir_buffer *in, *out;
-	struct lir_expr *guard, *y;
-	struct lir_nest nest;
-
-	if (x->block && !w->begin[0] && !w->begin[1] && p->frame[0] <= w->in[0] && p->frame[1] <= w->in[1])
-		return;
-	if (p->flat)
-		p->input = op_temp(c, "input", DT_F32, 4, (int64_t[]){dim[0], dim[1], dim[2] * dim[3], dim[4]});
-	else
-		p->input = op_temp(c, "input", DT_F32, 5, dim);
-	op_begin(c, "stage");
-	in = op_in(c, 0);
-	out = op_temp_out(c, p->input);
-	nest = lir_nest_over(B, 3, dim);
-	guard = inside(c, p, 0, nest.index[2], &y);
-	if (guard)
-		lir_if(B, guard);
-	stage_row(c, p, in, out, nest.index, y);
-	if (guard) {
-		lir_else(B);
-		stage_row(c, p, in, out, nest.index, NULL);
-		lir_end(B);
-	}
-	lir_nest_end(B, &nest);
-	op_end(c);
+	*left = (w->begin[1] + step - 1) / step;
+	*left = *left < whole ? *left : whole;
+	*right = whole;
+	while (*right > *left && (*right * cols - 1) * w->stride[1] + reach >= w->in[1])
+		(*right)--;
 }
 
 /* ---- the sum ---- */
@@ -215,29 +160,32 @@ static struct lir_expr *weight(struct op_lower *c, void *user, struct lir_expr *
 	return lir_load_lanes(B, p->w, at, p->lanes);
 }
 
-static struct lir_expr *position(struct op_lower *c, const struct blocked *p, int d, struct lir_expr *out)
+static struct lir_expr *in_row(struct op_lower *c, void *user, struct lir_expr *i)
 {
-	const struct op_window *w = &p->v.w;
+	struct blocked *p = user;
 
-	return lir_add(B, lir_mul(B, out, lir_int(B, w->stride[d])), lir_mul(B, p->k[d], lir_int(B, w->dilation[d])));
+	return op_conv_inside(c, &p->v, 0, lir_add(B, p->row, i), p->k[0], true, &p->y);
+}
+
+static struct lir_expr *in_col(struct op_lower *c, void *user, struct lir_expr *j)
+{
+	struct blocked *p = user;
+
+	return op_conv_inside(c, &p->v, 1, lir_add(B, p->col, j), p->k[1], p->guarded, &p->x);
 }
 
 static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i, struct lir_expr *j)
 {
 	const struct blocked *p = user;
-	struct lir_expr *at[5] = {p->n, p->ib};
-	int nd = 2;
+	struct lir_expr *block = p->ib;
 
 	if (p->group)
-		at[1] = lir_add(B, lir_mul(B, p->group, lir_int(B, p->in_blocks)), p->ib);
-	if (p->flat) {
-		at[nd++] = lir_add(B, p->row, i);
-	} else {
-		at[nd++] = position(c, p, 0, lir_add(B, p->row, i));
-		at[nd++] = position(c, p, 1, lir_add(B, p->col, j));
-	}
-	at[nd] = p->ci;
-	return lir_load(B, p->x, at);
+		block = lir_add(B, lir_mul(B, p->group, lir_int(B, p->in_blocks)), p->ib);
+	if (p->flat)
+		return lir_load(B, p->in, (struct lir_expr *[]){p->n, block, lir_add(B, p->row, i), p->ci});
+	if (!c->node->in[0]->block)
+		return lir_load(B, p->in, (struct lir_expr *[]){p->n, p->ci, p->y, p->x});
+	return lir_load(B, p->in, (struct lir_expr *[]){p->n, block, p->y, p->x, p->ci});
 }
 
 static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j, struct lir_expr *sum)
@@ -254,6 +202,18 @@ static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir
 	op_store(c, at, sum);
 }
 
+/* The channels of the input block at hand. */
+static struct lir_expr *channels_of_block(struct op_lower *c, struct blocked *p)
+{
+	int64_t last = p->v.in_channels - (p->in_blocks - 1) * p->in_block;
+	struct lir_expr *extent;
+
+	if (p->in_blocks == 1 || last == p->in_block)
+		return op_loop(c, "ci", p->in_blocks == 1 ? last : p->in_block, LIR_SERIAL);
+	extent = lir_sub(B, lir_int(B, p->v.in_channels), lir_mul(B, p->ib, lir_int(B, p->in_block)));
+	return lir_for_expr(B, "ci", lir_int(B, 0), lir_min(B, extent, lir_int(B, p->in_block)), LIR_SERIAL);
+}
+
 static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_t cols)
 {
 	struct op_tile t = {.lanes = p->lanes,
@@ -264,41 +224,62 @@ static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_
 			    .start = start,
 			    .weight = weight,
 			    .pixel = pixel,
+			    .row = p->flat || rows == 1 ? NULL : in_row,
+			    .col = p->flat ? NULL : in_col,
 			    .store = store};
-	int64_t last = p->v.in_channels - (p->in_blocks - 1) * p->in_block;
-	struct lir_expr *extent;
+	int64_t taps = p->v.w.kernel[1];
+	bool written_out = p->guarded && p->vectors * rows * cols * taps <= MAX_TAPS;
+	struct lir_expr *guard = NULL;
 
 	lir_scope(B);
 	op_tile_begin(c, &t);
 	p->ib = op_loop(c, "ib", p->in_blocks, LIR_SERIAL);
 	p->k[0] = op_loop(c, "kh", p->v.w.kernel[0], LIR_SERIAL);
-	p->k[1] = op_loop(c, "kw", p->v.w.kernel[1], LIR_SERIAL);
-	if (p->in_blocks == 1 || last == p->in_block) {
-		p->ci = op_loop(c, "ci", p->in_blocks == 1 ? last : p->in_block, LIR_SERIAL);
-	} else {
-		extent = lir_sub(B, lir_int(B, p->v.in_channels), lir_mul(B, p->ib, lir_int(B, p->in_block)));
-		p->ci = lir_for_expr(B, "ci", lir_int(B, 0), lir_min(B, extent, lir_int(B, p->in_block)), LIR_SERIAL);
-	}
+	if (!p->flat && rows == 1 && (guard = in_row(c, p, lir_int(B, 0))))
+		lir_if(B, guard);
+	p->k[1] = op_loop(c, "kw", taps, written_out ? LIR_UNROLLED : LIR_SERIAL);
+	p->ci = channels_of_block(c, p);
 	op_tile_fma(c, &t);
 	op_loop_end(c, p->ci);
 	op_loop_end(c, p->k[1]);
+	if (guard)
+		lir_end(B);
 	op_loop_end(c, p->k[0]);
 	op_loop_end(c, p->ib);
 	op_tile_end(c, &t);
 	lir_end(B);
 }
 
+/* The tiles first..end of a row of tiles. */
+static void tiles(struct op_lower *c, struct blocked *p, int64_t rows, int64_t first, int64_t end, bool guarded)
+{
+	struct lir_expr *t;
+
+	if (first >= end)
+		return;
+	t = op_loop(c, "t", end - first, LIR_SERIAL);
+	p->col = lir_mul(B, lir_add(B, lir_int(B, first), t), lir_int(B, p->cols));
+	p->guarded = guarded;
+	sum_tile(c, p, rows, p->cols);
+	op_loop_end(c, t);
+}
+
 /* All tiles of one row of tiles. */
 static void sum_row(struct op_lower *c, struct blocked *p, int64_t rows)
 {
-	int64_t width = p->flat ? 1 : p->v.w.out[1], whole = width / p->cols;
-	struct lir_expr *t = op_loop(c, "t", whole, LIR_SERIAL);
+	int64_t width = p->v.w.out[1], whole = width / p->cols, left, right;
 
-	p->col = lir_mul(B, t, lir_int(B, p->cols));
-	sum_tile(c, p, rows, p->cols);
-	op_loop_end(c, t);
+	if (p->flat) {
+		sum_tile(c, p, rows, 1);
+		return;
+	}
+	op_conv_edges(&p->v, p->cols, &left, &right);
+	tiles(c, p, rows, 0, left, true);
+	tiles(c, p, rows, left, right, false);
+	tiles(c, p, rows, right, whole, true);
 	if (width % p->cols) {
 		p->col = lir_int(B, whole * p->cols);
+		p->guarded = true;
 		sum_tile(c, p, rows, width % p->cols);
 	}
 }
@@ -311,7 +292,7 @@ static void sum(struct op_lower *c, struct blocked *p)
 
 	c->flat = p->flat;
 	op_begin(c, "");
-	p->x = p->input ? op_temp_in(c, p->input) : op_in(c, 0);
+	p->in = op_in(c, 0);
 	p->w = op_temp_in(c, p->weights);
 	p->b = p->bias ? op_temp_in(c, p->bias) : op_arg(c->node, 2) ? op_in(c, 2) : NULL;
 	op_out(c, 0);
@@ -348,7 +329,6 @@ bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct e
 	measure(c, &p);
 	pack_weights(c, &p);
 	p.bias = op_conv_bias(c, p.v.groups * p.v.out_channels, p.out_blocks * p.lanes);
-	stage(c, &p);
 	sum(c, &p);
 	return true;
 }

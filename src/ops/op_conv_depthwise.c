@@ -8,7 +8,8 @@
 #include "ops/ops_tile.h"
 
 #define B (&c->b)
-#define MAX_TAPS 128 /* written out: pixels of a tile x taps of a row */
+#define MAX_TAPS 64  /* written out: pixels of a tile x taps of a row */
+#define MAX_PIXELS 8 /* as fast as more, and less to compile */
 
 struct depthwise {
 	struct op_conv v;
@@ -42,35 +43,13 @@ static void pack(struct op_lower *c, struct depthwise *p)
 	op_end(c);
 }
 
-/* Where tap k of output position o lies along dim d, and whether that is in the image; NULL: it surely is. */
-static struct lir_expr *inside(struct op_lower *c, const struct depthwise *p, int d, struct lir_expr *o, struct lir_expr *k,
-			       struct lir_expr **at)
-{
-	const struct op_window *w = &p->v.w;
-	int64_t last = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] - w->begin[d];
-	struct lir_expr *guard = NULL, *below;
-
-	*at = lir_add(B, lir_mul(B, o, lir_int(B, w->stride[d])), lir_mul(B, k, lir_int(B, w->dilation[d])));
-	*at = lir_sub(B, *at, lir_int(B, w->begin[d]));
-	if ((d && !p->guarded) || (!w->begin[d] && last < w->in[d]))
-		return NULL;
-	*at = op_let(c, d ? "x" : "y", *at);
-	if (w->begin[d])
-		guard = lir_ge(B, *at, lir_int(B, 0));
-	if (last >= w->in[d]) {
-		below = lir_lt(B, *at, lir_int(B, w->in[d]));
-		guard = guard ? lir_and(B, guard, below) : below;
-	}
-	return guard;
-}
-
 /* The taps of a row of the window, for one pixel after the other: few of the image's vectors are alive at a time. */
 static void add_row(struct op_lower *c, struct depthwise *p, int64_t cols, struct lir_expr *i, struct lir_expr *y)
 {
 	int64_t taps = p->v.w.kernel[1];
 	enum lir_loop_kind kind = cols * taps <= MAX_TAPS ? LIR_UNROLLED : LIR_SERIAL;
 	struct lir_expr *zero = lir_int(B, 0), *j = op_loop(c, "j", cols, LIR_UNROLLED), *k = op_loop(c, "kw", taps, kind), *x;
-	struct lir_expr *guard = inside(c, p, 1, lir_add(B, p->col, j), k, &x), *at[] = {i, j, zero}, *sum, *tap;
+	struct lir_expr *guard = op_conv_inside(c, &p->v, 1, lir_add(B, p->col, j), k, p->guarded, &x), *at[] = {i, j, zero}, *sum, *tap;
 
 	if (guard)
 		lir_if(B, guard);
@@ -98,7 +77,7 @@ static void add_window(struct op_lower *c, struct depthwise *p, int64_t rows, in
 	lir_store(B, p->tap, (struct lir_expr *[]){k, zero}, lir_load_lanes(B, p->w, from, p->lanes));
 	op_loop_end(c, k);
 	i = op_loop(c, "i", rows, LIR_UNROLLED);
-	guard = inside(c, p, 0, lir_add(B, p->row, i), kh, &y);
+	guard = op_conv_inside(c, &p->v, 0, lir_add(B, p->row, i), kh, true, &y);
 	if (guard)
 		lir_if(B, guard);
 	add_row(c, p, cols, i, y);
@@ -147,20 +126,16 @@ static void tiles(struct op_lower *c, struct depthwise *p, int64_t rows, int64_t
 
 static void row_of_tiles(struct op_lower *c, struct depthwise *p, int64_t rows)
 {
-	const struct op_window *w = &p->v.w;
-	int64_t whole = w->out[1] / p->cols, step = p->cols * w->stride[1], left = (w->begin[1] + step - 1) / step, right = whole;
-	int64_t reach = (w->kernel[1] - 1) * w->dilation[1] - w->begin[1]; /* of the last tap */
+	int64_t whole = p->v.w.out[1] / p->cols, rest = p->v.w.out[1] % p->cols, left, right;
 
-	left = left < whole ? left : whole;
-	while (right > left && (right * p->cols - 1) * w->stride[1] + reach >= w->in[1])
-		right--;
+	op_conv_edges(&p->v, p->cols, &left, &right);
 	tiles(c, p, rows, 0, left, true);
 	tiles(c, p, rows, left, right, false);
 	tiles(c, p, rows, right, whole, true);
-	if (w->out[1] % p->cols) {
+	if (rest) {
 		p->col = lir_int(B, whole * p->cols);
 		p->guarded = true;
-		tile(c, p, rows, w->out[1] % p->cols);
+		tile(c, p, rows, rest);
 	}
 }
 
@@ -194,13 +169,10 @@ static void sum(struct op_lower *c, struct depthwise *p)
 void op_conv_lower_depthwise(struct op_lower *c, const struct op_conv *v)
 {
 	struct depthwise p = {.v = *v, .lanes = c->node->out[0]->block};
-	int64_t pixels;
-	int vectors;
 
 	p.blocks = (v->groups + p.lanes - 1) / p.lanes;
-	op_tile_size(p.lanes, 1, &vectors, &pixels);
-	p.cols = op_tile_step(v->w.out[1], pixels);
-	p.rows = op_tile_step(v->w.out[0], p.cols < v->w.out[1] ? 1 : pixels / p.cols);
+	p.cols = op_tile_step(v->w.out[1], MAX_PIXELS);
+	p.rows = op_tile_step(v->w.out[0], p.cols < v->w.out[1] ? 1 : MAX_PIXELS / p.cols);
 	pack(c, &p);
 	p.bias = op_conv_bias(c, v->groups, p.blocks * p.lanes);
 	sum(c, &p);

@@ -50,12 +50,16 @@ void op_tile_begin(struct op_lower *c, struct op_tile *t)
 void op_tile_fma(struct op_lower *c, const struct op_tile *t)
 {
 	struct lir_buffer *w = lir_alloc(B, "weight", DT_F32, 2, (const int64_t[]){t->vectors, t->lanes});
-	struct lir_expr *v = op_loop(c, "v", t->vectors, LIR_UNROLLED), *i, *j, *x, *at[4], *zero = lir_int(B, 0);
+	struct lir_expr *v = op_loop(c, "v", t->vectors, LIR_UNROLLED), *i, *j, *x, *at[4], *row, *col, *zero = lir_int(B, 0);
 
 	lir_store(B, w, (struct lir_expr *[]){v, zero}, t->weight(c, t->user, v));
 	op_loop_end(c, v);
 	i = op_loop(c, "i", t->rows, LIR_UNROLLED);
+	if ((row = t->row ? t->row(c, t->user, i) : NULL))
+		lir_if(B, row);
 	j = op_loop(c, "j", t->cols, LIR_UNROLLED);
+	if ((col = t->col ? t->col(c, t->user, j) : NULL))
+		lir_if(B, col);
 	x = op_let(c, "x", lir_broadcast(B, t->pixel(c, t->user, i, j), t->lanes));
 	v = op_loop(c, "v", t->vectors, LIR_UNROLLED);
 	at[0] = v;
@@ -66,7 +70,11 @@ void op_tile_fma(struct op_lower *c, const struct op_tile *t)
 	    B, t->sum, at,
 	    lir_fma(B, x, lir_load_lanes(B, w, (struct lir_expr *[]){v, zero}, t->lanes), lir_load_lanes(B, t->sum, at, t->lanes)));
 	op_loop_end(c, v);
+	if (col)
+		lir_end(B);
 	op_loop_end(c, j);
+	if (row)
+		lir_end(B);
 	op_loop_end(c, i);
 }
 

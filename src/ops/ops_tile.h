@@ -15,6 +15,9 @@ struct op_tile {
 	struct lir_expr *(*weight)(struct op_lower *c, void *user, struct lir_expr *v); /* vector v's factor */
 	/* the pixel's factor: one number for all channels, or a vector */
 	struct lir_expr *(*pixel)(struct op_lower *c, void *user, struct lir_expr *i, struct lir_expr *j);
+	/* NULL, or conditions to take pixels of row i, and pixel j of the row at hand, into the sum; they may give NULL: always */
+	struct lir_expr *(*row)(struct op_lower *c, void *user, struct lir_expr *i);
+	struct lir_expr *(*col)(struct op_lower *c, void *user, struct lir_expr *j);
 	void (*store)(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j,
 		      struct lir_expr *sum);
 	struct lir_buffer *sum; /* private */

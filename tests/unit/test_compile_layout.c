@@ -256,7 +256,7 @@ TEST(compile_layout, blocked_and_tiled_networks_give_the_numbers_of_plain_ones)
 	cr_expect_geq(used, 85);
 }
 
-TEST(compile_layout, a_frame_of_padding_far_larger_than_its_image_is_not_made)
+TEST(compile_layout, padding_far_larger_than_its_image_costs_nothing)
 {
 	struct arena *a = arena_new(NULL);
 	struct net n = {.a = a, .g = gir_new(a, "far", 13), .state = 1};
@@ -274,7 +274,7 @@ TEST(compile_layout, a_frame_of_padding_far_larger_than_its_image_is_not_made)
 	gir_set_ints(n.g, node, "strides", (int64_t[]){far, far}, 2);
 	plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
 	other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, x, &p);
-	cr_expect_not(any_blocked(p));
+	cr_expect(any_blocked(p));
 	cr_expect_lt(worst(other[0], plain[0]), 1e-4);
 	arena_free(a);
 }
