@@ -72,6 +72,12 @@ static bool norm_fits(const struct layout *l, const struct gir_node *n)
 	       gir_attr_int(n, "spatial", 1);
 }
 
+/* A window across channels reaches into the blocks beside its own, no farther. */
+static bool lrn_fits(const struct layout *l, const struct gir_node *n)
+{
+	return blocked(l, n->in[0]) && whole_blocks(l, n->in[0]->dim[1]) && gir_attr_int(n, "size", 1) <= 2 * l->lanes;
+}
+
 enum operand { OPERAND_BLOCKED, OPERAND_SCALAR, OPERAND_CHANNELS, OPERAND_UNFIT };
 
 /* How element-wise code over the blocked `out` may read v. */
@@ -116,6 +122,7 @@ static bool fits(const struct layout *l, const struct gir_node *n)
 	case GIR_GLOBALMAXPOOL:
 	case GIR_GLOBALAVERAGEPOOL: return blocked(l, n->in[0]);
 	case GIR_BATCHNORMALIZATION: return norm_fits(l, n);
+	case GIR_LRN: return lrn_fits(l, n);
 	case GIR_CONCAT: return concat_fits(l, n);
 	default: return gir_op_info(n->op)->elementwise && gir_op_info(n->op)->blocked && elementwise_fits(l, n);
 	}
