@@ -71,8 +71,8 @@ static struct gir_value *scalar(struct gir_graph *g, const struct gir_node *bn, 
 }
 
 /* s with a 1 for every dimension of the weights but the channels'. */
-static struct gir_value *along_channels(struct gir_graph *g, struct order *order, const struct gir_node *bn, struct gir_value *s,
-                                        const struct gir_value *w, int dim)
+static struct gir_value *along_channels(struct gir_graph *g, struct order *order, const struct gir_node *bn, const char *what,
+					struct gir_value *s, const struct gir_value *w, int dim)
 {
 	struct tensor *shape = tensor_new(g->arena, DT_I64, 1, (int64_t[]){w->nd});
 	struct gir_value like = *s;
@@ -82,19 +82,27 @@ static struct gir_value *along_channels(struct gir_graph *g, struct order *order
 		like.dim[d] = d == dim ? s->dim[0] : 1;
 		((int64_t *)shape->data)[d] = like.dim[d];
 	}
-	return NODE("scale-shaped", GIR_RESHAPE, &like, s, gir_const(g, arena_printf(g->arena, "%s.scale-shape", bn->name), shape));
+	return NODE(arena_printf(g->arena, "%s-shaped", what), GIR_RESHAPE, &like, s,
+		    gir_const(g, arena_printf(g->arena, "%s.%s-shape", bn->name, what), shape));
+}
+
+/* gamma / sqrt(var + eps) */
+static struct gir_value *factor(struct gir_graph *g, struct order *order, const struct gir_node *bn)
+{
+	struct gir_value *gamma = bn->in[1], *var = bn->in[4];
+	struct gir_value *sum = NODE("var", GIR_ADD, var, var, scalar(g, bn, gir_attr_float(bn, "epsilon", 1e-5f)));
+
+	return NODE("scale", GIR_DIV, gamma, gamma, NODE("std", GIR_SQRT, var, sum));
 }
 
 static void rewrite(struct gir_graph *g, struct order *order, struct gir_node *bn)
 {
 	struct gir_node *p = bn->in[0]->producer;
-	struct gir_value *gamma = bn->in[1], *beta = bn->in[2], *mean = bn->in[3], *var = bn->in[4], *w = p->in[1];
-	struct gir_value *bias = p->nin > 2 ? p->in[2] : NULL, *std, *s, *b, *in[3];
+	struct gir_value *beta = bn->in[2], *mean = bn->in[3], *w = p->in[1];
+	struct gir_value *bias = p->nin > 2 ? p->in[2] : NULL, *s = factor(g, order, bn), *b, *in[3];
 
-	std = NODE("std", GIR_SQRT, var, NODE("var", GIR_ADD, var, var, scalar(g, bn, gir_attr_float(bn, "epsilon", 1e-5f))));
-	s = NODE("scale", GIR_DIV, gamma, gamma, std);
 	in[0] = p->in[0];
-	in[1] = NODE("weight", GIR_MUL, w, w, along_channels(g, order, bn, s, w, channel_dim(p)));
+	in[1] = NODE("weight", GIR_MUL, w, w, along_channels(g, order, bn, "scale", s, w, channel_dim(p)));
 	if (bias)
 		b = NODE("bias", GIR_ADD, beta, NODE("moved", GIR_MUL, beta, NODE("centred", GIR_SUB, beta, bias, mean), s), beta);
 	else
@@ -140,3 +148,53 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 }
 
 const struct gir_pass gir_pass_bn_fold = {"bn-fold", "fold batch normalisation into the weights before it", 2, run};
+
+/* ---- what is left: beside a node that element-wise operators can join, as two of them ---- */
+
+static bool splits(const struct gir_node *bn, const uint32_t *uses)
+{
+	const struct gir_node *p = bn->op == GIR_BATCHNORMALIZATION ? bn->in[0]->producer : NULL;
+
+	return p && p->op == GIR_CONCAT && bn->in[0]->dtype == DT_F32 && uses[bn->in[0]->id] == 1 && bn->nout == 1 &&
+	       !gir_attr_int(bn, "training_mode", 0) && gir_attr_int(bn, "spatial", 1) && bn->in[0]->nd > 1 && all_const(bn, 1);
+}
+
+/* y = x * s + (beta - mean * s) */
+static void split(struct gir_graph *g, struct order *order, struct gir_node *bn)
+{
+	struct gir_value *x = bn->in[0], *beta = bn->in[2], *mean = bn->in[3], *y = bn->out[0], *s, *b, *in[2];
+
+	s = factor(g, order, bn);
+	b = NODE("bias", GIR_SUB, beta, beta, NODE("moved", GIR_MUL, beta, mean, s));
+	in[0] = NODE("scaled", GIR_MUL, y, x, along_channels(g, order, bn, "scale", s, x, 1));
+	in[1] = along_channels(g, order, bn, "bias", b, x, 1);
+	vec_push(g->arena, &order->v, gir_node(g, bn->name, GIR_ADD, 2, in, 1, &y));
+}
+
+static bool run_split(struct gir_graph *g, const struct gir_pass_options *o, bool *changed, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	uint32_t *uses = gir_count_uses(a, g);
+	size_t nvalues = g->values.n;
+	struct order order = {0};
+
+	(void)e;
+	for (size_t i = 0; i < g->nodes.n; i++) {
+		struct gir_node *n = g->nodes.v[i];
+
+		if (n->op == GIR_BATCHNORMALIZATION && n->in[0]->id < nvalues && splits(n, uses) &&
+		    gir_plan_decide(o->plan, "bn-split", n->in[0]->producer->name, n->name, true)) {
+			split(g, &order, n);
+			*changed = true;
+		} else {
+			vec_push(g->arena, &order.v, n);
+		}
+	}
+	g->nodes.v = order.v.v;
+	g->nodes.n = order.v.n;
+	g->nodes.cap = order.v.cap;
+	arena_free(a);
+	return true;
+}
+
+const struct gir_pass gir_pass_bn_split = {"bn-split", "batch normalisation of a concatenation as a product and a sum, which join its kernel", 3, run_split};

@@ -267,8 +267,8 @@ static bool concat_infer(struct op_infer *c, struct err *e)
 	return op_set_out(c, 0, x->dtype, x->nd, dim, e);
 }
 
-/* Copies the dims first..nd of `in` to `out`, moved by `start` along the axis; a blocked tensor's last dim is one vector. */
-static void concat_part(struct op_lower *c, struct lir_buffer *in, struct lir_buffer *out, const bool *open, int axis, int64_t start,
+/* Copies the dims that are not open of `in` to the output, moved by `start` along the axis; a blocked tensor's last dim is one vector. */
+static void concat_part(struct op_lower *c, struct lir_buffer *in, const bool *open, int axis, int64_t start,
 			struct lir_expr *const *outer)
 {
 	struct lir_expr *from[MAX_DIMS + 1], *to[MAX_DIMS + 1];
@@ -279,7 +279,7 @@ static void concat_part(struct op_lower *c, struct lir_buffer *in, struct lir_bu
 	from[nd] = lir_int(B, 0);
 	memcpy(to, from, sizeof to);
 	to[axis] = lir_add(B, from[axis], lir_int(B, start));
-	lir_store(B, out, to, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
+	op_store(c, to, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
 	for (int d = 0; d < nd; d++)
 		if (!open[d])
 			lir_end(B);
@@ -314,7 +314,7 @@ static bool concat_lower(struct op_lower *c, struct err *e)
 	for (uint32_t i = 0; i < c->node->nin; i++) {
 		struct lir_buffer *in = op_in(c, i);
 
-		concat_part(c, in, out, open, axis, start, outer);
+		concat_part(c, in, open, axis, start, outer);
 		start += in->dim[axis];
 	}
 	lir_nest_end(B, &nest);
