@@ -472,6 +472,27 @@ static void vector_fma(struct cg *g, const char *name, const char *type, enum dt
 	str_addf(&g->pre, "#else\nFN %s %s(%s a, %s b, %s c) { return a * b + c; }\n#endif\n", type, name, type, type, type);
 }
 
+/* A vector's instruction on x86, where a root for each lane is a branch for each lane: that of errno. Both round correctly. */
+static void vector_sqrt(struct cg *g, const char *name, const char *type, enum dtype t, int lanes)
+{
+	int bytes = (int)dtype_size(t) * lanes;
+	const char *suffix = t == DT_F32 ? "ps" : "pd";
+
+	if (bytes == 64) {
+		c_helper(g, "#if defined __AVX512F__ && defined __clang__\n");
+		str_addf(&g->pre, "FN %s %s(%s a) { return __builtin_ia32_sqrt%s512(a, 4); }\n", type, name, type, suffix);
+		str_add(&g->pre, "#elif defined __AVX512F__\n");
+		str_addf(&g->pre, "FN %s %s(%s a) { return __builtin_ia32_sqrt%s512_mask(a, a, -1, 4); }\n", type, name, type, suffix);
+	} else {
+		c_helper(g, "#if %s\n", bytes == 32 ? "defined __AVX__" : "defined __SSE2__");
+		str_addf(&g->pre, "FN %s %s(%s a) { return __builtin_ia32_sqrt%s%s(a); }\n", type, name, type, suffix,
+			 bytes == 32 ? "256" : "");
+	}
+	str_add(&g->pre, "#else\n");
+	by_lanes(g, name, type, type, 1, lanes, c_call_shape(g, LIR_CALL_SQRT, t), "");
+	str_add(&g->pre, "#endif\n");
+}
+
 static void vector_abs(struct cg *g, const char *name, const char *type, enum dtype t, int lanes)
 {
 	const char *mask = c_mask_type(g, (int)dtype_size(t), lanes);
@@ -523,6 +544,8 @@ const char *c_vector_call(struct cg *g, enum lir_call c, enum dtype t, int lanes
 	c_first_time(g, name);
 	if (c == LIR_CALL_FMA)
 		vector_fma(g, name, type, t, lanes);
+	else if (c == LIR_CALL_SQRT && g->d->family != CG_OPENCL && !is_half(t) && (int)dtype_size(t) * lanes >= 16)
+		vector_sqrt(g, name, type, t, lanes);
 	else
 		by_lanes(g, name, to, type,
 			 c == LIR_CALL_FMA                         ? 3

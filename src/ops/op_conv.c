@@ -127,3 +127,56 @@ static bool lower(struct op_lower *c, struct err *e)
 }
 
 const struct op_impl op_CONV = {.infer = infer, .lower = lower};
+
+/* ---- a convolution of one tap over several images' channels, one image after the other: inputs x, w, b, x, x ... ---- */
+
+/* The first image with the channels of all. */
+static bool parts_image(const struct gir_node *n, struct gir_value *x, struct err *e)
+{
+	*x = *n->in[0];
+	if (x->nd != 4 || n->in[1]->nd != 4)
+		return err_set(e, ERR_PARSE, "needs images and a weight of 4 dimensions");
+	for (uint32_t i = 3; i < n->nin; i++) {
+		const struct gir_value *y = n->in[i];
+
+		if (!y || y->dtype != x->dtype || y->nd != 4 || y->dim[0] != x->dim[0] || y->dim[2] != x->dim[2] ||
+		    y->dim[3] != x->dim[3] || y->block != x->block)
+			return err_set(e, ERR_PARSE, "part %u is no image like the first", i - 2);
+		x->dim[1] += y->dim[1];
+	}
+	return true;
+}
+
+static bool parts_read(const struct gir_node *n, struct op_conv *v, struct err *e)
+{
+	struct gir_value x;
+
+	if (!parts_image(n, &x, e) || !op_conv_read(n, &x, n->in[1], v, e))
+		return false;
+	for (int d = 0; d < 2; d++)
+		if (v->groups != 1 || v->w.kernel[d] != 1 || v->w.stride[d] != 1 || v->w.in[d] != v->w.out[d] || v->w.begin[d])
+			return err_set(e, ERR_PARSE, "parts are for one group, one tap, stride 1 and no padding");
+	return true;
+}
+
+static bool parts_infer(struct op_infer *c, struct err *e)
+{
+	struct gir_value *const *in = c->node->in;
+	struct op_conv v;
+
+	return op_check_type(c, 0, TYPE_BIT(F32), e) && op_check_same_type(c, 1, e) && op_check_same_type(c, 2, e) &&
+	       parts_read(c->node, &v, e) && op_check_dims(c, 2, 1, &in[1]->dim[0], e) && op_conv_set_out(c, &v, in[0]->dtype, e);
+}
+
+static bool parts_lower(struct op_lower *c, struct err *e)
+{
+	const struct gir_node *n = c->node;
+	struct op_conv v;
+
+	for (uint32_t i = 0; i < n->nin; i++)
+		if (i != 1 && i != 2 && (!n->out[0]->block || n->in[i]->block != n->out[0]->block || n->in[i]->dim[1] % n->out[0]->block))
+			return err_set(e, ERR_UNSUPPORTED, "'%s' is not stored by whole blocks of channels", n->in[i]->name);
+	return parts_read(n, &v, e) && op_conv_lower_blocked(c, &v, e);
+}
+
+const struct op_impl op_PARTSCONV = {.infer = parts_infer, .lower = parts_lower};

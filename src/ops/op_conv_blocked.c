@@ -21,13 +21,14 @@ struct blocked {
 	bool flat;                                 /* one tap, stride 1: pixels are one long row */
 	int64_t batch, out_blocks;                 /* of all groups */
 	int64_t in_block;                          /* channels of an input block */
-	int64_t in_blocks;                         /* of one group */
+	int64_t in_blocks;                         /* of one group, of all images whose channels it sums over */
 	int vectors;                               /* of a tile */
 	int64_t rows, cols;                        /* pixels of a tile */
 	struct lower_temp *weights, *bias;         /* NULL: used as it is */
 	/* of the tile at hand: */
 	struct lir_buffer *in, *w, *b;
 	struct lir_expr *n, *group, *channels, *row, *col; /* image, group, number of the channel tile, first pixel */
+	int64_t first;                                     /* input block of all, where this image's begin */
 	struct lir_expr *ib, *k[2], *ci;                   /* input block, tap, channel in its block */
 	struct lir_expr *y, *x;                            /* where the tap lies on the image */
 	bool guarded;                                      /* the tile has taps beside the image */
@@ -155,7 +156,7 @@ static struct lir_expr *start(struct op_lower *c, void *user, struct lir_expr *v
 static struct lir_expr *weight(struct op_lower *c, void *user, struct lir_expr *v)
 {
 	const struct blocked *p = user;
-	struct lir_expr *at[] = {p->channels, p->ib, p->k[0], p->k[1], p->ci, lir_mul(B, v, lir_int(B, p->lanes))};
+	struct lir_expr *at[] = {p->channels, lir_add(B, p->ib, lir_int(B, p->first)), p->k[0], p->k[1], p->ci, lir_mul(B, v, lir_int(B, p->lanes))};
 
 	return lir_load_lanes(B, p->w, at, p->lanes);
 }
@@ -214,6 +215,30 @@ static struct lir_expr *channels_of_block(struct op_lower *c, struct blocked *p)
 	return lir_for_expr(B, "ci", lir_int(B, 0), lir_min(B, extent, lir_int(B, p->in_block)), LIR_SERIAL);
 }
 
+/* Adds the channels of one image. */
+static void sum_image(struct op_lower *c, struct blocked *p, struct op_tile *t, struct gir_value *x, int64_t blocks)
+{
+	int64_t taps = p->v.w.kernel[1];
+	bool written_out = p->guarded && p->vectors * t->rows * t->cols * taps <= MAX_TAPS;
+	struct lir_expr *guard = NULL;
+
+	p->in = op_value(c, x);
+	p->ib = op_loop(c, "ib", blocks, LIR_SERIAL);
+	p->k[0] = op_loop(c, "kh", p->v.w.kernel[0], LIR_SERIAL);
+	if (!p->flat && t->rows == 1 && (guard = in_row(c, p, lir_int(B, 0))))
+		lir_if(B, guard);
+	p->k[1] = op_loop(c, "kw", taps, written_out ? LIR_UNROLLED : LIR_SERIAL);
+	p->ci = channels_of_block(c, p);
+	op_tile_fma(c, t);
+	op_loop_end(c, p->ci);
+	op_loop_end(c, p->k[1]);
+	if (guard)
+		lir_end(B);
+	op_loop_end(c, p->k[0]);
+	op_loop_end(c, p->ib);
+	p->first += blocks;
+}
+
 static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_t cols)
 {
 	struct op_tile t = {.lanes = p->lanes,
@@ -227,25 +252,13 @@ static void sum_tile(struct op_lower *c, struct blocked *p, int64_t rows, int64_
 			    .row = p->flat || rows == 1 ? NULL : in_row,
 			    .col = p->flat ? NULL : in_col,
 			    .store = store};
-	int64_t taps = p->v.w.kernel[1];
-	bool written_out = p->guarded && p->vectors * rows * cols * taps <= MAX_TAPS;
-	struct lir_expr *guard = NULL;
 
 	lir_scope(B);
 	op_tile_begin(c, &t);
-	p->ib = op_loop(c, "ib", p->in_blocks, LIR_SERIAL);
-	p->k[0] = op_loop(c, "kh", p->v.w.kernel[0], LIR_SERIAL);
-	if (!p->flat && rows == 1 && (guard = in_row(c, p, lir_int(B, 0))))
-		lir_if(B, guard);
-	p->k[1] = op_loop(c, "kw", taps, written_out ? LIR_UNROLLED : LIR_SERIAL);
-	p->ci = channels_of_block(c, p);
-	op_tile_fma(c, &t);
-	op_loop_end(c, p->ci);
-	op_loop_end(c, p->k[1]);
-	if (guard)
-		lir_end(B);
-	op_loop_end(c, p->k[0]);
-	op_loop_end(c, p->ib);
+	p->first = 0;
+	sum_image(c, p, &t, c->node->in[0], c->node->nin > 3 ? c->node->in[0]->dim[1] / p->in_block : p->in_blocks);
+	for (uint32_t i = 3; i < c->node->nin; i++) /* mutatenn.PartsConv: more of them, in whole blocks */
+		sum_image(c, p, &t, c->node->in[i], c->node->in[i]->dim[1] / p->in_block);
 	op_tile_end(c, &t);
 	lir_end(B);
 }
@@ -292,7 +305,7 @@ static void sum(struct op_lower *c, struct blocked *p)
 
 	c->flat = p->flat;
 	op_begin(c, "");
-	p->in = op_in(c, 0);
+	op_in(c, 0);
 	p->w = op_temp_in(c, p->weights);
 	p->b = p->bias ? op_temp_in(c, p->bias) : op_arg(c->node, 2) ? op_in(c, 2) : NULL;
 	op_out(c, 0);

@@ -61,8 +61,11 @@ static bool lower_blocked(struct op_lower *c, int64_t size, double alpha, double
 	in = op_in(c, 0);
 	op_out(c, 0);
 	s = op_space_of(c, in);
+	for (int d = 3; d < s.nd; d++)
+		s.inner[d] = true;
 	op_outer_begin(c, &s);
-	near = lir_alloc(B, "near", DT_F32, 1, &width);
+	near = lir_alloc(B, "near", DT_F32, 1, &width); /* once a row */
+	op_inner_begin(c, &s);
 	x = op_let(c, "x", op_load_as(c, in, s.index, DT_F32));
 	ends(c, &s, in, near, -1, before, lanes - before, 0);
 	first = lir_int(B, before);
@@ -75,6 +78,7 @@ static bool lower_blocked(struct op_lower *c, int64_t size, double alpha, double
 	energy = lir_mul(B, lir_imm(B, DT_F32, alpha / (double)size), op_acc_get(c, acc));
 	energy = op_let(c, "energy", lir_add(B, lir_imm(B, DT_F32, bias), energy));
 	op_store(c, s.index, lir_div(B, x, power(c, energy, beta)));
+	op_inner_end(c, &s);
 	op_outer_end(c, &s);
 	op_end(c);
 	return true;

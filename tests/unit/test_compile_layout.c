@@ -149,11 +149,30 @@ static struct gir_value *join(struct net *n, struct gir_value *x)
 	return x;
 }
 
+/* Two branches joined, a pool perhaps, and a convolution of one tap: nothing needs to be copied. */
+static struct gir_value *fire(struct net *n, struct gir_value *x)
+{
+	static const int64_t widths[] = {3, 16, 24, 33};
+	int64_t out = widths[draw(n, 0, 3)];
+	struct gir_value *in[3] = {x, add(n, GIR_RELU, 1, &x, NULL), x};
+	struct gir_node *node;
+
+	in[0] = add(n, GIR_CONCAT, (uint32_t)draw(n, 2, 3), in, &node);
+	gir_set_int(n->g, node, "axis", draw(n, 0, 1) ? 1 : -3);
+	if (draw(n, 0, 1))
+		in[0] = pool(n, in[0]);
+	in[1] = constant(n, 4, (int64_t[]){out, node->nin * x->dim[1], 1, 1}, -0.2f, 0.2f);
+	in[2] = constant(n, 1, &out, -1, 1);
+	return add(n, GIR_CONV, (uint32_t)draw(n, 2, 3), in, NULL);
+}
+
 static struct gir_value *step(struct net *n, struct gir_value *x)
 {
 	struct gir_value *in[2] = {x};
 
-	switch (draw(n, 0, 10)) {
+	switch (draw(n, 0, 12)) {
+	case 11:
+	case 12: return fire(n, x);
 	case 10: return lrn(n, x);
 	case 0: return pool(n, x);
 	case 1: return norm(n, x);
