@@ -69,7 +69,7 @@ static void store(struct cg *g, const struct lir_stmt *s)
 	const struct cg_local *l = &g->local[s->buffer->id];
 	int64_t at, step = lanes > 1 ? (int64_t)((uint64_t)last->i * (uint64_t)s->buffer->stride[s->nindex - 1]) : 1;
 
-	if (s->buffer->scope == LIR_LOCAL && !l->spoiled && cg_place_const(g, s->buffer, s->index, s->nindex, &at)) {
+	if (s->buffer->scope != LIR_GLOBAL && !l->spoiled && cg_place_const(g, s->buffer, s->index, s->nindex, &at)) {
 		str_addf(&g->body, "%s%lld", l->stem, (long long)(at / lanes));
 	} else if (lanes == 1) {
 		element(g, s);
@@ -193,15 +193,17 @@ static void variables(struct cg *g, const struct lir_buffer *b, const struct cg_
 static void alloc(struct cg *g, const struct lir_buffer *b, const struct cg_local *l)
 {
 	const char *type = c_scalar(g, b->dtype);
-	long long total = (long long)b->elements + 2 * C_SLACK;
+	long long total = (long long)cg_local_elements(g, b) + 2 * C_SLACK;
+	bool shared = g->groups && b->scope == LIR_SHARED;
 	int64_t first = (int64_t)b->id * MAX_FILLED; /* one value will do for an array */
 
 	if (cg_local_split(l)) {
 		variables(g, b, l);
 		return;
 	}
-	cg_line(g);
-	if (g->d->family == CG_GLSL)
+	if (shared)
+		; /* declared with the function: c_shared */
+	else if (cg_line(g), g->d->family == CG_GLSL)
 		str_addf(&g->body, "%s %s_mem_[%lld];\n", type, l->name, total);
 	else
 		str_addf(&g->body, "%s %s_mem_[%lld]%s, *const %s = %s_mem_ + %d;\n", type, l->name, total,
@@ -210,17 +212,22 @@ static void alloc(struct cg *g, const struct lir_buffer *b, const struct cg_loca
 	if (g->fill.kind == FILL_STALE)
 		return;
 	cg_line(g);
-	str_addf(&g->body, "for (%s i_ = 0; i_ < %lld; i_++)\n", g->d->family == CG_GLSL ? "int" : c_scalar(g, DT_I64), total);
+	if (shared)
+		str_addf(&g->body, g->d->family == CG_GLSL ? "for (int i_ = int(item_); i_ < %lld; i_ += %u)\n" : "for (int i_ = (int)item_; i_ < %lld; i_ += %u)\n", total, g->shape.group);
+	else
+		str_addf(&g->body, "for (%s i_ = 0; i_ < %lld; i_++)\n", g->d->family == CG_GLSL ? "int" : c_scalar(g, DT_I64), total);
 	cg_line(g);
 	if (g->d->family == CG_GLSL)
 		str_addf(&g->body, "\t%s_mem_[i_] = %s(%s);\n", l->name, type, fill_value(g, b->dtype, first));
 	else
 		str_addf(&g->body, "\t%s_mem_[i_] = %s;\n", l->name, fill_value(g, b->dtype, first));
+	if (shared)
+		c_barrier(g);
 }
 
 #define C_LIKE(f)                                                                                                                  \
 	.family = f, .open = c_open, .close = footer, .expr = c_expr, .store = store, .let = let, .alloc = alloc, .loop = loop,    \
-	.parallel = c_parallel, .is_reserved = c_is_reserved
+	.parallel = c_parallel, .thread = c_thread, .barrier = c_barrier, .is_reserved = c_is_reserved
 
 const struct cg_dialect cg_dialect_c = {.name = "c", .long_suffix = "LL", C_LIKE(CG_C)};
 const struct cg_dialect cg_dialect_opencl = {

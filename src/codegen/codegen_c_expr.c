@@ -286,7 +286,7 @@ static bool piece(struct cg *g, const struct lir_expr *x)
 	const struct cg_local *l = &g->local[x->buffer->id];
 	int64_t at;
 
-	if (x->buffer->scope != LIR_LOCAL || l->spoiled || !cg_place_const(g, x->buffer, x->arg, x->nargs, &at))
+	if (x->buffer->scope == LIR_GLOBAL || l->spoiled || !cg_place_const(g, x->buffer, x->arg, x->nargs, &at))
 		return false;
 	str_addf(&g->body, "%s%lld", l->stem, (long long)(at / x->type.lanes));
 	return true;

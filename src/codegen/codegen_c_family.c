@@ -114,7 +114,9 @@ const char *c_zero(struct cg *g, enum dtype t, int lanes)
 
 const char *c_space(const struct cg *g, const struct lir_buffer *b)
 {
-	return g->d->family == CG_OPENCL && b->scope == LIR_GLOBAL ? "__global " : "";
+	if (g->d->family != CG_OPENCL)
+		return "";
+	return b->scope == LIR_GLOBAL ? "__global " : g->groups && b->scope == LIR_SHARED ? "__local " : "";
 }
 
 const char *c_inline(const struct cg *g)
@@ -149,6 +151,8 @@ void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access)
 	} else {
 		str_addf(&g->body, "%s[", name);
 	}
+	if (b->scope == LIR_PRIVATE && !g->groups) /* the work-item's own copy */
+		str_addf(&g->body, "item_ * %lld + ", (long long)(b->elements * (int64_t)(dtype_size(b->dtype) / dtype_size(access))));
 }
 
 void c_element_end(struct cg *g)
@@ -179,9 +183,15 @@ static void open_groups(struct cg *g, struct str *out, uint32_t nin)
 	str_add(out, ")\n{\n");
 	for (uint32_t i = 0; !cl && i < nin; i++) /* tensors begin at 256 bytes: neighbours are loaded four at a time */
 		str_addf(out, "\t__builtin_assume(((unsigned long long)%s & 15) == 0);\n", g->buffer_name[i]);
-	if (!g->has_parallel) { /* one work-item does it all */
+	if (g->groups) {
+		c_shared(g, out, g->f->body);
+		c_item(g, out);
+	}
+	if (!g->has_parallel) { /* one work-item, or group, does it all */
 		g->shape.groups = 1;
-		str_addf(out, "\tif (%s)\n\t\treturn;\n", cl ? "get_global_id(0)" : "blockIdx.x || threadIdx.x");
+		str_addf(out, "\tif (%s)\n\t\treturn;\n",
+			 cl ? g->groups ? "get_group_id(0)" : "get_global_id(0)"
+			    : g->groups ? "blockIdx.x" : "blockIdx.x || threadIdx.x");
 	}
 }
 
@@ -204,6 +214,73 @@ void c_open(struct cg *g, struct str *out)
 		open_host(g, out, nin);
 	else
 		open_groups(g, out, nin);
+}
+
+/* ---- groups: shared arrays, the work-item's number, thread loops ---- */
+
+void c_shared(struct cg *g, struct str *out, const struct lir_stmt *s)
+{
+	if (s->kind == LIR_ALLOC && s->buffer->scope == LIR_SHARED) {
+		const struct lir_buffer *b = s->buffer;
+		const char *type = c_scalar(g, b->dtype), *name = g->local[b->id].name;
+		long long total = (long long)b->elements + 2 * C_SLACK;
+
+		if (g->d->family == CG_GLSL)
+			str_addf(out, "shared %s %s_mem_[%lld];\n", type, name, total);
+		else if (g->d->family == CG_OPENCL)
+			str_addf(out, "\t__local %s %s_mem_[%lld] __attribute__((aligned(64)));\n\t__local %s *const %s = %s_mem_ + %d;\n", type,
+				 name, total, type, name, name, C_SLACK);
+		else
+			str_addf(out, "\t__shared__ __align__(16) %s %s_mem_[%lld];\n\t%s *const %s = %s_mem_ + %d;\n", type, name, total,
+				 type, name, name, C_SLACK);
+	}
+	for (uint32_t i = 0; i < s->nbody; i++)
+		c_shared(g, out, s->body[i]);
+}
+
+void c_item(struct cg *g, struct str *out)
+{
+	const char *type = c_index_type(g);
+
+	switch (g->d->family) {
+	case CG_OPENCL: str_addf(out, "\tconst %s item_ = (%s)get_local_id(0);\n", type, type); break;
+	case CG_GLSL: str_addf(out, "\tconst %s item_ = %s(gl_LocalInvocationID.x);\n", type, type); break;
+	default: str_addf(out, "\tconst %s item_ = (%s)threadIdx.x;\n", type, type); break;
+	}
+}
+
+void c_thread(struct cg *g, const struct lir_stmt *s)
+{
+	const char *v = g->var_name[s->var->id], *type = c_index_type(g);
+	int64_t extent;
+
+	if (cg_const(g, s->extent, &extent) && extent == g->f->group) {
+		str_addf(&g->body, "{\n");
+		g->indent++;
+		cg_line(g);
+		g->indent--;
+		str_addf(&g->body, "const %s %s = ", type, v);
+		cg_index(g, s->min, P_ADD);
+		str_add(&g->body, " + item_;\n");
+		return;
+	}
+	str_addf(&g->body, "for (%s %s = ", type, v);
+	cg_index(g, s->min, P_ADD);
+	str_addf(&g->body, " + item_, %s_end_ = ", v);
+	cg_index(g, s->min, P_ADD);
+	str_add(&g->body, " + ");
+	cg_index(g, s->extent, P_MUL);
+	str_addf(&g->body, "; %s < %s_end_; %s += %lld) {\n", v, v, v, (long long)g->f->group);
+}
+
+void c_barrier(struct cg *g)
+{
+	cg_line(g);
+	switch (g->d->family) {
+	case CG_OPENCL: str_add(&g->body, "barrier(CLK_LOCAL_MEM_FENCE);\n"); break;
+	case CG_GLSL: str_add(&g->body, "memoryBarrierShared();\n"); cg_line(g); str_add(&g->body, "barrier();\n"); break;
+	default: str_add(&g->body, "__syncthreads();\n"); break;
+	}
 }
 
 /* This part's share: iterations first_ + count_ * part / parts and on. */
@@ -229,18 +306,23 @@ static void head_of_items(struct cg *g, const struct lir_stmt *const *chain, uin
 
 	switch (g->d->family) {
 	case CG_OPENCL:
-		first = "get_global_id(0)";
-		step = "get_global_size(0)";
+		first = g->groups ? "get_group_id(0)" : "get_global_id(0)";
+		step = g->groups ? "get_num_groups(0)" : "get_global_size(0)";
 		break;
 	case CG_GLSL: /* a launch has more groups than fit a row */
+		if (g->groups) {
+			first = arena_printf(g->a, "%s(gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x)", type);
+			step = arena_printf(g->a, "%s(gl_NumWorkGroups.x * gl_NumWorkGroups.y)", type);
+			break;
+		}
 		first =
 		    arena_printf(g->a, "%s(gl_WorkGroupID.x + gl_WorkGroupID.y * gl_NumWorkGroups.x) * %u + gl_LocalInvocationID.x",
 				 type, g->shape.group);
 		step = arena_printf(g->a, "%s(gl_NumWorkGroups.x * gl_NumWorkGroups.y) * %u", type, g->shape.group);
 		break;
 	default:
-		first = arena_printf(g->a, "(%s)blockIdx.x * blockDim.x + threadIdx.x", type);
-		step = arena_printf(g->a, "(%s)gridDim.x * blockDim.x", type);
+		first = arena_printf(g->a, g->groups ? "(%s)blockIdx.x" : "(%s)blockIdx.x * blockDim.x + threadIdx.x", type);
+		step = arena_printf(g->a, g->groups ? "(%s)gridDim.x" : "(%s)gridDim.x * blockDim.x", type);
 		break;
 	}
 	cg_line(g);

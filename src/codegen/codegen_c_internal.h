@@ -27,6 +27,10 @@ const char *c_space(const struct cg *g, const struct lir_buffer *b);  /* "__glob
 bool c_vector_lanes(struct cg *g, int lanes);                 /* false (failed): the dialect has no such vectors */
 void c_open(struct cg *g, struct str *out);                   /* cg_dialect.open */
 void c_parallel(struct cg *g, const struct lir_stmt *const *chain, uint32_t n);
+void c_thread(struct cg *g, const struct lir_stmt *s);
+void c_barrier(struct cg *g);
+void c_shared(struct cg *g, struct str *out, const struct lir_stmt *s); /* declares the shared arrays in s, for the function's head */
+void c_item(struct cg *g, struct str *out);                             /* and the work-item's number, item_ */
 bool c_is_reserved(const char *name);
 const char *c_inline(const struct cg *g);                     /* what stands before a helper function */
 const char *c_cast_to(struct cg *g, enum dtype t);            /* "(f32)" or "f32": a parenthesis follows */

@@ -170,9 +170,13 @@ void c_glsl_open(struct cg *g, struct str *out)
 			 i < nin ? "readonly " : "", i,
 			 g->f->param[i]->dtype == DT_F32 || g->f->param[i]->dtype == DT_F64 ? "precise " : "",
 			 c_scalar(g, g->f->param[i]->dtype), g->buffer_name[i]);
+	if (g->groups)
+		c_shared(g, out, g->f->body);
 	str_add(out, "\nvoid main()\n{\n");
-	if (!g->has_parallel) { /* one work-item does it all */
+	if (g->groups)
+		c_item(g, out);
+	if (!g->has_parallel) { /* one work-item, or group, does it all */
 		g->shape.groups = 1;
-		str_add(out, "\tif (gl_WorkGroupID.x + gl_WorkGroupID.y != 0 || gl_LocalInvocationID.x != 0)\n\t\treturn;\n");
+		str_addf(out, "\tif (gl_WorkGroupID.x + gl_WorkGroupID.y != 0%s)\n\t\treturn;\n", g->groups ? "" : " || gl_LocalInvocationID.x != 0");
 	}
 }

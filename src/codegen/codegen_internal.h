@@ -54,6 +54,9 @@ struct cg_dialect {
 	void (*loop)(struct cg *g, const struct lir_stmt *s); /* "for (...) {" */
 	/* The same for this part's or work-item's share of a parallel loop, or of the n loops of a chain: constant extents > 0 when
 	 * there are several. */
+	/* A thread loop's head and end, where g->groups: this work-item's share, and the barrier. */
+	void (*thread)(struct cg *g, const struct lir_stmt *s);
+	void (*barrier)(struct cg *g);
 	void (*parallel)(struct cg *g, const struct lir_stmt *const *chain, uint32_t n);
 	bool (*is_reserved)(const char *name);                    /* must not be the name of a variable */
 };
@@ -73,6 +76,8 @@ struct cg {
 	uint32_t unrolling, expanded; /* unrolled loops around this place; statements written inside of any */
 	uint32_t certain;             /* conditions around this place */
 	bool has_parallel, in_parallel;
+	bool groups;                  /* the function's thread loops are the dialect's work-items; else they are loops */
+	bool has_private;
 	bool narrow;                  /* every i64 value of the function fits an int: a dialect with groups writes int for i64 */
 	struct codegen_shape shape;
 	struct fill fill;             /* of local buffers */
@@ -81,7 +86,7 @@ struct cg {
 	int *mask_bytes;         /* by variable id: element size of a let that holds a vector of bool */
 	struct cg_local *local;  /* by buffer id */
 	const char **buffer_name;
-	int64_t local_bytes;
+	int64_t local_bytes, shared_bytes;
 };
 
 /* codegen_walk.c */
@@ -106,3 +111,5 @@ void cg_local_begin(struct cg *g, const struct lir_buffer *b);
 void cg_local_touch(struct cg *g, const struct lir_buffer *b, struct lir_expr *const *index, uint32_t n, enum dtype access,
 		    bool store);
 bool cg_local_split(const struct cg_local *l);
+/* Elements of an array, the work-items' own copies included. */
+int64_t cg_local_elements(const struct cg *g, const struct lir_buffer *b);

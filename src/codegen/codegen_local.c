@@ -12,6 +12,11 @@ bool cg_local_split(const struct cg_local *l)
 	return !l->spoiled;
 }
 
+int64_t cg_local_elements(const struct cg *g, const struct lir_buffer *b)
+{
+	return b->scope == LIR_PRIVATE && !g->groups ? b->elements * g->f->group : b->elements;
+}
+
 /* An allocation is entered: nothing of it is written. */
 void cg_local_begin(struct cg *g, const struct lir_buffer *b)
 {
@@ -20,7 +25,7 @@ void cg_local_begin(struct cg *g, const struct lir_buffer *b)
 	l->certain = g->certain;
 	if (!g->dry)
 		return;
-	if (b->elements > MAX_ELEMENTS_SPLIT)
+	if (b->elements > MAX_ELEMENTS_SPLIT || b->scope == LIR_SHARED || (b->scope == LIR_PRIVATE && !g->groups))
 		l->spoiled = true;
 	if (l->spoiled)
 		return;
@@ -41,7 +46,9 @@ void cg_local_touch(struct cg *g, const struct lir_buffer *b, struct lir_expr *c
 	int lanes = last ? last->type.lanes : 1;
 	int64_t at;
 
-	if (b->scope != LIR_LOCAL || !g->dry || l->spoiled)
+	if (lanes > 1 && b->scope == LIR_PRIVATE && !g->groups)
+		cg_fail(g, "vectors in private memory");
+	if (b->scope == LIR_GLOBAL || !g->dry || l->spoiled)
 		return;
 	if ((l->lanes && l->lanes != lanes) || access != b->dtype || !cg_place_const(g, b, index, n, &at) || at < 0 || at % lanes ||
 	    at + lanes > b->elements || (lanes > 1 && (last->kind != LIR_RAMP || last->i != 1 || b->stride[n - 1] != 1)) ||

@@ -17,6 +17,7 @@
 #define MAX_ITERATIONS ((int64_t)1 << 30) /* of a collapsed chain */
 #define MAX_GROUPS ((uint64_t)1 << 24)
 #define UNKNOWN_ITERATIONS 1024   /* work-items of a loop whose extent is found out on the device */
+#define MAX_SHARED_BYTES (48 << 10) /* of a group: what devices have at least is less still, and they say so */
 #define MAX_LOCAL_BYTES (4 << 20) /* of one thread's stack */
 
 bool cg_fail(struct cg *g, const char *fmt, ...)
@@ -124,8 +125,36 @@ static void set_shape(struct cg *g, const struct lir_stmt *const *chain, uint32_
 		total *= cg_const(g, chain[i]->extent, &extent) ? extent > 0 ? (uint64_t)extent : 1 : UNKNOWN_ITERATIONS;
 	if (!g->d->group)
 		return;
-	groups = (total + g->d->group - 1) / g->d->group;
+	groups = g->groups ? total : (total + g->d->group - 1) / g->d->group;
 	g->shape.groups = groups < MAX_GROUPS ? groups : MAX_GROUPS;
+}
+
+/* Each work-item's share of a thread loop; where there are none, a loop over all. */
+static void thread_loop(struct cg *g, const struct lir_stmt *s)
+{
+	int64_t extent;
+	bool known = cg_const(g, s->extent, &extent) && extent >= g->f->group;
+
+	touch_expr(g, s->min);
+	touch_expr(g, s->extent);
+	cg_line(g);
+	if (g->groups)
+		g->d->thread(g, s);
+	else
+		g->d->loop(g, s);
+	g->indent++;
+	if (!g->groups && g->has_private) {
+		cg_line(g);
+		str_addf(&g->body, "const long long item_ = (%s - (", g->var_name[s->var->id]);
+		cg_index(g, s->min, P_ANY);
+		str_addf(&g->body, ")) %% %lld;\n", (long long)g->f->group);
+	}
+	g->certain += !known;
+	cg_stmt(g, s->body[0], true);
+	g->certain -= !known;
+	close_block(g);
+	if (g->groups && s->loop == LIR_THREAD)
+		g->d->barrier(g);
 }
 
 static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
@@ -135,6 +164,10 @@ static void loop(struct cg *g, const struct lir_stmt *s, bool tail)
 	const struct lir_stmt *chain[MAX_CHAIN] = {s};
 	uint32_t n = 1;
 
+	if (lir_is_thread(s)) {
+		thread_loop(g, s);
+		return;
+	}
 	if (try_unroll(g, s, tail))
 		return;
 	known = !parallel && cg_const(g, s->extent, &extent);
@@ -217,9 +250,14 @@ static void let(struct cg *g, const struct lir_stmt *s, bool tail)
 
 static void alloc(struct cg *g, const struct lir_stmt *s, bool tail)
 {
-	int64_t bytes = s->buffer->elements * (int64_t)dtype_size(s->buffer->dtype);
+	int64_t elements = cg_local_elements(g, s->buffer), bytes = elements * (int64_t)dtype_size(s->buffer->dtype);
+	bool shared = g->groups && s->buffer->scope == LIR_SHARED;
 
-	if (s->buffer->elements > MAX_LOCAL_BYTES || g->local_bytes + bytes > MAX_LOCAL_BYTES) {
+	if (shared && g->dry && (g->shared_bytes += bytes) > MAX_SHARED_BYTES) {
+		cg_fail(g, "'%s': more than %d bytes of memory shared by a group", s->buffer->name, MAX_SHARED_BYTES);
+		return;
+	}
+	if (elements > MAX_LOCAL_BYTES || g->local_bytes + bytes > MAX_LOCAL_BYTES) {
 		cg_fail(g, "local buffer '%s' is too large for the stack", s->buffer->name);
 		return;
 	}
@@ -292,6 +330,16 @@ bool codegen_emit(const char *dialect, const struct lir_func *f, struct str *out
 	return codegen_emit_filled(dialect, f, (struct fill){FILL_NAN, 0}, out, shape, e);
 }
 
+static bool has_private(const struct lir_stmt *s)
+{
+	if (s->kind == LIR_ALLOC && s->buffer->scope == LIR_PRIVATE)
+		return true;
+	for (uint32_t i = 0; i < s->nbody; i++)
+		if (has_private(s->body[i]))
+			return true;
+	return false;
+}
+
 bool codegen_emit_filled(const char *dialect, const struct lir_func *f, struct fill fill, struct str *out, struct codegen_shape *shape,
 			 struct err *e)
 {
@@ -299,7 +347,8 @@ bool codegen_emit_filled(const char *dialect, const struct lir_func *f, struct f
 
 	if (!g.d)
 		return err_set(e, ERR_UNSUPPORTED, "no dialect '%s' in this build", dialect);
-	g.shape = (struct codegen_shape){.groups = g.d->group != 0, .group = g.d->group};
+	g.groups = f->group && g.d->collapses;
+	g.shape = (struct codegen_shape){.groups = g.d->group != 0, .group = g.groups ? (uint32_t)f->group : g.d->group};
 	g.narrow = g.d->group && cg_fits_int(f);
 	g.a = arena_new(NULL);
 	g.bind = ARENA_ARRAY(g.a, struct cg_binding, f->nvars + 1);
@@ -308,6 +357,7 @@ bool codegen_emit_filled(const char *dialect, const struct lir_func *f, struct f
 	g.local = ARENA_ARRAY(g.a, struct cg_local, (size_t)f->nbuffers + f->nparams + 1);
 	g.buffer_name = ARENA_ARRAY(g.a, const char *, (size_t)f->nbuffers + f->nparams + 1);
 	g.has_parallel = lir_has_parallel(f);
+	g.has_private = has_private(f->body);
 	cg_names(&g);
 	run(&g, true);
 	if (!g.failed)

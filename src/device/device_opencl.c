@@ -209,7 +209,8 @@ static void describe(struct device *d)
 	cl_platform_id platform = NULL;
 	uint64_t type = device_number(d, d->id, CL_DEVICE_TYPE),
 		 lanes = device_number(d, d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
-	bool cpu = type & CL_DEVICE_TYPE_CPU, f64 = device_number(d, d->id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+	/* Tests look at the accelerators' class on a processor. */
+	bool cpu = type & CL_DEVICE_TYPE_CPU && !getenv("MUTATENN_OPENCL_ACCELERATOR"), f64 = device_number(d, d->id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
 	const char *name = device_text(d, d->id, CL_DEVICE_NAME), *version, *driver = device_text(d, d->id, CL_DRIVER_VERSION);
 
 	d->clGetDeviceInfo(d->id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
@@ -220,7 +221,7 @@ static void describe(struct device *d)
 	    .backend = "opencl",
 	    .dialect = cpu ? "opencl-c-cpu" : "opencl-c",
 	    .describe = arena_printf(d->arena, "%s, %s, driver %s", name, platform_text(d, platform, CL_PLATFORM_NAME), driver),
-	    .identity = arena_printf(d->arena, "opencl %s | %s | %s | %s | %s", version, name, driver,
+	    .identity = arena_printf(d->arena, "opencl%s %s | %s | %s | %s | %s", !cpu && type & CL_DEVICE_TYPE_CPU ? " as accelerator" : "", version, name, driver,
 				     device_text(d, d->id, CL_DEVICE_VERSION), d->options),
 	    .build = d->options,
 	    .cls = cpu ? DEVICE_CPU : DEVICE_GPU,

@@ -470,9 +470,14 @@ struct lir_expr *lir_let(struct lir_builder *b, const char *name, struct lir_exp
 
 struct lir_buffer *lir_alloc(struct lir_builder *b, const char *name, enum dtype t, int nd, const int64_t *dim)
 {
+	return lir_alloc_in(b, LIR_LOCAL, name, t, nd, dim);
+}
+
+struct lir_buffer *lir_alloc_in(struct lir_builder *b, enum lir_scope scope, const char *name, enum dtype t, int nd, const int64_t *dim)
+{
 	struct lir_stmt *s = lir_stmt_new(b->a, LIR_ALLOC, 0, 1);
 
-	s->buffer = lir_buffer_new(b->f, name, t, LIR_LOCAL, nd, dim);
+	s->buffer = lir_buffer_new(b->f, name, t, scope, nd, dim);
 	open_block(b, BLOCK_REST, s);
 	return s->buffer;
 }

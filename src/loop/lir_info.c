@@ -30,9 +30,15 @@ bool lir_op_is_compare(enum lir_op op)
 
 const char *lir_loop_name(enum lir_loop_kind k)
 {
-	static const char *const names[] = {[LIR_SERIAL] = "serial", [LIR_PARALLEL] = "parallel", [LIR_UNROLLED] = "unrolled"};
+	static const char *const names[] = {[LIR_SERIAL] = "serial", [LIR_PARALLEL] = "parallel", [LIR_UNROLLED] = "unrolled",
+					    [LIR_THREAD] = "thread", [LIR_THREAD_NOBARRIER] = "thread_nobarrier"};
 
 	return (unsigned)k < sizeof names / sizeof *names ? names[k] : "?";
+}
+
+bool lir_is_thread(const struct lir_stmt *s)
+{
+	return s->kind == LIR_FOR && (s->loop == LIR_THREAD || s->loop == LIR_THREAD_NOBARRIER);
 }
 
 bool lir_expr_const_i64(const struct lir_expr *x, int64_t *out)

@@ -48,6 +48,7 @@ struct ins {
 	VEC(struct lir_site) site;
 	const char *at;                /* text of the statement whose accesses are checked, as it was written */
 	bool parallel, inside, serial; /* it has parallel loops; this is in them; they must become serial ones */
+	bool thread;                  /* in a thread loop */
 };
 
 /* ---- small nodes ---- */
@@ -467,11 +468,26 @@ static struct lir_stmt *store(struct ins *n, struct lir_stmt *s)
 }
 
 /* Nobody has written its elements yet: they hold the fill value. */
+/* In a function with a group, what is not in a thread loop is put into one: for so many work-items. */
+static struct lir_stmt *in_thread(struct ins *n, int64_t items, struct lir_stmt *s)
+{
+	struct lir_expr *unused;
+	struct lir_stmt *l;
+
+	if (!n->f->group || n->thread)
+		return s;
+	l = loop_over(n, "item", items, &unused);
+	l->loop = LIR_THREAD;
+	l->body[0] = s;
+	return l;
+}
+
 static struct lir_stmt *alloc(struct ins *n, struct lir_stmt *s)
 {
 	struct lir_buffer *buf = s->buffer, *mark = n->mark[buf->id];
 	struct lir_stmt *fill, *outer = NULL, *inner = NULL, *clear, *all[3], *own;
 	struct lir_expr *at;
+	int64_t items;
 
 	s->body[0] = statement(n, s->body[0]);
 	if (!mark)
@@ -493,8 +509,9 @@ static struct lir_stmt *alloc(struct ins *n, struct lir_stmt *s)
 		inner->body[0] = fill;
 	clear = loop_over(n, "e", mark->dim[0], &at);
 	clear->body[0] = store_to(n, mark, at, i32(n, 0));
-	all[0] = outer ? outer : fill;
-	all[1] = clear;
+	items = buf->scope == LIR_PRIVATE ? n->f->group : 1;
+	all[0] = in_thread(n, items, outer ? outer : fill);
+	all[1] = in_thread(n, items, clear);
 	all[2] = s->body[0];
 	own = lir_stmt_new(n->f->arena, LIR_ALLOC, 0, 1);
 	own->buffer = mark;
@@ -522,7 +539,7 @@ static struct lir_stmt *limited(struct ins *n, struct lir_stmt *s)
 	s->extent = lir_min(B, trips, lir_int(B, limit));
 	let->body[0] = lir_seq(
 	    n->f->arena,
-	    (struct lir_stmt *[]){if_then(n, lir_binary(B, LIR_GT, trips, lir_int(B, limit)), record(n, site, trips)), s}, 2);
+	    (struct lir_stmt *[]){if_then(n, lir_binary(B, LIR_GT, trips, lir_int(B, limit)), in_thread(n, 1, record(n, site, trips))), s}, 2);
 	return let;
 }
 
@@ -533,7 +550,9 @@ static struct lir_stmt *loop(struct ins *n, struct lir_stmt *s)
 	struct lir_stmt *out = limited(n, s);
 
 	n->inside = n->inside || opens;
+	n->thread = n->thread || lir_is_thread(s);
 	s->body[0] = statement(n, s->body[0]);
+	n->thread = n->thread && !lir_is_thread(s);
 	n->inside = was;
 	return out;
 }
@@ -628,7 +647,7 @@ static void mark_local(struct ins *n, const struct lir_stmt *s)
 		int64_t size = s->buffer->elements * mark_bytes(n, s->buffer);
 
 		n->mark[s->buffer->id] =
-		    lir_buffer_new(n->f, arena_printf(n->f->arena, "%s_mark", s->buffer->name), DT_I32, LIR_LOCAL, 1, &size);
+		    lir_buffer_new(n->f, arena_printf(n->f->arena, "%s_mark", s->buffer->name), DT_I32, s->buffer->scope, 1, &size);
 	}
 	for (uint32_t i = 0; i < s->nbody; i++)
 		mark_local(n, s->body[i]);

@@ -15,7 +15,8 @@ struct step {
 	const struct access *access;
 	enum dtype type; /* of a store's access */
 	uint32_t slot;
-	int lanes;
+	int lanes; /* of a thread loop: the work-items of a group */
+	bool barrier;
 	struct memory *mem;
 	uint32_t nbody;
 	const struct step **body;
@@ -47,7 +48,11 @@ static void describe(struct lir_interp_result *r)
 		snprintf(r->text, sizeof r->text, "an integer division of %" PRId64 " by zero or without a result", r->index);
 		break;
 	case LIR_FAULT_RACE:
-		snprintf(r->text, sizeof r->text,
+		if (buf->scope == LIR_SHARED)
+			snprintf(r->text, sizeof r->text,
+				 "a race: two work-items touch element %" PRId64 " of '%.80s' with no barrier between, and one writes it",
+				 r->index, name);
+		else snprintf(r->text, sizeof r->text,
 			 "a race: two iterations of the parallel loops touch element %" PRId64 " of '%.80s', and one writes it",
 			 r->index, name);
 		break;
@@ -105,6 +110,26 @@ static void run_parallel(const struct step *s, struct vm *vm)
 	vm->iteration = outer;
 }
 
+/* Iteration k is work-item k % group's. While races are looked for, each work-item counts as an iteration of its own. */
+static void run_thread(const struct step *s, struct vm *vm)
+{
+	uint64_t first = (uint64_t)s->min->run(s->min, vm).i;
+	int64_t n = s->extent->run(s->extent, vm).i;
+	uint64_t group = vm->iteration;
+
+	for (int64_t k = 0; k < n; k++) {
+		if (vm->steps == vm->max_steps)
+			lir_fault(vm, LIR_FAULT_STEPS, NULL, 0, (int64_t)vm->max_steps);
+		vm->steps++;
+		vm->item = (uint64_t)k % (uint64_t)s->lanes;
+		vm->iteration = group * LIR_MAX_GROUP + vm->item;
+		vm->slot[s->slot].i = (int64_t)(first + (uint64_t)k);
+		s->body[0]->run(s->body[0], vm);
+	}
+	vm->iteration = group;
+	vm->epoch += s->barrier;
+}
+
 static void run_if(const struct step *s, struct vm *vm)
 {
 	if (s->value->run(s->value, vm).i)
@@ -125,10 +150,10 @@ static void run_let(const struct step *s, struct vm *vm)
 static void run_alloc(const struct step *s, struct vm *vm)
 {
 	const struct lir_buffer *buf = s->mem->buffer;
-	size_t bytes = (size_t)buf->elements * dtype_size(buf->dtype);
+	size_t bytes = (size_t)buf->elements * dtype_size(buf->dtype) * (buf->scope == LIR_PRIVATE ? (size_t)s->lanes : 1);
 
 	memset(s->mem->written, 0, bytes);
-	if (s->mem->touched)
+	if (s->mem->touched && buf->scope != LIR_SHARED)
 		memset(s->mem->touched, 0, bytes * sizeof *s->mem->touched);
 	s->body[0]->run(s->body[0], vm);
 }
@@ -182,7 +207,8 @@ static void run_store_lanes(const struct step *s, struct vm *vm)
 static bool add_memory(struct compiler *k, const struct lir_buffer *buf, uint8_t *data, bool track, struct err *e)
 {
 	struct memory *m = &k->mem[buf->id];
-	uint64_t bytes = (uint64_t)buf->elements * dtype_size(buf->dtype);
+	uint64_t rows = buf->scope == LIR_PRIVATE ? (uint64_t)k->f->group : 1, bytes = (uint64_t)buf->elements * dtype_size(buf->dtype) * rows;
+	bool races = track && k->races && buf->scope != LIR_PRIVATE && (!k->in_parallel || buf->scope == LIR_SHARED);
 
 	m->buffer = buf;
 	if (!data) {
@@ -193,7 +219,7 @@ static bool add_memory(struct compiler *k, const struct lir_buffer *buf, uint8_t
 	}
 	m->data = data ? data : arena_zalloc(k->a, bytes);
 	m->written = track ? arena_zalloc(k->a, bytes) : NULL;
-	m->touched = track && k->races && !k->in_parallel ? arena_zalloc(k->a, bytes * sizeof *m->touched) : NULL;
+	m->touched = races ? arena_zalloc(k->a, bytes * sizeof *m->touched) : NULL;
 	return true;
 }
 
@@ -224,13 +250,17 @@ static const struct step *compile(struct compiler *k, const struct lir_stmt *s, 
 	bool opens = s->kind == LIR_FOR && s->loop == LIR_PARALLEL && !k->in_parallel;
 
 	t->run = s->kind == LIR_FOR && s->loop == LIR_PARALLEL && k->races ? run_parallel : run[s->kind];
+	if (lir_is_thread(s))
+		t->run = run_thread;
+	t->barrier = s->loop == LIR_THREAD;
 	t->min = s->min ? lir_compile_expr(k, s->min) : NULL;
 	t->extent = s->extent ? lir_compile_expr(k, s->extent) : NULL;
 	t->value = s->value ? lir_compile_expr(k, s->value) : NULL;
 	if (s->kind == LIR_FOR || s->kind == LIR_LET) {
 		t->slot = new_slot(k, s->var);
-		t->lanes = s->var->type.lanes;
+		t->lanes = lir_is_thread(s) ? (int)k->f->group : s->var->type.lanes;
 	} else if (s->kind == LIR_ALLOC) {
+		t->lanes = (int)k->f->group;
 		if (!add_memory(k, s->buffer, NULL, true, e))
 			return NULL;
 		t->mem = &k->mem[s->buffer->id];
@@ -274,13 +304,13 @@ static uint64_t count_unwritten(const struct compiler *k)
 static bool interpret(struct compiler *k, const struct lir_interp_options *o, struct lir_interp_result *r, struct err *e)
 {
 	struct vm vm = {
-	    .max_steps = o && o->max_steps ? o->max_steps : UINT64_MAX, .result = r, .iteration = OUTSIDE, .iterations = OUTSIDE};
+	    .max_steps = o && o->max_steps ? o->max_steps : UINT64_MAX, .result = r, .iteration = OUTSIDE, .iterations = OUTSIDE, .epoch = 1};
 	const struct lir_func *f = k->f;
 	const struct step *program;
 
 	k->mem = ARENA_ARRAY(k->a, struct memory, f->nbuffers);
 	k->slot = ARENA_ARRAY(k->a, uint32_t, f->nvars);
-	k->races = o && o->races && lir_has_parallel(f);
+	k->races = o && o->races && (f->group || lir_has_parallel(f));
 	for (uint32_t i = 0; i < f->nparams; i++) {
 		bool output = i + f->nout >= f->nparams, holds = o && o->outputs_initialised;
 

@@ -89,13 +89,19 @@ static inline uint64_t address_of(const struct access *x, struct vm *vm, int n)
 	return at;
 }
 
+/* Where the work-item's own copy of a private buffer begins. */
+static int64_t row_of(const struct access *x, const struct vm *vm)
+{
+	return x->mem->buffer->scope == LIR_PRIVATE ? (int64_t)vm->item * x->mem->buffer->elements : 0;
+}
+
 int64_t lir_address(const struct access *x, struct vm *vm)
 {
 	uint64_t at = address_of(x, vm, x->nd);
 
 	if (at >= (uint64_t)x->mem->buffer->elements) /* a view that leaves its memory */
 		out_of_bounds(x, vm, -1, (int64_t)at);
-	return (int64_t)at;
+	return (int64_t)at + row_of(x, vm);
 }
 
 void lir_addresses(const struct access *x, struct vm *vm, int64_t *at)
@@ -113,7 +119,7 @@ void lir_addresses(const struct access *x, struct vm *vm, int64_t *at)
 			out_of_bounds(x, vm, last, (int64_t)i);
 		if (a >= (uint64_t)buf->elements)
 			out_of_bounds(x, vm, -1, (int64_t)a);
-		at[l] = (int64_t)a;
+		at[l] = (int64_t)a + row_of(x, vm);
 	}
 }
 
@@ -125,7 +131,7 @@ static void check_written(const struct access *x, struct vm *vm, int64_t at, siz
 
 	for (size_t i = 0; i < size; i++)
 		if (!w[i])
-			lir_fault(vm, LIR_FAULT_UNINITIALISED, x->mem->buffer, 0, at);
+			lir_fault(vm, LIR_FAULT_UNINITIALISED, x->mem->buffer, 0, at - row_of(x, vm));
 	if (x->mem->touched)
 		lir_race_read(x->mem, vm, at, size);
 }

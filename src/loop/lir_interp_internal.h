@@ -20,6 +20,7 @@ struct vm {
 	uint64_t steps, max_steps;
 	uint64_t device_defined;
 	uint64_t iteration, iterations; /* of the parallel loops: the number of the one that runs, and the last number given out */
+	uint64_t item, epoch; /* work-item in its group; barriers so far, from 1 */
 	struct lir_interp_result *result;
 	jmp_buf escape; /* taken by the first fault */
 };
@@ -46,7 +47,8 @@ struct memory {
 	const struct lir_buffer *buffer;
 	uint8_t *data;
 	uint8_t *written; /* one byte per byte of data, 0xff once stored; NULL when all of it holds values and nothing is written */
-	uint64_t *touched; /* of each byte, for races: iteration << 1 | whether it wrote, 0 when untouched; NULL: not looked for. With `written` only */
+	uint64_t *touched; /* of each byte, for races: iteration << 1 | whether it wrote, 0 when untouched; of shared memory
+	                      (epoch * 2 * LIR_MAX_GROUP + item) << 1 | whether it wrote; NULL: not looked for. With `written` only */
 };
 
 struct access {

@@ -112,12 +112,12 @@ static struct lir_var *new_var(struct parser *p, struct lir_type t)
 
 static bool parse_loop_kind(struct parser *p, enum lir_loop_kind *out)
 {
-	for (int k = LIR_SERIAL; k <= LIR_UNROLLED; k++)
+	for (int k = LIR_SERIAL; k <= LIR_THREAD_NOBARRIER; k++)
 		if (lex_is(&p->x, lir_loop_name((enum lir_loop_kind)k))) {
 			*out = (enum lir_loop_kind)k;
 			return lex_next(&p->x);
 		}
-	return lex_error(&p->x, "'serial', 'parallel' or 'unrolled' expected");
+	return lex_error(&p->x, "'serial', 'parallel', 'unrolled' or 'thread' expected");
 }
 
 /* for i in 0..n serial { }, for i in m..+n serial { } */
@@ -175,6 +175,16 @@ static struct lir_stmt *parse_if(struct parser *p)
 	return s;
 }
 
+static bool parse_scope(struct parser *p, struct lir_buffer *buf)
+{
+	bool shared, private = false;
+
+	if (!lex_take(&p->x, "shared", &shared) || (!shared && !lex_take(&p->x, "private", &private)))
+		return false;
+	buf->scope = shared ? LIR_SHARED : private ? LIR_PRIVATE : LIR_LOCAL;
+	return true;
+}
+
 /* let and alloc reach to the end of the braces they stand in */
 static struct lir_stmt *parse_definition(struct parser *p)
 {
@@ -195,7 +205,7 @@ static struct lir_stmt *parse_definition(struct parser *p)
 		s->var = new_var(p, s->value->type);
 		if (!define(p, name, s->var, NULL, &symbol))
 			return NULL;
-	} else if (!parse_buffer(p, LIR_LOCAL, &s->buffer, &symbol)) {
+	} else if (!parse_buffer(p, LIR_LOCAL, &s->buffer, &symbol) || !parse_scope(p, s->buffer)) {
 		return NULL;
 	}
 	if (++p->statements > LIR_MAX_STMT_DEPTH / 2) {
@@ -298,10 +308,29 @@ static bool parse_params(struct parser *p)
 	return lex_next(&p->x);
 }
 
+/* group 128 */
+static bool parse_group(struct parser *p)
+{
+	struct lir_expr *n;
+	bool has;
+
+	if (!lex_take(&p->x, "group", &has))
+		return false;
+	if (!has)
+		return true;
+	n = parse_expr(p);
+	if (!n)
+		return false;
+	if (n->kind != LIR_INT || n->i < 1)
+		return lex_error(&p->x, "a group has a number of work-items");
+	p->f->group = n->i;
+	return true;
+}
+
 static bool parse_func(struct parser *p)
 {
 	if (!lex_next(&p->x) || !lex_expect(&p->x, "func") || !parse_func_name(p) || !lex_expect(&p->x, "(") || !parse_params(p) ||
-	    !lex_take(&p->x, "contract", &p->f->contract))
+	    !lex_take(&p->x, "contract", &p->f->contract) || !parse_group(p))
 		return false;
 	p->f->body = parse_braces(p);
 	if (!p->f->body)

@@ -199,6 +199,7 @@ void lir_print_head(struct str *out, const struct lir_stmt *s)
 	case LIR_ALLOC:
 		str_add(out, "alloc ");
 		print_buffer(out, s->buffer);
+		str_add(out, s->buffer->scope == LIR_SHARED ? " shared" : s->buffer->scope == LIR_PRIVATE ? " private" : "");
 		break;
 	case LIR_SEQ: break;
 	}
@@ -302,7 +303,10 @@ static void print_func(struct str *out, const struct lir_func *f, bool with_name
 		str_add(out, i + f->nout >= f->nparams ? "out " : "");
 		print_buffer(out, f->param[i]);
 	}
-	str_add(out, f->contract ? ") contract {\n" : ") {\n");
+	str_add(out, f->contract ? ") contract" : ")");
+	if (f->group)
+		str_addf(out, " group %lld", (long long)f->group);
+	str_add(out, " {\n");
 	print_block(out, f->body, 1);
 	str_add(out, "}\n");
 }

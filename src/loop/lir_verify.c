@@ -21,6 +21,7 @@ struct verify {
 	struct str text;
 	int errors;
 	int loops, parallels;
+	bool in_thread;
 	const struct lir_stmt *chain; /* the parallel loop entered last */
 };
 
@@ -94,6 +95,8 @@ static int check_index(struct verify *v, const struct lir_buffer *buf, struct li
 {
 	if (!in_scope(v, v->buffer_open, buf->id, v->f->nbuffers, buf->name))
 		return 0;
+	if (v->f->group && !v->in_thread)
+		wrong(v, "an access to '%s' outside the thread loops", buf->name);
 	if (n != (uint32_t)buf->nd) {
 		wrong(v, "'%s' has %d dims and %u indices", buf->name, buf->nd, n);
 		return 0;
@@ -268,10 +271,14 @@ static void check_for(struct verify *v, const struct lir_stmt *s, uint32_t depth
 	if (s->loop == LIR_PARALLEL && !(v->chain && lir_is_chained(s, v->chain)) && (v->loops || v->parallels++))
 		wrong(v, "a second or an inner parallel loop");
 	v->chain = s->loop == LIR_PARALLEL ? s : NULL;
+	if (lir_is_thread(s) && (!v->f->group || v->in_thread))
+		wrong(v, v->in_thread ? "a thread loop inside another" : "a thread loop in a function without a group");
 	name_once(v, s->var->name);
 	define(v, v->var_open, s->var->id, v->f->nvars, s->var->name);
 	v->loops++;
+	v->in_thread |= lir_is_thread(s);
 	check_body(v, s, depth);
+	v->in_thread &= !lir_is_thread(s);
 	v->loops--;
 	if (s->var->id < v->f->nvars)
 		v->var_open[s->var->id] = 2;
@@ -287,8 +294,12 @@ static void check_definition(struct verify *v, const struct lir_stmt *s, uint32_
 		want(v, "the value", s->value->type, s->var->type);
 		name_once(v, s->var->name);
 	} else {
-		if (s->buffer->scope != LIR_LOCAL)
-			wrong(v, "an alloc of '%s' that is not local", s->buffer->name);
+		if (s->buffer->scope == LIR_GLOBAL)
+			wrong(v, "an alloc of '%s' that is global", s->buffer->name);
+		else if (v->f->group && (s->buffer->scope == LIR_LOCAL) != v->in_thread)
+			wrong(v, "an alloc of '%s' %s the thread loops", s->buffer->name, v->in_thread ? "inside" : "outside");
+		else if (!v->f->group && s->buffer->scope != LIR_LOCAL)
+			wrong(v, "an alloc of '%s' for a group in a function without one", s->buffer->name);
 		check_buffer(v, s->buffer);
 	}
 	define(v, open, id, n, s->kind == LIR_LET ? s->var->name : s->buffer->name);
@@ -367,6 +378,8 @@ bool lir_verify(const struct lir_func *f, struct err *e)
 	v.var_open = arena_zalloc(scratch, f->nvars);
 	v.buffer_open = arena_zalloc(scratch, (size_t)f->nbuffers + f->nparams);
 	check_params(&v);
+	if (f->group < 0 || f->group > LIR_MAX_GROUP)
+		wrong(&v, "a group of %lld work-items", (long long)f->group);
 	check_stmt(&v, f->body, 0);
 	if (v.errors > MAX_ERRORS)
 		str_addf(&v.text, "; and %d more", v.errors - MAX_ERRORS);

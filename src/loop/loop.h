@@ -25,6 +25,7 @@ struct err;
 struct str;
 
 #define LIR_MAX_LANES 16
+#define LIR_MAX_GROUP 1024
 
 struct lir_type {
 	enum dtype dtype;
@@ -51,7 +52,12 @@ struct lir_var { /* a loop variable or a let; printed by name, unique within a f
 	uint32_t id; /* for printers, interpreters and clones: unique in the function */
 };
 
-enum lir_scope { LIR_GLOBAL, LIR_LOCAL }; /* parameters; per-thread scratch (registers or stack) */
+enum lir_scope {
+	LIR_GLOBAL,  /* parameters */
+	LIR_LOCAL,   /* per-thread scratch (registers or stack) */
+	LIR_SHARED,  /* one copy for all work-items of a group */
+	LIR_PRIVATE, /* one copy per work-item, which lives from one thread loop to the next */
+};
 
 struct lir_buffer {
 	const char *name;
@@ -101,6 +107,9 @@ enum lir_loop_kind {
 	LIR_PARALLEL, /* iterations are independent; not inside another loop, at most one per function - but a parallel loop may be the whole
 	                 body of a parallel loop: such a chain is one space of independent iterations */
 	LIR_UNROLLED, /* emitted once per iteration when the bounds are constants */
+	LIR_THREAD,   /* the work-items of a group, iteration k by work-item k % group; behind it a barrier. Functions with a group only,
+	                 not inside each other; their loads and stores are inside such loops */
+	LIR_THREAD_NOBARRIER, /* the same without the barrier: a fault, nothing that a lowering writes */
 };
 
 enum lir_stmt_kind {
@@ -109,7 +118,7 @@ enum lir_stmt_kind {
 	              bytes at `element number * sizeof(access)` from the buffer's start: the narrow store at the narrow stride) */
 	LIR_IF,    /* value is the condition; body[0], and body[1] when nbody is 2 */
 	LIR_LET,   /* var = value, visible in body[0] */
-	LIR_ALLOC, /* buffer (scope local), visible in body[0]; contents start unwritten */
+	LIR_ALLOC, /* buffer (not global), visible in body[0]; contents start unwritten */
 	LIR_SEQ,   /* body[0..nbody) in order */
 };
 
@@ -134,6 +143,7 @@ struct lir_func {
 	struct lir_buffer **param;
 	struct lir_stmt *body;
 	bool contract;             /* uses vector fma */
+	int64_t group;             /* work-items in a group, 1..LIR_MAX_GROUP; 0: no thread loops. An iteration of the parallel loops is then a group's */
 	uint32_t nvars, nbuffers;  /* ids given out so far */
 };
 
@@ -209,6 +219,7 @@ void lir_scope(struct lir_builder *b); /* a plain block: lets and allocs made in
 /* Evaluated once here; visible until the enclosing block ends. */
 struct lir_expr *lir_let(struct lir_builder *b, const char *name, struct lir_expr *value);
 struct lir_buffer *lir_alloc(struct lir_builder *b, const char *name, enum dtype t, int nd, const int64_t *dim);
+struct lir_buffer *lir_alloc_in(struct lir_builder *b, enum lir_scope scope, const char *name, enum dtype t, int nd, const int64_t *dim);
 /* The value's type must be the buffer's; its lanes decide the access (last index is the first lane's). */
 void lir_store(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, struct lir_expr *value);
 
@@ -282,7 +293,7 @@ struct lir_interp_result {
 struct lir_interp_options {
 	uint64_t max_steps;           /* loop iterations; 0: no limit */
 	bool outputs_initialised;     /* outputs hold values already (in-place reads are fine) */
-	bool races;                   /* finds two iterations of the parallel loops that touch the same byte of an output, one of them writing it,
+	bool races;                   /* finds two work-items of a group that touch the same shared memory with no barrier between, and two iterations of the parallel loops that touch the same byte of an output, one of them writing it,
 	                                 and one that reads what another left in a local buffer. Needs 9 bytes more for each byte of the outputs */
 };
 /* param[i] points to the memory behind parameter i (`elements` of it). False only for IR that does not verify or needs more than
@@ -368,5 +379,6 @@ const char *lir_op_name(enum lir_op op);
 const char *lir_call_name(enum lir_call c);
 bool lir_op_is_compare(enum lir_op op);
 const char *lir_loop_name(enum lir_loop_kind k);
+bool lir_is_thread(const struct lir_stmt *s); /* a thread loop, with its barrier or without */
 /* Static worst-case floating-point operations (fma counts 2), for reports; constant bounds only, else 0 for that loop. */
 double lir_flops(const struct lir_func *f);

@@ -84,16 +84,46 @@ const struct mut_op mut_loop_launch = {.name = "loop.launch.extent",
 				       .loop_variants = launch_sites,
 				       .loop_apply = extent_apply};
 
+/* ---- barriers ---- */
+
+static uint64_t barrier_sites(const struct mut_place *p)
+{
+	return loop_at(p) && loop_at(p)->loop == LIR_THREAD;
+}
+
+static bool barrier_apply(struct arena *a, struct lir_func *f, const struct mut_place *p, unsigned variant, struct err *e)
+{
+	(*p->stmt)->loop = LIR_THREAD_NOBARRIER;
+	return true;
+}
+
+static const char *const barrier_variants[] = {"drop", NULL};
+
+const struct mut_op mut_loop_barrier = {.name = "loop.sync.barrier",
+					.kind = MUT_LOOP,
+					.category = MUT_CAT_STORES,
+					.summary = "the work-items of a group do not wait for each other behind a loop",
+					.imitates = "a forgotten barrier: what is read may not have been written yet",
+					.variant = barrier_variants,
+					.loop_variants = barrier_sites,
+					.loop_apply = barrier_apply};
+
 /* ---- indices ---- */
+
+/* A tensor, or what a group shares of it. */
+static bool for_many(const struct lir_buffer *b)
+{
+	return b->scope == LIR_GLOBAL || b->scope == LIR_SHARED;
+}
 
 static uint64_t load_sites(const struct mut_place *p)
 {
-	return p->expr && (*p->expr)->kind == LIR_LOAD && (*p->expr)->buffer->scope == LIR_GLOBAL && (*p->expr)->nargs ? 3 : 0;
+	return p->expr && (*p->expr)->kind == LIR_LOAD && for_many((*p->expr)->buffer) && (*p->expr)->nargs ? 3 : 0;
 }
 
 static uint64_t store_sites(const struct mut_place *p)
 {
-	return p->stmt && (*p->stmt)->kind == LIR_STORE && (*p->stmt)->buffer->scope == LIR_GLOBAL && (*p->stmt)->nindex ? 3 : 0;
+	return p->stmt && (*p->stmt)->kind == LIR_STORE && for_many((*p->stmt)->buffer) && (*p->stmt)->nindex ? 3 : 0;
 }
 
 /* A ramp is moved by its base. */

@@ -18,6 +18,7 @@ using std::isnan;
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __builtin_assume(x) ((void)0)
+#define __align__(n) __attribute__((aligned(n)))
 
 struct dim {
 	unsigned x, y, z;

@@ -89,14 +89,19 @@ static struct gir_graph *network(struct arena *a)
 
 static struct mut_subject everything(struct arena *a, const char *folder)
 {
-	struct lir_func **f = ARENA_ARRAY(a, struct lir_func *, 1);
-	struct mut_subject s = {.graph = network(a), .func = f, .nfuncs = 1};
-	const char *path = file_join(a, folder, "subject.lir");
+	static const char *const files[] = {"subject.lir", "group.lir"};
+	struct lir_func **f = ARENA_ARRAY(a, struct lir_func *, 2);
+	struct mut_subject s = {.graph = network(a), .func = f, .nfuncs = 2};
 	struct bytes text;
 	struct err e = {0};
+	bool ok = comp_infer(s.graph, &e);
 
-	if (!comp_infer(s.graph, &e) || !file_read(a, path, 0, &text, &e) ||
-	    !lir_parse(a, path, (const char *)text.p, text.n, f, &e)) {
+	for (int i = 0; ok && i < 2; i++) {
+		const char *path = file_join(a, folder, files[i]);
+
+		ok = file_read(a, path, 0, &text, &e) && lir_parse(a, path, (const char *)text.p, text.n, &f[i], &e);
+	}
+	if (!ok) {
 		fprintf(stderr, "%s\n", err_text(&e));
 		exit(2);
 	}
@@ -129,15 +134,18 @@ static void show_loop(struct arena *a, const struct mut_subject *s, const struct
 	struct str before = {0}, after = {0};
 	struct lir_func **func, *again;
 	struct err e = {0};
+	size_t i = 0;
 
-	if (!mut_apply_loop(a, s, m, &func, &e) || !func[0]) {
+	if (!mut_apply_loop(a, s, m, &func, &e)) {
 		CHECK(false, "%s: %s", m->id, err_text(&e));
 		return;
 	}
-	print_func(&before, s->func[0]);
-	print_func(&after, func[0]);
+	while (i + 1 < s->nfuncs && !func[i])
+		i++;
+	print_func(&before, s->func[i]);
+	print_func(&after, func[i]);
 	CHECK(strcmp(before.s, after.s), "%s: changes nothing", m->id);
-	CHECK(lir_verify(func[0], &e) && lir_parse(a, m->id, after.s, after.n, &again, &e), "%s: %s", m->id, err_text(&e));
+	CHECK(lir_verify(func[i], &e) && lir_parse(a, m->id, after.s, after.n, &again, &e), "%s: %s", m->id, err_text(&e));
 	text_diff(out, "original", before.s, "mutant", after.s, 0);
 	str_free(&before);
 	str_free(&after);

@@ -13,6 +13,7 @@
 #include "device/device.h"
 #include "fuzz_func.h"
 #include "group_run.h"
+#include "group_text.h"
 #include "test_support.h"
 
 static struct device *open_device(void)
@@ -60,6 +61,23 @@ TEST(codegen_cuda, random_functions_compute_what_the_interpreter_computes)
 		struct lir_func *f = fuzz_func(a, (uint64_t)seed, &o);
 
 		expect_same(d, f, 1 + (uint64_t)seed % 2 * 2, seed); /* fewer groups take more turns */
+		arena_free(a);
+	}
+	device_cuda.close(d);
+}
+
+TEST(codegen_cuda, groups_share_memory_and_wait_at_barriers)
+{
+	static const char *const text[] = {GROUP_PRODUCT, GROUP_TURN};
+	struct device *d = open_device();
+
+	for (int i = 0; i < 4; i++) {
+		struct arena *a = arena_new(NULL);
+		struct lir_func *f = NULL;
+		struct err e = {0};
+
+		cr_assert(lir_parse(a, "t.lir", text[i / 2], strlen(text[i / 2]), &f, &e), "%s", err_text(&e));
+		expect_same(d, f, 1 + (uint64_t)i % 2, i); /* fewer groups take more turns */
 		arena_free(a);
 	}
 	device_cuda.close(d);

@@ -16,6 +16,7 @@
 #include "device/device.h"
 #include "fuzz_func.h"
 #include "group_run.h"
+#include "group_text.h"
 #include "loop/loop.h"
 #include "test_support.h"
 
@@ -119,6 +120,12 @@ static void expect_text(const char *what, const char *text)
 	expect_same(d, parse(a, text), 3, what); /* fewer groups take more turns */
 	arena_free(a);
 	ops->close(d);
+}
+
+TEST(device_vulkan, groups_share_memory_and_wait_at_barriers)
+{
+	expect_text("product", GROUP_PRODUCT);
+	expect_text("turn", GROUP_TURN);
 }
 
 TEST(device_vulkan, a_convolution_with_padding_and_an_accumulator)

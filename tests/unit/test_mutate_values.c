@@ -27,6 +27,9 @@
 #define INDEX "for i in 0..4 serial {\n out0[i] = select(i < 2, 1.0, 0.0)\n }\n"
 #define SPLIT "for i in 0..4 serial {\n out0[i] = fma(1.00024414:f32, 1.00024414:f32, -1.00048828:f32)\n }\n"
 
+#define TURN                                                                                                                       \
+	"alloc s: f32[4] shared\n for t in 0..4 thread {\n s[t] = in0[t]\n }\n for u in 0..4 thread {\n out0[u] = s[3 - u]\n }\n"
+
 /* out: four numbers; or the start of the interpreter's fault. */
 static const struct {
 	const char *op, *variant, *body, *out;
@@ -98,6 +101,7 @@ static const struct {
     {"loop.store.value", "div2", STORE, "0.0625 0.125 0.1875 0.25"},
     {"loop.store.value", "negate", STORE, "-0.125 -0.25 -0.375 -0.5"},
     {"loop.store.value", "zero", STORE, "0 0 0 0"},
+    {"loop.sync.barrier", "drop", TURN, "a race: two work-items touch element 3 of 's'"},
     {"loop.store.skip", "skip", COPY, "-1 -1 -1 -1"},
 
     {"loop.arith.operator", "to-add", PRODUCT, "3 4 5 6"},
@@ -127,7 +131,7 @@ static const struct {
 static struct mut_subject kernel(struct arena *a, const char *body)
 {
 	struct lir_func **f = ARENA_ARRAY(a, struct lir_func *, 1);
-	const char *text = arena_printf(a, "func k(in0: f32[4], in1: f32[4], out out0: f32[4]) {\n%s}\n", body);
+	const char *text = arena_printf(a, "func k(in0: f32[4], in1: f32[4], out out0: f32[4])%s {\n%s}\n", strstr(body, "thread") ? " group 4" : "", body);
 	struct err e = {0};
 
 	cr_assert(lir_parse(a, "kernel", text, strlen(text), f, &e), "%s: %s", err_text(&e), text);
@@ -139,7 +143,7 @@ static const char *differs(struct arena *a, const struct lir_func *f, const char
 {
 	float in0[] = {1, 2, 3, 4}, in1[] = {10, 20, 30, 40}, out[] = {-1, -1, -1, -1};
 	void *param[] = {in0, in1, out};
-	struct lir_interp_options o = {.max_steps = 1000, .outputs_initialised = true};
+	struct lir_interp_options o = {.max_steps = 1000, .outputs_initialised = true, .races = f->group > 0};
 	struct lir_interp_result r;
 	struct err e = {0};
 	const char *p = want;
