@@ -12,7 +12,7 @@ const struct device_ops *const device_backends[] = {
 #ifdef HAVE_VULKAN
     &device_vulkan,
 #endif
-    &device_cuda, /* needs nothing to build */
+    &device_cuda, &device_null, /* need nothing to build */
     NULL,
 };
 

@@ -96,7 +96,7 @@ struct device_ops {
 	bool (*finish)(struct device *d, double *seconds, size_t n, struct err *e);
 };
 
-extern const struct device_ops device_cpu, device_opencl, device_vulkan, device_cuda; /* those that this build has: device_backends */
+extern const struct device_ops device_cpu, device_opencl, device_vulkan, device_cuda, device_null; /* those that this build has: device_backends */
 
 /* Compilers that run when the other end of this pipe or socket is closed are ended, and what they wrote is removed. */
 void device_cancel_fd(int fd);

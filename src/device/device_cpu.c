@@ -238,25 +238,24 @@ static bool is_fast(const char *flag)
 	return false;
 }
 
-/* What is in the compiler's file: an update of the same version, or another script of that name, says the same macros and may make other code. */
+/* Which file the compiler is. An update of the same version, or another script of that name, says the same macros and may make other code. */
 static struct hash compiler_file(struct arena *a, const char *cc)
 {
-	const char *path = getenv("PATH"), *end, *file = cc;
-	bool found = strchr(cc, '/') && file_exists(cc);
-	struct hash hash = {0};
-	struct bytes text;
+	const char *path = getenv("PATH"), *end;
+	struct hasher *h = hasher_new();
 	struct stat st;
+	bool found = strchr(cc, '/') && !stat(cc, &st);
 
 	for (; path && !strchr(cc, '/') && !found; path = *end ? end + 1 : NULL) {
 		end = strchrnul(path, ':');
-		file = file_join(a, arena_strndup(a, path, (size_t)(end - path)), cc);
-		found = !stat(file, &st) && S_ISREG(st.st_mode) && st.st_mode & 0111;
+		found = !stat(file_join(a, arena_strndup(a, path, (size_t)(end - path)), cc), &st) && S_ISREG(st.st_mode) && st.st_mode & 0111;
 	}
-	if (found && file_map(file, &text, NULL)) { /* one that may be run but not read is known by its macros alone */
-		hash = hash_bytes(text.p, text.n);
-		file_unmap(text);
+	if (found) {
+		hash_put_u64(h, (uint64_t)st.st_size);
+		hash_put_u64(h, (uint64_t)st.st_mtim.tv_sec);
+		hash_put_u64(h, (uint64_t)st.st_mtim.tv_nsec);
 	}
-	return hash;
+	return hasher_end(h);
 }
 
 static bool open_compiler(struct device *d, const struct device_options *o, struct err *e)

@@ -17,6 +17,9 @@ struct map;
 #define PEER_DEPTH 2                   /* messages given to a worker before the first is answered */
 #define PEER_TAIL 4096                 /* bytes kept of what a worker says on standard error, and before the magic */
 #define PEER_BLOBS ((uint64_t)2 << 30) /* bytes a runner holds before the longest unused go */
+/* Blobs more than after the last time that unused ones went: each is a mapping, of which a process has 65,530 and a fork copies all. */
+#define PEER_MANY 1024
+#define PEER_SPARE 128                 /* unused ones that stay then */
 #define START_TRIES 8                  /* failed starts in a row until a device is given up */
 
 struct dev;
@@ -139,6 +142,7 @@ struct peer {
 	struct map *sent;    /* hash -> struct sent */
 	struct arena *arena; /* of this life of the worker */
 	uint64_t nsent;
+	size_t many;                 /* blobs, beyond which unused ones go */
 	enum wire_type type; /* message whose data are arriving */
 	void *message;
 	struct segment *seg;

@@ -169,7 +169,7 @@ void peer_trim(struct peer *p, uint64_t oldest)
 	struct sent **all;
 	void *v;
 
-	if (p->nsent <= PEER_BLOBS)
+	if (p->nsent <= PEER_BLOBS && count <= p->many)
 		return;
 	all = must(calloc(count, sizeof *all));
 	wh = must(calloc(count, sizeof *wh));
@@ -178,12 +178,13 @@ void peer_trim(struct peer *p, uint64_t oldest)
 		if (((struct sent *)v)->used < oldest)
 			all[n++] = v;
 	qsort(all, n, sizeof *all, longer_unused);
-	for (size_t i = 0; i < n && p->nsent > PEER_BLOBS / 2; i++) {
+	for (size_t i = 0; i < n && (p->nsent > PEER_BLOBS / 2 || n - i > PEER_SPARE); i++) {
 		p->nsent -= all[i]->size;
 		m.hash[m.n_hash] = wire_hash_put(&wh[m.n_hash], all[i]->hash);
 		m.n_hash++;
 		map_del_hash(p->sent, all[i]->hash);
 	}
+	p->many = map_count(p->sent) + PEER_MANY;
 	if (m.n_hash)
 		peer_send(p, WIRE_DROP, &m, NULL);
 	free(m.hash);

@@ -217,6 +217,7 @@ static void forget_bytes(struct peer *p)
 	p->sent = NULL;
 	p->nout = p->capout = p->outoff = p->nin = p->capin = p->ntail = p->nseg = p->segat = p->segoff = 0;
 	p->nsent = p->queued = p->moved = p->seen_moved = 0;
+	p->many = PEER_MANY;
 	peer_forget_questions(p);
 	p->magic = p->keeps_blobs = false;
 	p->deadline = 0;
