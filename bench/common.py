@@ -71,3 +71,9 @@ def markdown(head, rows, left=1):
     out = ["| " + " | ".join(head) + " |", "|" + "---|" * left + "--:|" * (len(head) - left)]
     out += ["| " + " | ".join(c + [""] * (len(head) - len(c))) + " |" for c in rows]
     return "\n".join(out) + "\n"
+
+
+def progress(text):
+    """What is measured now, where somebody is looking."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """ONNX models of any number of nodes, written byte by byte: convolutions, element-wise operators and branches on small images."""
 import random
 import struct
+import sys
 
 
 def varint(n):
@@ -70,3 +71,8 @@ def model(nodes, channels=8, size=8, classes=10, seed=1):
     body.append(node("Gemm", [at, "fc.w"], "scores"))
     graph = b"".join(body) + field(2, "synthetic") + b"".join(constants) + value(11, "image", [1, 3, size, size]) + value(12, "scores", [1, classes])
     return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1], "wb") as f:
+        f.write(model(int(sys.argv[2])))
