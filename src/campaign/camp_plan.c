@@ -235,8 +235,10 @@ const char *camp_identity(struct arena *a, const struct device_caps *caps, const
 {
 	bool native = opt_level >= 3;
 
-	return arena_printf(a, "%s | schedule %s, %d lanes, %s", caps->identity, native && t->cls == DEVICE_GPU ? "gpu" : "cpu",
-			    native ? t->lanes : 1, dtype_name(t->precision));
+	if (native && t->cls == DEVICE_GPU)
+		return arena_printf(a, "%s | schedule gpu, groups of %u, %llu bytes, %s", caps->identity, t->max_group,
+				    (unsigned long long)t->local_memory, dtype_name(t->precision));
+	return arena_printf(a, "%s | schedule cpu, %d lanes, %s", caps->identity, native ? t->lanes : 1, dtype_name(t->precision));
 }
 
 static const char *identity(const struct camp *c, size_t d)

@@ -52,6 +52,8 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 {
 	int lanes[2] = {16, 16};
 	bool seen[2] = {false, false}, portable;
+	uint32_t max_group = LIR_MAX_GROUP;
+	uint64_t local = CAMP_LOCAL_MEMORY;
 
 	for (size_t d = 0; d < c->ndevices; d++) {
 		const struct device_caps *caps = pool_caps(p, d);
@@ -61,6 +63,10 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 			continue;
 		if (caps->lanes < lanes[caps->cls])
 			lanes[caps->cls] = caps->lanes;
+		if (caps->cls == DEVICE_GPU && caps->max_group < max_group)
+			max_group = caps->max_group;
+		if (caps->cls == DEVICE_GPU && caps->local_memory < local)
+			local = caps->local_memory;
 	}
 	portable = c->schedule == SCHEDULE_PORTABLE || (c->schedule == SCHEDULE_AUTO && seen[DEVICE_CPU] && seen[DEVICE_GPU]);
 	for (size_t d = 0; d < c->ndevices; d++) {
@@ -71,6 +77,8 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 			continue;
 		out[d] = (struct camp_target){.cls = portable ? DEVICE_CPU : caps->cls,
 					      .lanes = portable ? 1 : lanes[caps->cls],
+					      .max_group = portable ? 0 : max_group,
+					      .local_memory = portable ? 0 : local,
 					      .precision = precision_of(c, d),
 					      .dialect = caps->dialect,
 					      .fill = camp_fill(c)};
@@ -113,6 +121,8 @@ bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_lev
 						 .ndisabled = ndisabled,
 						 .cls = t->cls,
 						 .lanes = t->lanes,
+						 .max_group = t->max_group,
+						 .local_memory = t->local_memory,
 						 .fill = t->fill,
 						 .precision = t->precision},
 				     .dialect = t->dialect};

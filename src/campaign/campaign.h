@@ -84,10 +84,13 @@ struct camp_program {
 struct camp_target {
 	enum device_class cls;
 	int lanes;                        /* of vectors at level 3; 1: one element at a time */
+	uint32_t max_group;               /* accelerators: work-items of a group, bytes that it shares */
+	uint64_t local_memory;
 	enum dtype precision;             /* F32, F16, BF16 */
 	const char *dialect;
 	struct fill fill;                 /* of local buffers */
 };
+#define CAMP_LOCAL_MEMORY (48 << 10) /* of more, kernels make no use */
 #define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .precision = DT_F32, .dialect = "c"})
 
 /* One target per device of c; those of devices that do not work are the host's. Devices of one class share its schedule, with the

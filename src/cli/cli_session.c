@@ -115,6 +115,8 @@ bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *
 	if (strcmp(name, "c") && strcmp(name, "opencl-c-cpu")) { /* the others have no vectors */
 		t->cls = DEVICE_GPU;
 		t->lanes = 1;
+		t->max_group = LIR_MAX_GROUP;
+		t->local_memory = CAMP_LOCAL_MEMORY;
 	}
 	return true;
 }

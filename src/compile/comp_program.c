@@ -121,7 +121,9 @@ static void finish(struct build *b, struct fill fill, struct comp_program *p)
 bool comp_program(struct arena *a, const struct gir_graph *imported, const struct comp_options *o, struct comp_program **out, struct err *e)
 {
 	struct lower_target target = {.cls = o->opt_level >= 3 && o->cls == DEVICE_GPU ? LOWER_GPU : LOWER_CPU,
-	                              .lanes = o->opt_level >= 3 && o->lanes > 1 ? o->lanes : 1};
+	                              .lanes = o->opt_level >= 3 && o->lanes > 1 ? o->lanes : 1,
+	                              .max_group = o->max_group,
+	                              .local_memory = o->local_memory};
 	struct comp_program *p = ARENA_NEW(a, struct comp_program);
 	struct gir_graph *g = gir_clone(a, imported);
 	struct build b = {.a = a, .g = g};

@@ -24,6 +24,8 @@ struct comp_options {
 	size_t ndisabled;
 	enum device_class cls;            /* whose schedules are used at level 3 */
 	int lanes;                        /* f32 vector width of the target class at level 3; ignored below */
+	uint32_t max_group;               /* work-items of a group and bytes that it shares, for accelerators at level 3; 0: no such groups */
+	uint64_t local_memory;
 	struct fill fill;                 /* of local buffers, in what is emitted */
 	enum dtype precision;             /* F16, BF16: what f32 tensors between inputs and outputs become; any other: they stay */
 	struct gir_plan *plan;            /* records, or replays for mutants; may be NULL */

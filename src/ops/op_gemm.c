@@ -86,6 +86,8 @@ static bool lower(struct op_lower *c, struct err *e)
 				    .trans_b = g.trans_b, .finish = finish, .user = &g};
 	if (op_product_fits(c, &tiles))
 		return op_product_lower(c, &tiles);
+	if (op_product_lower_group(c, &tiles))
+		return true;
 	op_begin(c, "");
 	a = op_in(c, 0);
 	b = op_in(c, 1);

@@ -89,6 +89,8 @@ static bool lower(struct op_lower *c, struct err *e)
 		tiles.n = p.dim[p.nd - 1];
 		if (op_product_fits(c, &tiles))
 			return op_product_lower(c, &tiles);
+		if (op_product_lower_group(c, &tiles))
+			return true;
 	}
 	op_begin(c, "");
 	op_in(c, 0);

@@ -44,6 +44,8 @@ enum lower_class { LOWER_CPU, LOWER_GPU };
 struct lower_target {
 	enum lower_class cls;
 	int lanes;                  /* 1: plain nests, one element at a time (opt-levels 0 to 2); 4, 8, 16: vectors of f32 */
+	uint32_t max_group;         /* LOWER_GPU: work-items of a group, the least of all devices; 0: no groups that share memory */
+	uint64_t local_memory;      /* bytes that a group shares, likewise */
 };
 
 struct lower_temp {                 /* a tensor between two kernels of one node, or a table of constants */

@@ -34,4 +34,6 @@ struct lir_expr *op_conv_inside(struct op_lower *c, const struct op_conv *v, int
 void op_conv_edges(const struct op_conv *v, int64_t cols, int64_t *left, int64_t *right);
 /* Register tiles for the accelerators' class (op_conv_tiled.c): f32, two spatial dims, plain images. */
 bool op_conv_fits_tiles(const struct op_lower *c, const struct op_conv *v);
+/* By groups that share tiles (op_conv_group.c), where op_conv_fits_tiles and that gains; false: nothing was lowered. */
+bool op_conv_lower_group(struct op_lower *c, const struct op_conv *v);
 bool op_conv_lower_tiles(struct op_lower *c, const struct op_conv *v, struct err *e);

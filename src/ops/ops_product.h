@@ -29,4 +29,6 @@ struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input); /* as i
 bool op_product_fits(const struct op_lower *c, const struct op_product *p);
 /* The whole lowering: `pack` brings B into the order in which it is read (once, when it is constant); where n is not a multiple of
  * the lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. */
+/* On accelerators: by groups that share tiles (ops_product_group.c); false: nothing was lowered. */
+bool op_product_lower_group(struct op_lower *c, const struct op_product *p);
 bool op_product_lower(struct op_lower *c, const struct op_product *p);

@@ -73,7 +73,7 @@ static void compile(struct arena *a, const struct options *o, const char *name, 
 	}
 }
 
-static const struct camp_target target = {.cls = DEVICE_GPU, .lanes = 1, .dialect = "cuda-c"};
+static const struct camp_target target = {.cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 32 << 10, .dialect = "cuda-c"};
 
 static void compile_all(struct arena *a, const struct options *o, const char *name, const struct bundle *b)
 {

@@ -16,13 +16,13 @@
 static const struct camp_target targets[] = {
     {.cls = DEVICE_CPU, .lanes = 16, .precision = DT_F32, .dialect = "c"},
     {.cls = DEVICE_CPU, .lanes = 4, .precision = DT_F16, .dialect = "c"},
-    {.cls = DEVICE_GPU, .lanes = 1, .precision = DT_F32, .dialect = "cuda-c"},
+    {.cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 32 << 10, .precision = DT_F32, .dialect = "cuda-c"},
 };
 
 /* How many kernels are not proved. */
 static int check(const struct camp_model *m, int level, const struct camp_target *t)
 {
-	struct comp_options o = {.opt_level = level, .cls = t->cls, .lanes = t->lanes, .precision = t->precision};
+	struct comp_options o = {.opt_level = level, .cls = t->cls, .lanes = t->lanes, .max_group = t->max_group, .local_memory = t->local_memory, .precision = t->precision};
 	struct arena *a = arena_new(NULL);
 	struct comp_program *p;
 	struct lir_bounds b;

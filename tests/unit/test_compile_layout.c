@@ -275,7 +275,7 @@ TEST(compile_layout, blocked_and_tiled_networks_give_the_numbers_of_plain_ones)
 		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
 		blocked = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[seed % 3]}, in, &p);
 		used += any_blocked(p);
-		tiled = outputs(&n, &(struct comp_options){.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1}, in, &p);
+		tiled = outputs(&n, &(struct comp_options){.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 32 << 10}, in, &p);
 		cr_expect_not(any_blocked(p));
 		for (int i = 0; i < 2; i++) {
 			cr_expect_lt(worst(blocked[i], plain[i]), 1e-4, "seed %d, output %d: %g", (int)seed, i,
@@ -358,4 +358,119 @@ TEST(compile_layout, convolutions_of_every_geometry_give_the_numbers_of_plain_on
 		cr_expect_lt(worst(blocked[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(blocked[0], plain[0]));
 		arena_free(a);
 	}
+}
+
+static bool any_group(const struct comp_program *p)
+{
+	for (uint32_t k = 0; k < p->nkernels; k++)
+		if (p->kernel[k].func->group)
+			return true;
+	return false;
+}
+
+static void expect_no_races(struct arena *a, const struct lir_func *f, const char *what)
+{
+	void **param = ARENA_ARRAY(a, void *, f->nparams);
+	struct lir_interp_options o = {.races = true};
+	struct lir_interp_result r;
+	struct lir_bounds b;
+	struct err e = {0};
+
+	for (uint32_t i = 0; i < f->nparams; i++)
+		param[i] = arena_zalloc(a, (size_t)f->param[i]->elements * dtype_size(f->param[i]->dtype));
+	cr_assert(lir_interp(f, param, &o, &r, &e), "%s", err_text(&e));
+	cr_expect_eq(r.fault, LIR_OK, "%s: %s", what, r.text);
+	cr_expect_eq(r.unwritten, 0u, "%s", what);
+	lir_bounds(f, &b);
+	cr_expect_eq(b.kind, LIR_BOUNDS_IN_RANGE, "%s: %s", what, b.text);
+}
+
+TEST(compile_layout, groups_that_share_tiles_give_the_numbers_of_plain_nests)
+{
+	static const uint32_t group[] = {64, 128, 256};
+	int used = 0;
+
+	for (uint64_t seed = 2; seed <= 120; seed += 2) { /* odd ones are depthwise */
+		struct arena *a = arena_new(NULL);
+		struct net n = single(a, seed);
+		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **shared;
+		struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = group[seed / 2 % 3], .local_memory = 16 << 10};
+		struct comp_program *p;
+
+		fill(&n, in, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		shared = outputs(&n, &o, in, &p);
+		used += any_group(p);
+		cr_expect_lt(worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(shared[0], plain[0]));
+		if (seed % 10 == 0)
+			for (uint32_t k = 0; k < p->nkernels; k++)
+				expect_no_races(a, p->kernel[k].func, arena_printf(a, "seed %d", (int)seed));
+		arena_free(a);
+	}
+	cr_expect_geq(used, 20, "%d", used);
+}
+
+/* A product of drawn dims: either way round, with a stack, with what is fused. */
+static struct net some_product(struct arena *a, uint64_t seed, bool gemm)
+{
+	struct net n = {.a = a, .g = gir_new(a, "product", 13), .state = seed * 911 + 3};
+	int64_t m = draw(&n, 16, 90), k = draw(&n, 8, 40), w = draw(&n, 16, 150), stack = draw(&n, 1, 3), ta = draw(&n, 0, 1), tb = draw(&n, 0, 1);
+	struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, gemm ? 2 : 3, gemm ? ta ? (int64_t[]){k, m} : (int64_t[]){m, k} : (int64_t[]){stack, m, k}), *y;
+	struct gir_value *in[3] = {x};
+	struct gir_node *node;
+
+	vec_push(a, &n.g->inputs, x);
+	if (gemm) {
+		in[1] = constant(&n, 2, tb ? (int64_t[]){w, k} : (int64_t[]){k, w}, -0.3f, 0.3f);
+		in[2] = constant(&n, 1, &w, -1, 1);
+		y = add(&n, GIR_GEMM, (uint32_t)draw(&n, 2, 3), in, &node);
+		gir_set_int(n.g, node, "transA", ta);
+		gir_set_int(n.g, node, "transB", tb);
+	} else {
+		in[1] = constant(&n, 3, (int64_t[]){draw(&n, 0, 1) ? 1 : stack, k, w}, -0.3f, 0.3f);
+		y = add(&n, GIR_MATMUL, 2, in, NULL);
+	}
+	vec_push(a, &n.g->outputs, typed(&n, add(&n, GIR_TANH, 1, &y, NULL)));
+	return n;
+}
+
+TEST(compile_layout, products_by_groups_give_the_numbers_of_plain_nests)
+{
+	int used = 0;
+
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = some_product(a, seed, seed % 2);
+		struct tensor *in = tensor_new(a, DT_F32, n.g->inputs.v[0]->nd, n.g->inputs.v[0]->dim), **plain, **shared;
+		struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 48 << 10};
+		struct comp_program *p;
+
+		fill(&n, in, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		shared = outputs(&n, &o, in, &p);
+		used += any_group(p);
+		cr_expect_lt(worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(shared[0], plain[0]));
+		if (seed % 8 == 0)
+			for (uint32_t k = 0; k < p->nkernels; k++)
+				expect_no_races(a, p->kernel[k].func, arena_printf(a, "product %d", (int)seed));
+		arena_free(a);
+	}
+	cr_expect_eq(used, 40, "%d", used);
+}
+
+TEST(compile_layout, nothing_is_shared_where_a_device_has_no_groups)
+{
+	struct arena *a = arena_new(NULL);
+	struct net n = some_product(a, 2, false);
+	struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 32, .local_memory = 48 << 10};
+	struct comp_program *p;
+	struct err e = {0};
+
+	cr_assert(comp_program(a, n.g, &o, &p, &e), "%s", err_text(&e));
+	cr_expect_not(any_group(p));
+	o.max_group = 1024;
+	o.local_memory = 1024;
+	cr_assert(comp_program(a, n.g, &o, &p, &e), "%s", err_text(&e));
+	cr_expect_not(any_group(p));
+	arena_free(a);
 }
