@@ -210,7 +210,7 @@ static void describe(struct device *d)
 	uint64_t type = device_number(d, d->id, CL_DEVICE_TYPE),
 		 lanes = device_number(d, d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
 	/* Tests look at the accelerators' class on a processor. */
-	bool cpu = type & CL_DEVICE_TYPE_CPU && !getenv("MUTATENN_OPENCL_ACCELERATOR"), f64 = device_number(d, d->id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
+	bool cpu = type & CL_DEVICE_TYPE_CPU && !getenv("MUTATENN_SHARE_ON_CPU"), f64 = device_number(d, d->id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
 	const char *name = device_text(d, d->id, CL_DEVICE_NAME), *version, *driver = device_text(d, d->id, CL_DRIVER_VERSION);
 
 	d->clGetDeviceInfo(d->id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);

@@ -197,6 +197,9 @@ static void describe(struct device *d, const struct features *f)
 	d->caps.types = types_of(f);
 	if (p.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU)
 		d->caps.memory = 0;
+	/* There a group's memory is memory like any other, and each barrier a change of its work-items' contexts. */
+	if (p.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU && !getenv("MUTATENN_SHARE_ON_CPU"))
+		d->caps.local_memory = 0;
 }
 
 static bool make_device(struct device *d, struct err *e)

@@ -164,7 +164,7 @@ struct device_caps {
 	int threads;           /* most threads a kernel may be split over; 0: the device's business */
 	bool isolates;         /* runs mutants in children with resource limits */
 	uint32_t max_group;    /* work-items in a group; 0: no groups */
-	uint64_t local_memory; /* bytes that a group shares */
+	uint64_t local_memory; /* bytes that a group shares; 0: sharing does not gain there */
 	uint64_t memory;       /* bytes of the device's own; 0: the host's */
 	const char *build;     /* how kernels are compiled: a command without files, or options; "" when unknown */
 	const char *machine;   /* what the kernels are for, where that is a processor: "x86-64"; else "" */
