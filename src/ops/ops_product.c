@@ -6,16 +6,19 @@
 #define B (&c->b)
 #define MIN_WORK 4096 /* products of numbers: below, packing costs more than it gives */
 #define MAX_BATCH 4   /* dims of a stack */
+#define MAX_CONSTANT 8 /* nodes between a constant and what is made of it */
 
 struct product {
 	const struct op_product *p;
 	int lanes, vectors, nbatch, nd; /* of the output: nbatch + 2 dims */
 	int64_t dim[MAX_BATCH + 2];
 	int64_t rows, vectors_all;          /* pixels of a tile; vectors that cover n */
-	struct lower_temp *packed, *padded; /* padded: the sums, with n rounded up; NULL when n needs none */
+	int64_t strips;                     /* of columns, side by side */
+	struct lower_temp *packed, *padded; /* packed: B, NULL when it is read where it lies; padded: the sums, with n rounded up, NULL when n needs none */
 	struct lir_buffer *a, *b, *out;     /* of the open kernel */
-	struct lir_expr *at[MAX_BATCH], *row, *group,
-	    *i; /* of the tile at hand: in the stack, first row, vectors, position in the sum */
+	/* of the tile at hand: in the stack, first row, strip, position in the sum; of B that is not packed the first column and that of
+	 * the last vector */
+	struct lir_expr *at[MAX_BATCH], *row, *strip, *i, *first, *last;
 };
 
 struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input)
@@ -68,6 +71,19 @@ static struct lir_buffer *matrix(struct op_lower *c, const struct op_matrix *m)
 	return op_view(c, c->node->in[m->input], m->nd, m->dim);
 }
 
+/* Known when the network is built, or made of such: packed once. */
+static bool constant(const struct gir_value *v, int depth)
+{
+	if (v->data || v->known)
+		return true;
+	if (!v->producer || depth == 0)
+		return false;
+	for (uint32_t i = 0; i < v->producer->nin; i++)
+		if (v->producer->in[i] && !constant(v->producer->in[i], depth - 1))
+			return false;
+	return v->producer->nin > 0 && !v->producer->nfused;
+}
+
 static void pack(struct op_lower *c, struct product *q)
 {
 	const struct op_matrix *m = &q->p->b;
@@ -104,13 +120,29 @@ static struct lir_expr *start(struct op_lower *c, void *user, struct lir_expr *v
 	return lir_imm(B, DT_F32, 0);
 }
 
+/* First column of the tile's vector v. Where B is not packed a strip may be narrower than its vectors: the last ends with it. */
+static struct lir_expr *column(struct op_lower *c, const struct product *q, struct lir_expr *v)
+{
+	struct lir_expr *lanes = lir_int(B, q->lanes);
+
+	if (q->packed)
+		return lir_mul(B, lir_add(B, lir_mul(B, q->strip, lir_int(B, q->vectors)), v), lanes);
+	v = lir_add(B, q->first, lir_mul(B, v, lanes));
+	return q->last ? lir_min(B, v, q->last) : v;
+}
+
 static struct lir_expr *weight(struct op_lower *c, void *user, struct lir_expr *v)
 {
 	struct product *q = user;
 	struct lir_expr *at[MAX_DIMS];
 	int own = stack_index(c, q, &q->p->b, at);
 
-	at[own] = q->group;
+	if (!q->packed) {
+		at[own] = q->i;
+		at[own + 1] = column(c, q, v);
+		return lir_load_lanes(B, q->b, at, q->lanes);
+	}
+	at[own] = q->strip;
 	at[own + 1] = q->i;
 	at[own + 2] = lir_mul(B, v, lir_int(B, q->lanes));
 	return lir_load_lanes(B, q->b, at, q->lanes);
@@ -131,12 +163,12 @@ static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i
 static void store(struct op_lower *c, void *user, struct lir_expr *v, struct lir_expr *i, struct lir_expr *j, struct lir_expr *sum)
 {
 	struct product *q = user;
-	struct lir_expr *at[MAX_DIMS], *vector = lir_add(B, lir_mul(B, q->group, lir_int(B, q->vectors)), v);
+	struct lir_expr *at[MAX_DIMS];
 
 	(void)j;
 	memcpy(at, q->at, sizeof *at * (size_t)q->nbatch);
 	at[q->nbatch] = lir_add(B, q->row, i);
-	at[q->nbatch + 1] = lir_mul(B, vector, lir_int(B, q->lanes));
+	at[q->nbatch + 1] = column(c, q, v);
 	if (q->padded)
 		lir_store(B, q->out, at, sum);
 	else
@@ -164,9 +196,27 @@ static void sum_tile(struct op_lower *c, struct product *q, int64_t rows)
 	lir_end(B);
 }
 
+/* Strips of nearly the same width, as many as whole tiles would need, so that each column belongs to one. */
+static void open_strip(struct op_lower *c, struct product *q)
+{
+	int64_t n = q->p->n, width = (int64_t)q->vectors * q->lanes;
+	struct lir_expr *all = lir_int(B, q->strips), *end;
+
+	q->last = NULL;
+	if (n % q->strips == 0) {
+		q->first = op_let(c, "first", lir_mul(B, q->strip, lir_int(B, n / q->strips)));
+		if (n / q->strips != width)
+			q->last = op_let(c, "last", lir_add(B, q->first, lir_int(B, n / q->strips - q->lanes)));
+		return;
+	}
+	q->first = op_let(c, "first", lir_div(B, lir_mul(B, q->strip, lir_int(B, n)), all));
+	end = lir_div(B, lir_mul(B, lir_add(B, q->strip, lir_int(B, 1)), lir_int(B, n)), all);
+	q->last = op_let(c, "last", lir_sub(B, end, lir_int(B, q->lanes)));
+}
+
 static void sum(struct op_lower *c, struct product *q)
 {
-	int64_t tiles = (q->p->m + q->rows - 1) / q->rows, groups = q->vectors_all / q->vectors, stack = 1;
+	int64_t tiles = (q->p->m + q->rows - 1) / q->rows, stack = 1;
 	struct lir_expr *part, *rest;
 
 	for (int d = 0; d < q->nbatch; d++)
@@ -174,13 +224,15 @@ static void sum(struct op_lower *c, struct product *q)
 	c->groups = q->p->groups;
 	op_begin(c, q->padded ? "sum" : "");
 	q->a = matrix(c, &q->p->a);
-	q->b = op_temp_in(c, q->packed);
+	q->b = q->packed ? op_temp_in(c, q->packed) : matrix(c, &q->p->b);
 	q->out = q->padded ? op_temp_out(c, q->padded) : op_out(c, 0);
-	part = lir_for(B, "part", stack * groups * tiles, LIR_PARALLEL);
+	part = lir_for(B, "part", stack * q->strips * tiles, LIR_PARALLEL);
 	q->row = op_let(c, "row", lir_mul(B, lir_mod(B, part, lir_int(B, tiles)), lir_int(B, q->rows)));
 	rest = lir_div(B, part, lir_int(B, tiles));
-	q->group = op_let(c, "group", lir_mod(B, rest, lir_int(B, groups)));
-	rest = op_let(c, "stack", lir_div(B, rest, lir_int(B, groups)));
+	q->strip = op_let(c, "strip", lir_mod(B, rest, lir_int(B, q->strips)));
+	if (!q->packed)
+		open_strip(c, q);
+	rest = op_let(c, "stack", lir_div(B, rest, lir_int(B, q->strips)));
 	for (int d = q->nbatch - 1; d >= 0; d--) {
 		q->at[d] = q->dim[d] == 1 ? lir_int(B, 0) : op_let(c, "at", lir_mod(B, rest, lir_int(B, q->dim[d])));
 		rest = lir_div(B, rest, lir_int(B, q->dim[d]));
@@ -241,13 +293,20 @@ bool op_product_lower(struct op_lower *c, const struct op_product *p)
 		memcpy(q.dim, (int64_t[]){out->dim[0], p->groups, p->m, p->n}, 4 * sizeof *q.dim);
 	q.nbatch = q.nd - 2;
 	q.vectors_all = (p->n + q.lanes - 1) / q.lanes;
-	op_tile_size(q.lanes, q.vectors_all, &q.vectors, &pixels);
-	q.rows = op_tile_step(p->m, pixels);
-	pack(c, &q);
-	if (p->n % q.lanes) {
-		memcpy(dim, q.dim, sizeof dim);
-		dim[q.nd - 1] = q.vectors_all * q.lanes;
-		q.padded = op_temp(c, "sums", DT_F32, q.nd, dim);
+	if (p->trans_b || constant(c->node->in[p->b.input], MAX_CONSTANT)) {
+		op_tile_size(q.lanes, q.vectors_all, &q.vectors, &pixels);
+		q.strips = q.vectors_all / q.vectors;
+		q.rows = op_tile_step(p->m, pixels);
+		pack(c, &q);
+		if (p->n % q.lanes) {
+			memcpy(dim, q.dim, sizeof dim);
+			dim[q.nd - 1] = q.vectors_all * q.lanes;
+			q.padded = op_temp(c, "sums", DT_F32, q.nd, dim);
+		}
+	} else {
+		op_tile_size(q.lanes, q.vectors_all > 1 ? 2 : 1, &q.vectors, &pixels);
+		q.strips = (q.vectors_all + q.vectors - 1) / q.vectors;
+		q.rows = op_tile_step(p->m, pixels);
 	}
 	sum(c, &q);
 	if (q.padded)

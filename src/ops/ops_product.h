@@ -27,8 +27,9 @@ struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input); /* as i
 
 /* Everything is f32, of dims that fit, and large enough for tiles. */
 bool op_product_fits(const struct op_lower *c, const struct op_product *p);
-/* The whole lowering: `pack` brings B into the order in which it is read (once, when it is constant); where n is not a multiple of
- * the lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. */
 /* On accelerators: by groups that share tiles (ops_product_group.c); false: nothing was lowered. */
 bool op_product_lower_group(struct op_lower *c, const struct op_product *p);
+/* The whole lowering. A B that is computed by the network is read where it lies, in strips of columns. One that is constant, or
+ * transposed, is brought by `pack` into the order in which it is read (once, when constant); where n is then not a multiple of the
+ * lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. */
 bool op_product_lower(struct op_lower *c, const struct op_product *p);

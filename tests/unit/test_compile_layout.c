@@ -474,3 +474,31 @@ TEST(compile_layout, nothing_is_shared_where_a_device_has_no_groups)
 	cr_expect_not(any_group(p));
 	arena_free(a);
 }
+
+/* B is the network's input: it is not packed. Widths of less than a strip, of whole strips, and between. */
+TEST(compile_layout, products_of_what_is_computed_take_every_column_once)
+{
+	static const int64_t width[] = {16, 17, 31, 32, 33, 47, 49, 50, 65, 97, 196, 197};
+	static const int lanes[] = {4, 8, 16};
+
+	for (uint64_t i = 0; i < 36; i++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = {.a = a, .g = gir_new(a, "columns", 13), .state = i * 37 + 11};
+		int64_t dim[3] = {draw(&n, 1, 2), draw(&n, 9, 20), width[i / 3]};
+		struct gir_value *in[2] = {NULL, gir_value_typed(n.g, "x", DT_F32, 3, dim)};
+		struct tensor *x = tensor_new(a, DT_F32, 3, dim), **plain, **strips;
+		struct comp_program *p;
+
+		in[0] = constant(&n, 2, (int64_t[]){draw(&n, 29, 45), dim[1]}, -1, 1);
+		vec_push(a, &n.g->inputs, in[1]);
+		vec_push(a, &n.g->outputs, add(&n, GIR_MATMUL, 2, in, NULL));
+		fill(&n, x, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
+		strips = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[i % 3]}, x, &p);
+		cr_expect_eq(p->nkernels, 1u, "%u kernels", p->nkernels);
+		cr_expect(p->kernel[0].func->contract, "no tiles");
+		cr_expect_lt(worst(strips[0], plain[0]), 1e-5, "%d columns: %g", (int)dim[2], worst(strips[0], plain[0]));
+		expect_no_races(a, p->kernel[0].func, arena_printf(a, "%d columns", (int)dim[2]));
+		arena_free(a);
+	}
+}
