@@ -16,19 +16,41 @@ struct hash hash_text(const char *s)
 	return hash_bytes(s, strlen(s));
 }
 
+/* Numbers come eight bytes at a time, and each call of the library costs more than they do. */
+struct hasher {
+	XXH3_state_t *state;
+	size_t n;
+	uint8_t waiting[1024];
+};
+
 struct hasher *hasher_new(void)
 {
-	XXH3_state_t *s = XXH3_createState();
+	struct hasher *h = malloc(sizeof *h);
 
-	if (!s)
+	if (!h || !(h->state = XXH3_createState()))
 		abort();
-	XXH3_128bits_reset(s);
-	return (struct hasher *)s;
+	XXH3_128bits_reset(h->state);
+	h->n = 0;
+	return h;
+}
+
+static void flush(struct hasher *h)
+{
+	XXH3_128bits_update(h->state, h->waiting, h->n);
+	h->n = 0;
 }
 
 void hash_put_raw(struct hasher *h, const void *p, size_t n)
 {
-	XXH3_128bits_update((XXH3_state_t *)h, p, n);
+	if (n > sizeof h->waiting - h->n)
+		flush(h);
+	if (n > sizeof h->waiting) {
+		XXH3_128bits_update(h->state, p, n);
+		return;
+	}
+	if (n)
+		memcpy(h->waiting + h->n, p, n);
+	h->n += n;
 }
 
 void hash_put_u64(struct hasher *h, uint64_t v)
@@ -59,9 +81,12 @@ void hash_put_hash(struct hasher *h, struct hash v)
 
 struct hash hasher_end(struct hasher *h)
 {
-	XXH128_hash_t v = XXH3_128bits_digest((XXH3_state_t *)h);
+	XXH128_hash_t v;
 
-	XXH3_freeState((XXH3_state_t *)h);
+	flush(h);
+	v = XXH3_128bits_digest(h->state);
+	XXH3_freeState(h->state);
+	free(h);
 	return (struct hash){v.high64, v.low64};
 }
 

@@ -99,45 +99,6 @@ bool camp_same_functions(const struct camp_target *a, const struct camp_target *
 	return a->cls == b->cls && a->lanes == b->lanes && a->precision == b->precision;
 }
 
-bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out,
-			 struct err *e)
-{
-	*out = *p;
-	out->dialect = dialect;
-	return comp_bundle(a, p->program, dialect, &out->bundle, e);
-}
-
-bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
-			const struct camp_target *t, struct camp_program *out, struct err *e)
-{
-	struct lir_func **func;
-
-	for (size_t i = 0; i < ndisabled; i++)
-		if (!is_pass(disabled[i]))
-			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them",
-				       disabled[i]);
-	*out = (struct camp_program){.options = {.opt_level = opt_level,
-						 .disabled = disabled,
-						 .ndisabled = ndisabled,
-						 .cls = t->cls,
-						 .lanes = t->lanes,
-						 .max_group = t->max_group,
-						 .local_memory = t->local_memory,
-						 .fill = t->fill,
-						 .precision = t->precision},
-				     .dialect = t->dialect};
-	out->options.plan = gir_plan_new(a);
-	if (!comp_program(a, m->graph, &out->options, &out->program, e) ||
-	    !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
-		return err_in(e, "compiling '%s'", m->file);
-	gir_plan_replay(out->options.plan);
-	func = ARENA_ARRAY(a, struct lir_func *, out->program->nkernels);
-	for (uint32_t k = 0; k < out->program->nkernels; k++)
-		func[k] = out->program->kernel[k].func;
-	out->subject = (struct mut_subject){.graph = m->graph, .func = func, .nfuncs = out->program->nkernels};
-	return true;
-}
-
 /* Everything of a program that decides its results: kernels, wiring, shapes, constants; not names. */
 static struct hash identity(const struct bundle *b)
 {
@@ -166,6 +127,58 @@ static struct hash identity(const struct bundle *b)
 	return hasher_end(h);
 }
 
+bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out,
+			 struct err *e)
+{
+	*out = *p;
+	out->dialect = dialect;
+	if (!comp_bundle(a, p->program, dialect, &out->bundle, e))
+		return false;
+	out->identity = identity(out->bundle);
+	return true;
+}
+
+bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
+			const struct camp_target *t, struct camp_program *out, struct err *e)
+{
+	struct lir_func **func;
+
+	for (size_t i = 0; i < ndisabled; i++)
+		if (!is_pass(disabled[i]))
+			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them",
+				       disabled[i]);
+	*out = (struct camp_program){.options = {.opt_level = opt_level,
+						 .disabled = disabled,
+						 .ndisabled = ndisabled,
+						 .cls = t->cls,
+						 .lanes = t->lanes,
+						 .max_group = t->max_group,
+						 .local_memory = t->local_memory,
+						 .fill = t->fill,
+						 .precision = t->precision},
+				     .dialect = t->dialect};
+	out->options.plan = gir_plan_new(a);
+	if (!comp_program(a, m->graph, &out->options, &out->program, e) ||
+	    !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
+		return err_in(e, "compiling '%s'", m->file);
+	out->identity = identity(out->bundle);
+	gir_plan_replay(out->options.plan);
+	func = ARENA_ARRAY(a, struct lir_func *, out->program->nkernels);
+	for (uint32_t k = 0; k < out->program->nkernels; k++)
+		func[k] = out->program->kernel[k].func;
+	out->subject = (struct mut_subject){.graph = m->graph, .func = func, .nfuncs = out->program->nkernels};
+	return true;
+}
+
+/* All that a change of loops can change: their wiring is the same. */
+static bool same_kernels(const struct bundle *a, const struct bundle *b)
+{
+	for (uint32_t i = 0; i < a->nlaunches; i++)
+		if (!hash_eq(a->kernel[a->launch[i].kernel].hash, b->kernel[b->launch[i].kernel].hash))
+			return false;
+	return true;
+}
+
 bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant,
 		 struct bundle **bundle, struct comp_program **program, bool *same, struct err *e)
 {
@@ -190,7 +203,7 @@ bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_progra
 	}
 	if (!comp_bundle(a, *program, p->dialect, bundle, e))
 		return false;
-	*same = hash_eq(identity(*bundle), identity(p->bundle));
+	*same = mutant->op->kind == MUT_LOOP ? same_kernels(*bundle, p->bundle) : hash_eq(identity(*bundle), p->identity);
 	return true;
 }
 

@@ -77,6 +77,7 @@ struct camp_program {
 	struct comp_options options;
 	struct comp_program *program;     /* of the original */
 	struct bundle *bundle;
+	struct hash identity;             /* of the bundle: all that decides its results */
 	const char *dialect;
 	struct mut_subject subject;
 };

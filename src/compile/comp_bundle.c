@@ -7,6 +7,15 @@
 #include "codegen/codegen.h"
 #include "compile/compile_internal.h"
 
+static struct hash kernel_hash(const char *source, bool contract)
+{
+	struct hasher *h = hasher_new();
+
+	hash_put_text(h, source);
+	hash_put_u64(h, contract);
+	return hasher_end(h);
+}
+
 /* The text of a function in a dialect; those made so far are in *list. */
 static bool text_of(struct comp_program *p, const struct lir_func *f, struct fill fill, const char *dialect, struct comp_text **list,
 		    const struct comp_text **out, struct err *e)
@@ -24,6 +33,7 @@ static bool text_of(struct comp_program *p, const struct lir_func *f, struct fil
 	if (ok) {
 		t.dialect = arena_strdup(p->arena, dialect);
 		t.source = arena_strndup(p->arena, str_text(&s), s.n);
+		t.hash = kernel_hash(t.source, f->contract);
 		*out = *list = arena_memdup(p->arena, &t, sizeof t);
 	}
 	str_free(&s);
@@ -35,19 +45,10 @@ bool comp_source(struct comp_program *p, uint32_t kernel, const char *dialect, c
 	return text_of(p, p->kernel[kernel].func, p->kernel[kernel].fill, dialect, &p->kernel[kernel].text, out, e);
 }
 
-static struct hash kernel_hash(const char *source, bool contract)
-{
-	struct hasher *h = hasher_new();
-
-	hash_put_text(h, source);
-	hash_put_u64(h, contract);
-	return hasher_end(h);
-}
-
 /* Equal kernels once. Returns index + 1. */
 static uint32_t add_kernel(struct bundle *b, struct map *seen, const struct comp_text *text, bool contract, uint32_t plain)
 {
-	struct hash hash = kernel_hash(text->source, contract), key = hash;
+	struct hash key = text->hash;
 	uintptr_t at;
 
 	key.lo ^= plain ? b->kernel[plain - 1].hash.hi : 0; /* two may become equal by their checks */
@@ -55,7 +56,7 @@ static uint32_t add_kernel(struct bundle *b, struct map *seen, const struct comp
 	if (at)
 		return (uint32_t)at;
 	b->kernel[b->nkernels++] = (struct bundle_kernel){
-	        .source = text->source, .contract = contract, .hash = hash, .groups = text->shape.groups, .group = text->shape.group,
+	        .source = text->source, .contract = contract, .hash = text->hash, .groups = text->shape.groups, .group = text->shape.group,
 	        .fills = text->shape.fills, .plain = plain};
 	map_put_hash(seen, key, (void *)(uintptr_t)b->nkernels);
 	return b->nkernels;
@@ -167,7 +168,7 @@ bool comp_refill(struct arena *a, struct comp_program *p, const char *dialect, c
 
 		if (!comp_source(p, k, dialect, &text, e))
 			return false;
-		if (comp_has_kernel(original, kernel_hash(text->source, p->kernel[k].func->contract)))
+		if (comp_has_kernel(original, text->hash))
 			continue;
 		q->kernel[k].fill = fill;
 		q->kernel[k].text = q->kernel[k].checked = NULL;

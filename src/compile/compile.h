@@ -44,6 +44,7 @@ struct comp_buffer {
 
 struct comp_text {
 	const char *dialect, *source;
+	struct hash hash;                 /* of the kernel: the text, and how it is compiled */
 	struct codegen_shape shape;       /* of a launch */
 	struct comp_text *next;
 };

@@ -49,6 +49,16 @@ struct kern { /* one distinct text on one device */
 	size_t nwaiters, cap;
 };
 
+/* A baseline as its runners get it: made once for all its jobs, in the pool's arena. */
+struct original {
+	const struct bundle *bundle;
+	struct prog_kernel *id; /* of its kernels then */
+	struct prog *prog;
+	uint8_t *bytes;
+	size_t n;
+	struct original *next;
+};
+
 /* ---- jobs ----------------------------------------------------------------------------------------------------- */
 
 enum job_state { JOB_BUILDING, JOB_READY, JOB_RUNNING, JOB_ENDED };
@@ -68,9 +78,9 @@ struct job {
 	uint64_t written;    /* peer.queued when all of it was in the queue: before that is written nobody can have answered */
 	struct arena *arena; /* NULL until it is given to a runner or ends */
 	struct prog *prog;
-	uint8_t *program, *base_program;
-	size_t nprogram, nbase_program;
-	struct hash base_program_hash, base_code;
+	uint8_t *program;
+	size_t nprogram;
+	const struct original *base; /* of j.baseline */
 	struct pool_result r;    /* in the arena */
 	struct job *next, *prev; /* in one of the lists */
 };
@@ -161,6 +171,7 @@ struct dev {
 	int nrunners, npeers;
 	struct map *kern; /* hash -> struct kern */
 	struct kern *queue, *queue_end;
+	struct original *original; /* those that jobs had for baseline */
 	struct joblist ready;
 	bool custom; /* a worker command of the user's: may take longer to start */
 };

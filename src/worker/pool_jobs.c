@@ -274,14 +274,43 @@ void job_free(struct job *j)
 
 /* ---- running ----------------------------------------------------------------------------------------------- */
 
-static bool program(struct job *j, const struct bundle *b, uint32_t first, uint8_t **bytes, size_t *n, struct prog **out,
-		    struct err *e)
+static struct prog_kernel *kernel_ids(struct arena *a, const struct job *j, uint32_t first, uint32_t n)
 {
-	struct prog_kernel *id = ARENA_ARRAY(j->arena, struct prog_kernel, b->nkernels);
+	struct prog_kernel *id = ARENA_ARRAY(a, struct prog_kernel, n);
 
-	for (uint32_t i = 0; i < b->nkernels; i++)
+	for (uint32_t i = 0; i < n; i++)
 		id[i] = j->kern[first + i]->id;
-	return prog_encode(j->arena, b, id, bytes, n, e) && prog_decode(j->arena, *bytes, *n, out, e);
+	return id;
+}
+
+static bool same_kernels(const struct original *o, const struct job *j, uint32_t first)
+{
+	for (uint32_t i = 0; i < o->bundle->nkernels; i++)
+		if (!hash_eq(o->id[i].artefact, j->kern[first + i]->id.artefact) || !hash_eq(o->id[i].code, j->kern[first + i]->id.code))
+			return false;
+	return true;
+}
+
+static bool original(struct job *j, const struct original **out, struct err *e)
+{
+	const struct bundle *b = j->j.baseline;
+	uint32_t first = j->j.bundle->nkernels;
+	struct arena *a = j->dev->pool->arena;
+	struct original *o = j->dev->original;
+
+	while (o && (o->bundle != b || !same_kernels(o, j, first)))
+		o = o->next;
+	if (!o) {
+		o = ARENA_NEW(a, struct original);
+		o->bundle = b;
+		o->id = kernel_ids(a, j, first, b->nkernels);
+		if (!prog_make(a, b, o->id, &o->bytes, &o->n, &o->prog, e))
+			return false;
+		o->next = j->dev->original;
+		j->dev->original = o;
+	}
+	*out = o;
+	return true;
 }
 
 static bool same_inputs(const struct pool_job *j)
@@ -310,22 +339,20 @@ static bool baseline_built(const struct job *j)
 bool job_prepare(struct job *j)
 {
 	const struct bundle *b = j->j.bundle;
-	struct prog *base = NULL;
 	struct err e = {0};
 
 	arena_free(j->arena);
 	j->arena = arena_new(NULL);
 	j->r = (struct pool_result){0};
+	j->base = NULL;
 	if (!baseline_built(j))
 		j->j.baseline = NULL; /* an original that cannot be built is no help */
-	if (!program(j, b, 0, &j->program, &j->nprogram, &j->prog, &e) ||
-	    (j->j.baseline && !program(j, j->j.baseline, b->nkernels, &j->base_program, &j->nbase_program, &base, &e))) {
+	if (!prog_make(j->arena, b, kernel_ids(j->arena, j, 0, b->nkernels), &j->program, &j->nprogram, &j->prog, &e) ||
+	    (j->j.baseline && !original(j, &j->base, &e))) {
 		job_end(j, POOL_LOST, POOL_BUILD, err_text(&e));
 		err_free(&e);
 		return false;
 	}
-	if (base)
-		j->base_program_hash = base->hash;
 	j->r.code = j->prog->code;
 	j->r.nimages = j->j.build_only ? 0 : j->j.ninputs;
 	j->r.image = ARENA_ARRAY(j->arena, struct pool_image, j->r.nimages);
@@ -333,7 +360,7 @@ bool job_prepare(struct job *j)
 	j->r.nkernels = b->nkernels;
 	for (uint32_t i = 0; i < b->nkernels; i++)
 		j->r.kernel_code[i] = j->kern[b->kernel[i].plain ? b->kernel[i].plain - 1 : i]->id.code;
-	if (base && !j->j.run_equivalent && hash_eq(base->code, j->prog->code) && same_inputs(&j->j)) {
+	if (j->base && !j->j.run_equivalent && hash_eq(j->base->prog->code, j->prog->code) && same_inputs(&j->j)) {
 		job_end(j, POOL_EQUIVALENT, POOL_BUILD, "the same code as the original's");
 		return false;
 	}
@@ -381,8 +408,8 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 	int threads = j->j.threads ? j->j.threads : j->dev->d.threads;
 
 	if (j->j.baseline) { /* first, so that its constants lie where they lie on every runner */
-		send_program(j, p, j->j.baseline, j->j.bundle->nkernels, j->base_program_hash, j->base_program, j->nbase_program);
-		m.baseline = wire_hash_put(&baseline, j->base_program_hash);
+		send_program(j, p, j->j.baseline, j->j.bundle->nkernels, j->base->prog->hash, j->base->bytes, j->base->n);
+		m.baseline = wire_hash_put(&baseline, j->base->prog->hash);
 	}
 	send_program(j, p, j->j.bundle, 0, j->prog->hash, j->program, j->nprogram);
 	j->announced = false;

@@ -137,3 +137,6 @@ struct prog {
 bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **out, size_t *n,
 		 struct err *e);
 bool prog_decode(struct arena *a, const uint8_t *p, size_t n, struct prog **out, struct err *e);
+/* Both at once, without reading the bytes again. */
+bool prog_make(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **bytes, size_t *n, struct prog **out,
+	       struct err *e);

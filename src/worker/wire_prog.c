@@ -34,7 +34,7 @@ static Wire__Launch *encode_launch(struct arena *a, const struct bundle_launch *
 	return w;
 }
 
-bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **out, size_t *n, struct err *e)
+static void fill_in(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, Wire__Program *out)
 {
 	Wire__Program p = WIRE__PROGRAM__INIT;
 
@@ -61,12 +61,25 @@ bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kern
 	p.input = b->input;
 	p.n_output = b->noutputs;
 	p.output = b->output;
-	*n = wire__program__get_packed_size(&p);
+	*out = p;
+}
+
+static bool pack(struct arena *a, const Wire__Program *p, uint8_t **out, size_t *n, struct err *e)
+{
+	*n = wire__program__get_packed_size(p);
 	if (*n > WIRE_MAX_MESSAGE)
 		return err_set(e, ERR_UNSUPPORTED, "a program described by %zu bytes is longer than a worker takes", *n);
 	*out = arena_alloc(a, *n);
-	wire__program__pack(&p, *out);
+	wire__program__pack(p, *out);
 	return true;
+}
+
+bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **out, size_t *n, struct err *e)
+{
+	Wire__Program p;
+
+	fill_in(a, b, kernel, &p);
+	return pack(a, &p, out, n, e);
 }
 
 static bool decode_buffer(struct arena *a, const Wire__Buffer *w, struct prog *p, struct prog_buffer *b, struct err *e)
@@ -230,21 +243,41 @@ static bool decode(struct arena *a, const Wire__Program *w, struct prog *p, stru
 	       decode_list(a, w->output, w->n_output, p, ready, &p->output, e);
 }
 
+/* w says what the bytes say. */
+static bool understand(struct arena *a, const Wire__Program *w, const uint8_t *bytes, size_t n, struct prog **out, struct err *e)
+{
+	struct prog *p = ARENA_NEW(a, struct prog);
+
+	p->hash = hash_bytes(bytes, n);
+	if (!decode(a, w, p, e))
+		return err_in(e, "program");
+	p->code = identity(p);
+	*out = p;
+	return true;
+}
+
+bool prog_make(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **bytes, size_t *n, struct prog **out,
+	       struct err *e)
+{
+	struct arena *scratch = arena_new(NULL);
+	Wire__Program w;
+	bool ok;
+
+	fill_in(scratch, b, kernel, &w);
+	ok = pack(a, &w, bytes, n, e) && understand(a, &w, *bytes, *n, out, e);
+	arena_free(scratch);
+	return ok;
+}
+
 bool prog_decode(struct arena *a, const uint8_t *bytes, size_t n, struct prog **out, struct err *e)
 {
 	Wire__Program *w =
 	    n > WIRE_MAX_MESSAGE ? NULL : (Wire__Program *)wire_unpack_bounded(&wire__program__descriptor, n, bytes);
-	struct prog *p = ARENA_NEW(a, struct prog);
 	bool ok;
 
 	if (!w)
 		return err_set(e, ERR_PARSE, "broken program");
-	p->hash = hash_bytes(bytes, n);
-	ok = decode(a, w, p, e) || err_in(e, "program");
+	ok = understand(a, w, bytes, n, out, e);
 	wire__program__free_unpacked(w, NULL);
-	if (!ok)
-		return false;
-	p->code = identity(p);
-	*out = p;
-	return true;
+	return ok;
 }

@@ -78,7 +78,8 @@ struct pool_job {
 	size_t device;
 	const struct bundle *bundle;      /* must outlive the job */
 	/* The original: cut-off and equivalence refer to it; it is run first on a runner that has not run it on these inputs
-	 * (that run belongs to no job's result). NULL: this job is judged on its own (an original, or --no-reuse). */
+	 * (that run belongs to no job's result). NULL: this job is judged on its own (an original, or --no-reuse). It stays as it
+	 * is until pool_close. */
 	const struct bundle *baseline;
 	/* Inputs of the baseline when they differ (an input mutant); NULL: the same. */
 	const struct pool_input *baseline_input;
