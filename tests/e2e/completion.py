@@ -83,7 +83,7 @@ CASES = [  # what is typed, what stands there after Tab
     ("mutatenn run --device host-gcc,host-cl", "mutatenn run --device host-gcc,host-clang"),
     ("mutatenn run --device=host-gcc,poc", "mutatenn run --device=host-gcc,pocl"),
     ("mutatenn show --dialect opencl-c-", "mutatenn show --dialect opencl-c-cpu"),
-    ("mutatenn run --disable-pass bn", "mutatenn run --disable-pass bn-fold"),
+    ("mutatenn run --disable-pass bn-f", "mutatenn run --disable-pass bn-fold"),
     ("mutatenn run --mutations mutatenn-p", "mutatenn run --mutations mutatenn-paper"),
     ("mutatenn run --mutations loop.cond.lt-to-l", "mutatenn run --mutations loop.cond.lt-to-le"),
     ("mutatenn run --criterion nu", "mutatenn run --criterion numeric"),
