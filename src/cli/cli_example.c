@@ -68,14 +68,26 @@ static const char kernel[] =
 	"  }\n"
 	"}\n";
 
+/* What only a group of work-items has: shared memory and barriers. */
+static const char group[] =
+	"func \"turn\" (in0: f32[8], out out0: f32[8]) group 8 {\n"
+	"  alloc s: f32[8] shared\n"
+	"  for t in 0..8 thread {\n"
+	"    s[t] = in0[t]\n"
+	"  }\n"
+	"  for u in 0..8 thread {\n"
+	"    out0[u] = s[7 - u]\n"
+	"  }\n"
+	"}\n";
+
 struct mut_subject *cli_example(struct arena *a, struct err *e)
 {
 	struct mut_subject *s = ARENA_NEW(a, struct mut_subject);
-	struct lir_func **f = ARENA_ARRAY(a, struct lir_func *, 1);
+	struct lir_func **f = ARENA_ARRAY(a, struct lir_func *, 2);
 
-	*s = (struct mut_subject){.func = f, .nfuncs = 1};
+	*s = (struct mut_subject){.func = f, .nfuncs = 2};
 	if (!gir_parse(a, "example", network, sizeof network - 1, &s->graph, e) || !comp_infer(s->graph, e) ||
-	    !lir_parse(a, "example", kernel, sizeof kernel - 1, f, e))
+	    !lir_parse(a, "example", kernel, sizeof kernel - 1, f, e) || !lir_parse(a, "example", group, sizeof group - 1, f + 1, e))
 		return NULL;
 	return s;
 }
@@ -88,8 +100,12 @@ static bool print_both(struct arena *a, const struct mut_subject *s, const struc
 	if (m->op->kind == MUT_LOOP) {
 		if (!mut_apply_loop(a, s, m, &func, e))
 			return false;
-		lir_print(before, s->func[0]);
-		lir_print(after, func[0]);
+		for (size_t i = 0; i < s->nfuncs; i++) {
+			if (!func[i]) /* untouched */
+				continue;
+			lir_print(before, s->func[i]);
+			lir_print(after, func[i]);
+		}
 	} else {
 		if (!mut_apply_graph(a, s, m, &g, e) || !comp_infer(g, e))
 			return false;
