@@ -102,8 +102,8 @@ static const char *package(struct arena *a, const char *cc)
 	return "gcc";
 }
 
-/* Every predefined macro, which says what the compiler is and what -march=native has become. */
-static bool ask_compiler(struct device *d, struct str *dump, struct err *e)
+/* Every predefined macro, which says what the compiler is and what -march=native has become. *refused: it ran and would not have the flags. */
+static bool ask_compiler(struct device *d, struct str *dump, bool *refused, struct err *e)
 {
 	const char **argv = ARENA_ARRAY(d->arena, const char *, d->nflags + 8);
 	size_t n = 0;
@@ -124,6 +124,7 @@ static bool ask_compiler(struct device *d, struct str *dump, struct err *e)
 				       package(d->arena, d->cc));
 		return false;
 	}
+	*refused = WIFEXITED(status) && WEXITSTATUS(status);
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		return err_set(e, ERR_DEVICE, "the compiler '%s' does not work: %.400s", d->cc, str_text(dump));
 	return true;
@@ -265,7 +266,7 @@ static bool open_compiler(struct device *d, const struct device_options *o, stru
 	struct str dump = {0};
 	const char *machine;
 	struct err why = {0};
-	bool ok;
+	bool ok, refused = false;
 
 	d->cc = arena_strdup(a, o->cc ? o->cc : "gcc");
 	d->nflags = o->cflags ? o->ncflags : sizeof default_flags / sizeof *default_flags;
@@ -275,11 +276,12 @@ static bool open_compiler(struct device *d, const struct device_options *o, stru
 		d->fast = d->fast || is_fast(flags[i]);
 	}
 	d->compiler = compiler_file(a, d->cc);
-	ok = ask_compiler(d, &dump, &why);
-	if (!ok && !o->cflags) { /* a cross compiler has no native machine, nor have all others */
+	ok = ask_compiler(d, &dump, &refused, &why);
+	/* a cross compiler has no native machine, nor have all others; one that could not be started would be another device without its flags */
+	if (!ok && refused && !o->cflags) {
 		d->nflags = 1;
 		str_free(&dump);
-		ok = ask_compiler(d, &dump, NULL);
+		ok = ask_compiler(d, &dump, &refused, NULL);
 	}
 	if (!ok)
 		err_set(e, why.code, "%s", err_text(&why));

@@ -49,6 +49,9 @@ static bool take_caps(struct peer *p, const Wire__Ready *m, struct err *e)
 		if ((d->apart || !p->builder) && strcmp((*mine)->identity, m->identity) != 0)
 			return err_set(e, ERR_DEVICE, "the worker is now on another machine or compiler: '%s', before '%s'",
 				       m->identity, (*mine)->identity);
+		/* a builder beside its runner knows only its half; were its flags others, so would be all kernels */
+		if (!d->apart && p->builder && strcmp((*mine)->build, m->build) != 0)
+			return err_set(e, ERR_DEVICE, "the compiler now builds with '%s', before with '%s'", m->build, (*mine)->build);
 		return true;
 	}
 	c = (struct device_caps){.backend = or_none(a, m->backend),
