@@ -4,7 +4,7 @@ BUILD ?= build
 NINJA ?= ninja
 ONNX_TESTDATA ?= /usr/share/libonnx-testdata/data
 
-.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices others sanitize fuzz bench bench-devices docs install clean
+.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices record-instructions others sanitize fuzz bench bench-devices docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -34,6 +34,10 @@ check: all
 # What takes longer: a thousand mutants where make check has fifty.
 check-long: all
 	meson test -C $(BUILD) --print-errorlogs --suite long
+
+# What the guard `instructions` of make check compares with: after a change that is worth its cost, or that made a path cheaper.
+record-instructions: all
+	$(NINJA) -C $(BUILD) record-instructions
 
 # The same with clang, and with gcc under AddressSanitizer and UBSan: what CI runs.
 check-all: check others check-others

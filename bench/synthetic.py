@@ -1,7 +1,8 @@
-"""ONNX models of any number of nodes, written byte by byte: convolutions, element-wise operators and branches on small images."""
+"""ONNX models of any number of nodes, written byte by byte: convolutions, element-wise operators and branches on small images; and such images."""
 import random
 import struct
 import sys
+import zlib
 
 
 def varint(n):
@@ -71,6 +72,15 @@ def model(nodes, channels=8, size=8, classes=10, seed=1):
     body.append(node("Gemm", [at, "fc.w"], "scores"))
     graph = b"".join(body) + field(2, "synthetic") + b"".join(constants) + value(11, "image", [1, 3, size, size]) + value(12, "scores", [1, classes])
     return field(1, 8) + field(8, field(2, 13)) + field(7, graph)
+
+
+def picture(seed, size=8):
+    """A PNG."""
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes((seed * 37 + 11 * x * y + 5 * x) % 256 for x in range(3 * size)) for y in range(size))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 if __name__ == "__main__":
