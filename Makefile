@@ -4,7 +4,7 @@ BUILD ?= build
 NINJA ?= ninja
 ONNX_TESTDATA ?= /usr/share/libonnx-testdata/data
 
-.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices record-instructions others sanitize fuzz bench bench-devices docs install clean
+.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices record-instructions others sanitize fuzz bench bench-campaign bench-devices docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -78,6 +78,10 @@ docs: all
 # Against onnxruntime: the demo's model and those under $MUTATENN_MODELS. More: bench/infer --help
 bench: all
 	bench/infer --build $(BUILD)
+
+# Campaigns: mutants a second, and what reuse saves. More: bench/campaign --help
+bench-campaign: all
+	bench/campaign --build $(BUILD)
 
 # Devices against the native one, on models under $MUTATENN_MODELS. More: bench/devices --help
 bench-devices: all

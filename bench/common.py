@@ -1,5 +1,6 @@
 """What the benchmarks share: building, calling the program, statistics, the machine, tables."""
 import json
+import math
 import os
 import pathlib
 import platform
@@ -64,6 +65,15 @@ def summary(times):
     q = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
     median = statistics.median(times)
     return {"median_ms": median, "least_ms": min(times), "spread": (q[2] - q[0]) / median, "times_ms": [round(t, 4) for t in times]}
+
+
+def exponent(sizes, values, least):
+    """Slope of a line through the logarithms, by least squares over the points that are large enough; None when there are fewer than two."""
+    points = [(math.log(n), math.log(v)) for n, v in zip(sizes, values) if v >= least]
+    if len(points) < 2:
+        return None
+    mx, my = (sum(p[k] for p in points) / len(points) for k in (0, 1))
+    return round(sum((x - mx) * (y - my) for x, y in points) / sum((x - mx) ** 2 for x, _ in points), 3)
 
 
 def markdown(head, rows, left=1):

@@ -29,6 +29,24 @@ static struct camp_made_program *made_for(const struct camp *c, const struct cam
 	return &m->program[c->device[d].variant];
 }
 
+static bool keep_sources(struct camp *c, const struct mutant *m, const struct camp_made *made, struct err *e)
+{
+	double began = camp_now();
+	bool ok = camp_sources(c, m, made, e);
+
+	c->times.store_s += camp_now() - began;
+	return ok;
+}
+
+static bool commit(struct camp *c, struct err *e)
+{
+	double began = camp_now();
+	bool ok = store_commit(c->store, e);
+
+	c->times.store_s += camp_now() - began;
+	return ok;
+}
+
 static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 {
 	const struct mutant *mutant = &c->mutant[g->first + m];
@@ -55,7 +73,7 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 	}
 	if (!any)
 		return true;
-	if (!made->a && (!camp_make(c, mutant, made, e) || !camp_sources(c, mutant, made, e)))
+	if (!made->a && (!camp_make(c, mutant, made, e) || !keep_sources(c, mutant, made, e)))
 		return false;
 	for (size_t d = 0; d < c->ndevices; d++) {
 		struct camp_pending *p = pending(c, g, m, d);
@@ -116,6 +134,8 @@ static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
 		j.time_limit_s *= c->config->sanitize ? CAMP_SANITIZE_SLOW : 1;
 	if (!c->options->no_reuse)
 		j.baseline = camp_original(c, d);
+	else
+		j.alone = true;
 	if (k->g->made[m].input) {
 		j.baseline_input = k->plain;
 		j.input = camp_pool_inputs(c, k->g->a, k->g->made[m].input, k->first, k->n);
@@ -196,7 +216,7 @@ static bool store_twins(struct camp *c, struct group *g, struct err *e)
 	for (size_t i = 0; ok && i < g->n * c->ndevices; i++)
 		ok = !g->pending[i].twin || camp_twin_store(c, i % c->ndevices, &g->pending[i], e);
 	if (ok)
-		return store_commit(c->store, e);
+		return commit(c, e);
 	store_rollback(c->store);
 	return false;
 }
@@ -213,7 +233,7 @@ static bool decide_all(struct camp *c, struct group *g, struct err *e)
 		camp_tell(c, "mutants");
 	}
 	if (ok)
-		return store_commit(c->store, e);
+		return commit(c, e);
 	store_rollback(c->store);
 	return false;
 }

@@ -20,12 +20,17 @@ static bool may_race(const struct comp_program *p, const struct comp_program *or
 }
 
 /* Budgets, and the checks of --sanitize, in what is not the original's; the program stays what it is without them. */
-static bool instrument(struct camp *c, const struct camp_variant *variant, struct camp_made *made, struct camp_made_program *out, struct err *e)
+static bool instrument(struct camp *c, struct camp_variant *variant, struct camp_made *made, struct camp_made_program *out, struct err *e)
 {
 	unsigned checks = LIR_CHECK_TRIPS | (c->config->sanitize ? LIR_CHECK_BOUNDS | LIR_CHECK_INIT : 0);
+	double began = camp_now(), lowered;
+	bool ok = comp_instrument(out->program, variant->program.program, checks, e);
 
-	return comp_instrument(out->program, variant->program.program, checks, e) &&
-	       comp_bundle(made->a, out->program, variant->target.dialect, &out->bundle, e);
+	lowered = camp_now();
+	variant->program.lower_s += lowered - began;
+	ok = ok && comp_bundle(made->a, out->program, variant->target.dialect, &out->bundle, e);
+	variant->program.emit_s += camp_now() - lowered;
+	return ok;
 }
 
 /* Applies the mutation and compiles the result; what goes wrong here is the mutant's outcome, not the campaign's end. */
@@ -36,6 +41,7 @@ static void make_variant(struct camp *c, const struct mutant *m, struct camp_mad
 	struct mutant own;
 	struct err why = {0};
 	bool same = false, ok;
+	double began;
 
 	if (variant->of != v) {
 		*out = *functions;
@@ -60,11 +66,13 @@ static void make_variant(struct camp *c, const struct mutant *m, struct camp_mad
 		out->bundle = NULL;
 		out->decided = OUTCOME_NO_EFFECT;
 	}
+	began = camp_now();
 	if (out->bundle)
 		camp_looks(out, variant->program.bundle);
 	out->looks = out->looks && !c->config->sanitize; /* what looks where it should not is found, and reads one and the same value */
 	if (out->bundle && m->op->kind == MUT_LOOP && variant->of == v)
 		out->races = may_race(out->program, variant->program.program);
+	variant->program.lower_s += camp_now() - began;
 	err_free(&why);
 }
 

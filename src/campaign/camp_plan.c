@@ -81,6 +81,8 @@ static bool open_devices(struct camp *c, struct err *e)
 		c->device[d].name = f->devices[d];
 		if (!camp_device(c->a, f->devices[d], f, &dev[d], e))
 			return false;
+		if (c->options->no_reuse)
+			dev[d].cache_dir = "";
 	}
 	camp_tell(c, "opening devices");
 	if (!pool_open(dev, c->ndevices, &c->pool, e))

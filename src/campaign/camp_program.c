@@ -184,6 +184,8 @@ bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_progra
 {
 	struct gir_graph *graph;
 	struct lir_func **func;
+	double began = camp_now(), lowered;
+	bool ok;
 
 	(void)m;
 	*bundle = NULL;
@@ -201,7 +203,11 @@ bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_progra
 			return false;
 		break;
 	}
-	if (!comp_bundle(a, *program, p->dialect, bundle, e))
+	lowered = camp_now();
+	ok = comp_bundle(a, *program, p->dialect, bundle, e);
+	p->lower_s += lowered - began;
+	p->emit_s += camp_now() - lowered;
+	if (!ok)
 		return false;
 	*same = mutant->op->kind == MUT_LOOP ? same_kernels(*bundle, p->bundle) : hash_eq(identity(*bundle), p->identity);
 	return true;

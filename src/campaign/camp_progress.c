@@ -157,6 +157,7 @@ void camp_tell(struct camp *c, const char *phase)
 		c->progress.phase = phase;
 		c->progress.phase_done = c->progress.phase_of = 0;
 		c->phase_began = now;
+		camp_times_phase(c, now);
 	}
 	c->progress.elapsed_s = now - c->started;
 	if (!begins && now - c->told < TELL_S)

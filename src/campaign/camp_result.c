@@ -145,12 +145,17 @@ bool camp_store(struct camp *c, size_t device, struct camp_pending *p, struct er
 {
 	struct store_result *r = &p->result;
 	char fill[FILL_TEXT];
+	double began;
 
 	if (!r->fill && r->nimages)
 		r->fill = fill_text(c->fill, fill);
 	r->degenerate = degenerate(c, device, r);
+	began = camp_now();
 	if (!store_put_result(c->store, r, e))
 		return err_in(e, "storing the result of '%s'", r->mutant);
+	c->times.store_s += camp_now() - began;
+	c->launches_run += r->launches_run;
+	c->launches_saved += r->launches_saved;
 	for (size_t i = 0; i < r->nimages; i++)
 		if (r->image[i].outcome > r->outcome)
 			r->outcome = r->image[i].outcome;

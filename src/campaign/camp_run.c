@@ -112,6 +112,13 @@ static bool summarise(struct camp *c, struct camp_summary *out, struct err *e)
 	out->stopped = c->stopped;
 	out->out_of_time = c->out_of_time;
 	out->elapsed_s = camp_now() - c->started;
+	out->devices = c->ndevices;
+	out->images = c->ninputs;
+	out->launches_run = c->launches_run;
+	out->launches_saved = c->launches_saved;
+	for (size_t m = 0; m < c->nmutants; m++)
+		out->with_site += c->mutant[m].sites != 0;
+	camp_times_phase(c, camp_now());
 	return true;
 }
 
@@ -145,6 +152,9 @@ bool camp_run(const struct config_campaign *config, const char *store_path, cons
 	bool ok;
 
 	*out = (struct camp_summary){0};
+	camp_times_begin(&c);
+	c.phase_timed = c.started;
+	camp_tell(&c, "reading the model");
 	ok = camp_prepare(&c, store_path, e) && run_mutants(&c, e);
 	if (ok && c.pool)
 		out->pool = pool_stats(c.pool);
@@ -152,6 +162,7 @@ bool camp_run(const struct config_campaign *config, const char *store_path, cons
 	ok = ok && keep_stats(&c, &out->pool, e) && summarise(&c, out, e);
 	camp_tell_end(&c, ok);
 	camp_end(&c);
+	camp_times_end(&c, out);
 	arena_free(c.a);
 	return ok;
 }

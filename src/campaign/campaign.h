@@ -80,6 +80,7 @@ struct camp_program {
 	struct hash identity;             /* of the bundle: all that decides its results */
 	const char *dialect;
 	struct mut_subject subject;
+	double lower_s, emit_s;           /* spent on its mutants so far: to loop IR, from there to source */
 };
 /* What a program is made for: the functions by class, lanes and precision; the text by dialect. */
 struct camp_target {
@@ -229,8 +230,30 @@ struct camp_hooks {
 	bool (*stop)(void *user);         /* true: end cleanly now (Ctrl-C); what is stored stays */
 	void *user;
 };
+/* Where the time of one run of a campaign went. Seconds; those of workers are summed over them, and what runs at the same time counts
+ * each time. */
+#define CAMP_MAX_PHASES 16
+struct camp_times {
+	struct camp_phase_time {
+		const char *name;
+		double seconds;
+	} phase[CAMP_MAX_PHASES];         /* in the order in which they ended; together the whole run */
+	size_t nphases;
+	double lower_s, emit_s;           /* this process: mutants to loop IR, what is proved of it included; loop IR to source */
+	double compile_s;                 /* builders, while they were building */
+	double run_s;                     /* runners, while they had a job: starting children, the original, comparing, hashing ... */
+	double kernels_s;                 /* ... of it the mutants' and originals' launches themselves */
+	double store_s;                   /* this process: putting results into the store */
+	double processor_s;               /* processor time of all processes here */
+	double idle_s;                    /* cores x elapsed, less that */
+	int cores;
+};
 struct camp_summary {
 	uint64_t mutants, jobs, done, resumed;
+	uint64_t with_site;               /* of the mutants */
+	uint64_t launches_run, launches_saved; /* by the mutants that were stored */
+	size_t devices, images;
+	struct camp_times times;
 	struct pool_stats pool;
 	double elapsed_s;
 	bool stopped;
@@ -243,7 +266,7 @@ struct camp_summary {
 struct camp_run_options {
 	const char *only_mutant;          /* --mutant: this id alone */
 	uint32_t shard, shards;           /* every shards-th mutant of the plan, from the shard-th (1 ..) on; 0 0: all */
-	bool no_reuse;                    /* every mutant's whole program is run */
+	bool no_reuse;                    /* every mutant's whole program is compiled for it alone, and run */
 	double max_time_s;                /* end cleanly after so long; 0: no limit */
 	bool estimate;                    /* camp_list: what it will cost */
 	const char *history;              /* ... from what this store holds, if it is there */

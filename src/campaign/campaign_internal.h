@@ -107,6 +107,11 @@ struct camp {
 	} sample[CAMP_SAMPLES];
 	size_t nsamples;
 	double phase_began, told, kept;
+	/* camp_times.c: */
+	struct camp_times times;
+	double phase_timed;               /* until then the phase under way has been counted */
+	double processor_s;               /* used before this campaign, negative */
+	uint64_t launches_run, launches_saved; /* of what was stored */
 	size_t group_first;               /* of the mutants: what the jobs of the group under way are numbered from */
 	bool in_group;                    /* a group is under way */
 	bool originals;                   /* jobs under way are runs of the original, numbered by device */
@@ -124,6 +129,10 @@ void camp_tell(struct camp *c, const char *phase);
 void camp_expect(struct camp *c, uint64_t jobs); /* so many more results are awaited in this phase */
 void camp_tell_end(struct camp *c, bool ok);
 bool camp_stopping(struct camp *c);
+/* camp_times.c */
+void camp_times_begin(struct camp *c);
+void camp_times_phase(struct camp *c, double now); /* progress.phase begins; what was before it is counted */
+void camp_times_end(struct camp *c, struct camp_summary *out); /* behind camp_end; out has all the rest */
 /* For what comes before the first mutant: false with an error when camp_stopping. */
 bool camp_go_on(struct camp *c, struct err *e);
 

@@ -12,6 +12,7 @@
 #include "cli/cli.h"
 #include "cli/cli_progress.h"
 #include "cli/cli_stop.h"
+#include "cli/cli_times.h"
 #include "report/report.h"
 
 static const struct cli_option options[] = {
@@ -24,13 +25,13 @@ static const struct cli_option options[] = {
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
         {"shard", CLI_TEXT, "K/N", "run the K-th of N parts of the mutants; 'mutatenn merge' makes one store of N"},
         {"plan", CLI_FLAG, NULL, "print the mutants that would run, what that takes in time and disk, and stop"},
-        {"no-reuse", CLI_FLAG, NULL, "run every mutant's whole program, without reusing the original's tensors"},
+        {"no-reuse", CLI_FLAG, NULL, "compile and run every mutant's whole program, nothing of the original or of others reused: slow, for checking"},
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
-        CLI_OPT_SEED, CLI_OPT_QUIET, {"progress", CLI_TEXT, "HOW", "auto, screen, lines or none (default: a screen on a terminal, lines on a dumb one)"}, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
+        CLI_OPT_SEED, {"json", CLI_FLAG, NULL, "print what was done and where the time went as JSON, in place of the report"}, CLI_OPT_QUIET, {"progress", CLI_TEXT, "HOW", "auto, screen, lines or none (default: a screen on a terminal, lines on a dumb one)"}, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
 
 static bool set_mutations(const struct cli_args *args, struct config_campaign *c, struct err *e)
 {
@@ -166,6 +167,12 @@ static bool print_report(const char *store, const struct config_campaign *c, str
 	return ok;
 }
 
+/* What is printed at the end. */
+static bool print_end(const struct cli_args *args, const char *store, const struct config_campaign *c, const struct camp_summary *sum, struct err *e)
+{
+	return cli_flag(args, "json") ? cli_print_summary(sum, store, e) : print_report(store, c, e);
+}
+
 /* "40 s", "12 min", "3.5 h" */
 static const char *time_text(struct arena *a, double s)
 {
@@ -279,16 +286,17 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (sum.out_of_time) {
 		log_warn("the time is up: %llu of %llu are done; the same command goes on from there ('%s')", (unsigned long long)sum.done,
 		         (unsigned long long)sum.jobs, store);
-		return print_report(store, &c, e);
+		return print_end(args, store, &c, &sum, e);
 	}
 	if (sum.stopped)
 		return err_set(e, ERR_CANCELLED, "stopped after %llu of %llu; the same command goes on from there ('%s')", (unsigned long long)sum.done,
 		               (unsigned long long)sum.jobs, store);
-	if (!print_report(store, &c, e))
+	if (!print_end(args, store, &c, &sum, e))
 		return false;
 	log_info("%llu mutants x devices in %.1f s (%llu were done before); launches run %llu, saved %llu; kernels built %llu, cached %llu; store '%s'",
-	         (unsigned long long)sum.jobs, sum.elapsed_s, (unsigned long long)sum.resumed, (unsigned long long)sum.pool.launches_run,
-	         (unsigned long long)sum.pool.launches_saved, (unsigned long long)sum.pool.kernels_built, (unsigned long long)sum.pool.kernels_cached, store);
+	         (unsigned long long)sum.jobs, sum.elapsed_s, (unsigned long long)sum.resumed, (unsigned long long)sum.launches_run,
+	         (unsigned long long)sum.launches_saved, (unsigned long long)sum.pool.kernels_built, (unsigned long long)sum.pool.kernels_cached, store);
+	log_info("where the time went: %s", cli_times_text(args->a, &sum));
 	if (sum.pool.blobs_sent + sum.pool.blobs_held)
 		log_info("weights and pictures for devices with a blob cache: %llu (%.1f MB) sent, %llu (%.1f MB) found there",
 		         (unsigned long long)sum.pool.blobs_sent, (double)sum.pool.blob_bytes_sent / 1e6,

@@ -279,6 +279,8 @@ static void give_kernels(struct dev *d)
 			err_free(&e);
 			continue;
 		}
+		if (!p->nkerns)
+			p->busy_since = pool_now();
 		p->kern[p->nkerns++] = k;
 		p->deadline = pool_now() + BUILD_S;
 	}
@@ -307,8 +309,10 @@ static void give_jobs(struct dev *d)
 		j->state = JOB_RUNNING;
 		jobs_add(&d->pool->running, j);
 		p->job[p->njobs++] = j;
-		if (p->njobs == 1)
-			p->deadline = pool_now() + job_patience(j);
+		if (p->njobs == 1) {
+			p->busy_since = pool_now();
+			p->deadline = p->busy_since + job_patience(j);
+		}
 	}
 }
 

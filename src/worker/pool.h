@@ -149,6 +149,7 @@ struct peer {
 	int njobs;
 	struct kern *kern[PEER_DEPTH];
 	int nkerns;
+	double busy_since; /* what it is at began then, as far as is known here */
 	struct map *sent;    /* hash -> struct sent */
 	struct arena *arena; /* of this life of the worker */
 	uint64_t nsent;

@@ -60,15 +60,30 @@ void kern_enqueue(struct dev *d, struct kern *k, int priority)
 		d->queue_end = k;
 }
 
-static struct kern *kern_get(struct dev *d, const struct bundle_kernel *b)
+/* What a job that is alone builds has a name of its own: nobody else finds it. */
+static struct hash kern_name(const struct job *j, const struct bundle_kernel *b)
 {
-	struct kern *k = map_get_hash(d->kern, b->hash);
+	struct hasher *h;
+
+	if (!j->j.alone)
+		return b->hash;
+	h = hasher_new();
+	hash_put_hash(h, b->hash);
+	hash_put_u64(h, j->seq);
+	return hasher_end(h);
+}
+
+static struct kern *kern_get(const struct job *j, const struct bundle_kernel *b)
+{
+	struct hash name = kern_name(j, b);
+	struct dev *d = j->dev;
+	struct kern *k = map_get_hash(d->kern, name);
 
 	if (!k) {
 		k = must(calloc(1, sizeof *k));
-		k->hash = b->hash;
+		k->hash = name;
 		k->contract = b->contract;
-		map_put_hash(d->kern, b->hash, k);
+		map_put_hash(d->kern, name, k);
 	}
 	if (!k->source && !k->data && k->state != KERN_FAILED)
 		k->source = must(strdup(b->source));
@@ -162,7 +177,7 @@ static void want_kernels(struct job *j)
 	j->kern = must(calloc(j->nkern ? j->nkern : 1, sizeof *j->kern));
 	for (int which = 0; which < 2 && b[which]; which++)
 		for (uint32_t i = 0; i < b[which]->nkernels; i++) {
-			struct kern *k = j->kern[n++] = kern_get(j->dev, &b[which]->kernel[i]);
+			struct kern *k = j->kern[n++] = kern_get(j, &b[which]->kernel[i]);
 
 			k->users++;
 			k->uses++;

@@ -138,6 +138,15 @@ static bool on_built(struct peer *p, const Wire__Built *m, struct err *e)
 	return true;
 }
 
+/* What it was at is over; what it has been given besides begins. */
+static void count_time(struct peer *p, double *sum)
+{
+	double now = pool_now();
+
+	*sum += now - p->busy_since;
+	p->busy_since = now;
+}
+
 static void end_built(struct peer *p, const Wire__Built *m)
 {
 	struct kern *k = p->kern[0];
@@ -150,6 +159,7 @@ static void end_built(struct peer *p, const Wire__Built *m)
 		kern_enqueue(p->dev, k, k->priority);
 		return;
 	}
+	count_time(p, &st->building_s);
 	k->seconds = m->seconds;
 	k->cached = m->cached;
 	k->counted = false;
@@ -307,6 +317,7 @@ static bool on_done(struct peer *p, const Wire__Done *m, struct err *e)
 		st->launches_run += j->r.image[i].launches_run;
 		st->launches_saved += j->r.image[i].launches_saved;
 	}
+	count_time(p, &st->running_s);
 	st->run_s += m->seconds;
 	j->r.run_s = m->seconds;
 	j->r.signal = m->signal;

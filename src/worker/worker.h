@@ -46,7 +46,7 @@ struct pool_device {
 	int builders, runners;            /* processes; 0: number of cores builders, 1 runner */
 	double start_timeout_s;           /* until a worker's first message; 0: 10, with a command of the user's 60 */
 	double reconnect_s;               /* a command of the user's that worked before is tried again for so long; 0: 60, negative: not */
-	const char *cache_dir;            /* compiled kernels; NULL: the user's cache */
+	const char *cache_dir;            /* compiled kernels; NULL: the user's cache, "": none */
 	uint64_t blob_cache;              /* bytes of weights, inputs ... that the worker's machine may keep on disk for its next life; 0: none */
 	uint64_t memory_limit;            /* bytes a child may allocate beyond its buffers; 0: 1 GiB */
 };
@@ -86,6 +86,7 @@ struct pool_job {
 	const struct pool_input *input;
 	size_t ninputs;
 	bool build_only;                  /* compile, say code and stop */
+	bool alone;                       /* its kernels are built for it alone: neither those of other jobs are taken, nor a cache's (see cache_dir) */
 	bool run_equivalent;              /* run even when the code equals the baseline's */
 	/* What kernels that are not the baseline's find where nobody wrote: in outputs, and beyond the edges of all buffers. Part of the keys
 	 * of what they make, but for NAN. The baseline itself is always run with NAN. */
@@ -181,6 +182,7 @@ void pool_look(const struct pool *p, size_t d, struct pool_look *out);
 struct pool_stats {
 	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, workers_started, workers_lost;
 	double build_s, run_s; /* summed over workers */
+	double building_s, running_s; /* that builders and runners were at something, all that belongs to it included */
 	uint64_t blobs_sent, blobs_held, blob_bytes_sent, blob_bytes_held; /* of those a device with a blob cache was asked about */
 };
 struct pool_stats pool_stats(const struct pool *p);

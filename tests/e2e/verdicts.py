@@ -92,6 +92,51 @@ mutations:
             assert not differ or (device not in exact and set(differ) <= unstable), f"{device}: {len(differ)} differ: {what}"
 
 
+def seen(store):
+    """What a campaign says of its mutants: {mutant: (outcome, code, [(image, outcome, digest)], bounds)}. Whose code is the original's has no images when
+    that is known beforehand."""
+    db = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+    images = {}
+    for mutant, *rest in db.execute("SELECT mutant, image, outcome, digest FROM image_results ORDER BY mutant, image"):
+        images.setdefault(mutant, []).append(tuple(rest))
+    return {name: (outcome, code, images.get(mutant), bounds) for mutant, name, outcome, code, bounds in
+            db.execute("SELECT r.mutant, m.id, r.outcome, r.code, m.bounds FROM results r JOIN mutants m ON m.mutant = r.mutant")}
+
+
+@test
+def without_reuse_every_mutant_is_built_and_run_alone_and_gives_the_same(tmp):
+    """outcome, code and every image's digest; `run --json` says what was done"""
+    folder, did = demo(tmp, 3), {}
+    more = ["--model", folder / "model.onnx", "--images", folder / "images", "--opt-level", 3, "--mutations", "loop.bound.*", "--mutations", "loop.store.*",
+            "--mutations", "loop.cond.*", "--mutations", "graph.replace.*", "--sites", "sample 3", "--json", "--quiet"]
+    for name, how in {"reuse": [], "alone": ["--no-reuse"], "again": ["--no-reuse", "--shard", "1/9"]}.items():
+        did[name] = json.loads(run("run", *more, *how, "--store", tmp / f"{name}.db", XDG_CACHE_HOME=str(tmp / "cache")).stdout)
+    reuse, alone, again = did.values()
+    ran = sum(r[2] is not None for r in seen(tmp / "alone.db").values())
+    assert reuse["launches"]["saved"] > 0 and reuse["mutants"] == alone["mutants"] == alone["done"], did
+    assert alone["launches"]["run"] > 1.5 * reuse["launches"]["run"], did
+    assert alone["launches"]["saved"] < alone["launches"]["run"], did  # what depends on constants alone is made once for all images of a mutant
+    assert alone["kernels"]["cached"] == again["kernels"]["cached"] == 0 < again["kernels"]["built"], did  # what the first one built is not taken
+    assert alone["kernels"]["built"] > 5 * ran, (ran, did)
+    for d in did.values():
+        assert abs(sum(p["seconds"] for p in d["phases"]) - d["elapsed_s"]) < .5, d
+        assert 0 < d["times"]["kernels_s"] <= d["times"]["run_s"] and d["times"]["compile_s"] > 0 and d["times"]["lower_s"] > 0 and d["times"]["emit_s"] > 0, d
+        assert 0 <= d["times"]["idle_s"] <= d["times"]["cores"] * d["elapsed_s"], d
+    with_reuse, without = seen(tmp / "reuse.db"), seen(tmp / "alone.db")
+    assert len(with_reuse) > 15 and with_reuse.keys() == without.keys()
+    outcomes, strays = set(), {"nan", "overrun", "undefined", "crash", "misclassified"}
+    for m, mine in with_reuse.items():
+        other, (outcome, code, images, bounds) = without[m], mine
+        outcomes.add(outcome)
+        if outcome == "equivalent":  # nobody looks for it then: it is run, and is what the original is
+            assert other[0] == "identical" and other[1] == code, (m, mine, other)
+        elif bounds in (None, "in-range"):
+            assert other == mine, (m, mine, other)
+        else:  # far beyond the pads lies another tensor of the original, or nothing
+            assert other == mine or (other[1] == code and {other[0], outcome} <= strays), (m, mine, other)
+    assert len(outcomes) > 4, outcomes
+
+
 def fills(folder, store, device, fill):
     run("run", "--model", folder / "model.onnx", "--images", folder / "images", "--device", device, "--store", store, "--quiet", "--fill", fill,
         "--mutations", "loop.store.skip", "--mutations", "loop.bound.*", "--mutations", "loop.guard", "--sites", "sample 12")
