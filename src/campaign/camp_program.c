@@ -130,7 +130,8 @@ static struct hash identity(const struct bundle *b)
 bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out,
 			 struct err *e)
 {
-	*out = *p;
+	if (out != p)
+		*out = *p;
 	out->dialect = dialect;
 	if (!comp_bundle(a, p->program, dialect, &out->bundle, e))
 		return false;
@@ -139,6 +140,14 @@ bool camp_program_render(struct arena *a, const struct camp_program *p, const ch
 }
 
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
+			const struct camp_target *t, struct camp_program *out, struct err *e)
+{
+	if (!camp_program_lower(a, m, opt_level, disabled, ndisabled, t, out, e))
+		return false;
+	return camp_program_render(a, out, t->dialect, out, e) || err_in(e, "compiling '%s'", m->file);
+}
+
+bool camp_program_lower(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
 			const struct camp_target *t, struct camp_program *out, struct err *e)
 {
 	struct lir_func **func;
@@ -158,10 +167,8 @@ bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_lev
 						 .precision = t->precision},
 				     .dialect = t->dialect};
 	out->options.plan = gir_plan_new(a);
-	if (!comp_program(a, m->graph, &out->options, &out->program, e) ||
-	    !comp_bundle(a, out->program, t->dialect, &out->bundle, e))
+	if (!comp_program(a, m->graph, &out->options, &out->program, e))
 		return err_in(e, "compiling '%s'", m->file);
-	out->identity = identity(out->bundle);
 	gir_plan_replay(out->options.plan);
 	func = ARENA_ARRAY(a, struct lir_func *, out->program->nkernels);
 	for (uint32_t k = 0; k < out->program->nkernels; k++)

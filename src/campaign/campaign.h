@@ -106,7 +106,10 @@ bool camp_same_functions(const struct camp_target *a, const struct camp_target *
 const char *camp_identity(struct arena *a, const struct device_caps *caps, const struct camp_target *t, int opt_level);
 bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
                         struct camp_program *out, struct err *e);
-/* The same functions in another dialect. */
+/* The same without the kernels' text (out->bundle is NULL): enough to list mutants, and to change and print loops and graphs. */
+bool camp_program_lower(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
+                        struct camp_program *out, struct err *e);
+/* The same functions in another dialect, or in the first; p and out may be the same. */
 bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out, struct err *e);
 /* A mutant's program. *bundle is NULL for an input mutant. `same` says that it is the original's, text and wiring. */
 bool camp_mutate(struct arena *a, const struct camp_model *m, struct camp_program *p, const struct mutant *mutant, struct bundle **bundle,

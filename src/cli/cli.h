@@ -103,7 +103,7 @@ bool cli_program(const struct cli_args *args, const struct camp_model *m, const 
 /* Whether devices must be opened to know what to print: their class and dialect count when one is named, their vectors at level 3;
  * --dialect, checked here, needs none and sets t. */
 bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *ask, struct err *e);
-/* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. */
+/* For commands that only look: level 3 asks the devices for their vector width, lower levels need no device. No kernel's text is made. */
 bool cli_program_only(const struct cli_args *args, const struct camp_model *m, struct camp_program *out, struct err *e);
 
 /* ---- cli_threshold.c: --fail-under and --criterion; colour ---- */

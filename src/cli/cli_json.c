@@ -49,3 +49,27 @@ bool cli_print_json(json_t *j, struct err *e)
 	free(text);
 	return true;
 }
+
+static int append(const char *text, size_t n, void *out)
+{
+	str_addn(out, text, n);
+	return 0;
+}
+
+void cli_json_quote(struct str *out, const char *text)
+{
+	const char *end = text;
+	json_t *j;
+
+	while (end && *end >= ' ' && *end <= '~' && *end != '"' && *end != '\\')
+		end++;
+	if (end && !*end) { /* nearly all: names and ids */
+		str_addc(out, '"');
+		str_addn(out, text, (size_t)(end - text));
+		str_addc(out, '"');
+		return;
+	}
+	j = cli_json_text(text);
+	json_dump_callback(j, append, out, JSON_ENCODE_ANY);
+	json_decref(j);
+}

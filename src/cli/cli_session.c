@@ -83,14 +83,19 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 	return true;
 }
 
-bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)
+static bool lower(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)
 {
 	const struct cli_value *off = cli_get(args, "disable-pass");
 	int64_t level = cli_int(args, "opt-level", 2);
 
 	if (level < 0 || level > 3)
 		return err_set(e, ERR_USAGE, "--opt-level takes 0 to 3, not %lld", (long long)level);
-	return camp_program_build(args->a, m, (int)level, off->list, off->n, t, out, e);
+	return camp_program_lower(args->a, m, (int)level, off->list, off->n, t, out, e);
+}
+
+bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)
+{
+	return lower(args, m, t, out, e) && (camp_program_render(args->a, out, t->dialect, out, e) || err_in(e, "compiling '%s'", m->file));
 }
 
 bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *ask, struct err *e)
@@ -135,5 +140,5 @@ bool cli_program_only(const struct cli_args *args, const struct camp_model *m, s
 			return false;
 		pool_close(pool);
 	}
-	return cli_program(args, m, &target, out, e);
+	return lower(args, m, &target, out, e);
 }

@@ -112,7 +112,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	json_t *j;
 
 	(void)status;
-	if (!cli_model(args, args->positional[0], &m, e) || !cli_program_only(args, m, &p, e))
+	if (!cli_model(args, args->positional[0], &m, e) || !cli_program_only(args, m, &p, e) ||
+	    !camp_program_render(args->a, &p, p.dialect, &p, e))
 		return false;
 	j = describe(args, m, &p);
 	if (cli_flag(args, "json"))

@@ -117,36 +117,58 @@ static void print_one(const struct mutant *m, const struct camp_prediction *boun
 	printf("\n");
 }
 
-static json_t *mutant_json(const struct mutant *m, const struct camp_prediction *bounds, struct arena *a)
+static void json_field(struct str *out, const char *before, const char *key, const char *value)
 {
-	json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:s?}", "id", m->id, "operator", m->op->name, "category", mut_category_name(m->op->category),
-	                      "target", m->target, "variant", m->op->variant[m->variant], "sites", (json_int_t)m->sites, "label", m->label);
+	str_add(out, before);
+	str_add(out, key);
+	str_add(out, "\": ");
+	cli_json_quote(out, value);
+}
 
-	if (bounds->known)
-		json_object_update_new(j, json_pack("{s:s,s:s?}", "bounds", lir_bounds_name(bounds->bounds.kind), "bounds_text",
-		                                    camp_prediction_text(a, bounds)));
-	return j;
+/* As cli_print_json would print it within the list. A tree of a million mutants is gigabytes. */
+static void json_one(struct str *out, const struct mutant *m, const struct camp_prediction *bounds, struct arena *a)
+{
+	static const char first[] = "    {\n      \"", next[] = ",\n      \"";
+
+	json_field(out, first, "id", m->id);
+	json_field(out, next, "operator", m->op->name);
+	json_field(out, next, "category", mut_category_name(m->op->category));
+	json_field(out, next, "target", m->target);
+	json_field(out, next, "variant", m->op->variant[m->variant]);
+	str_addf(out, ",\n      \"sites\": %llu", (unsigned long long)m->sites);
+	json_field(out, next, "label", m->label);
+	if (bounds->known) {
+		json_field(out, next, "bounds", lir_bounds_name(bounds->bounds.kind));
+		json_field(out, next, "bounds_text", camp_prediction_text(a, bounds));
+	}
+	str_add(out, "\n    }");
 }
 
 static bool print_mutants(const struct cli_args *args, struct camp_program *p, const struct mutant *m, size_t n, struct err *e)
 {
-	json_t *list = json_array();
-	bool ok = true;
+	bool json = cli_flag(args, "json"), predict = cli_flag(args, "bounds"), ok = true;
+	struct str text = {0};
 
+	if (json)
+		fputs("{\n  \"mutants\": [", stdout);
 	for (size_t i = 0; ok && i < n; i++) {
-		struct arena *a = arena_new(args->a);
+		struct arena *a = predict ? arena_new(args->a) : NULL;
 		struct camp_prediction bounds = {0};
 
-		ok = !cli_flag(args, "bounds") || camp_predict(a, p, &m[i], &bounds, e);
-		if (ok && cli_flag(args, "json"))
-			json_array_append_new(list, mutant_json(&m[i], &bounds, a));
-		else if (ok)
+		ok = !predict || camp_predict(a, p, &m[i], &bounds, e);
+		if (ok && json) {
+			str_clear(&text);
+			str_add(&text, i ? ",\n" : "\n");
+			json_one(&text, &m[i], &bounds, a);
+			fwrite(text.s, 1, text.n, stdout);
+		} else if (ok) {
 			print_one(&m[i], &bounds, a);
+		}
 		arena_free(a);
 	}
-	if (ok && cli_flag(args, "json"))
-		return cli_print_json(json_pack("{s:o}", "mutants", list), e);
-	json_decref(list);
+	if (ok && json)
+		fputs(n ? "\n  ]\n}\n" : "]\n}\n", stdout);
+	str_free(&text);
 	return ok;
 }
 

@@ -135,7 +135,7 @@ static bool specs(struct arena *a, const char *what, const char *sites, struct m
 
 static bool program_of(struct arena *a, const struct mutatenn_model *m, int level, struct camp_program *p, struct err *e)
 {
-	return check_level(level, e) && camp_program_build(a, m->m, level, NULL, 0, &CAMP_TARGET_HOST, p, e);
+	return check_level(level, e) && camp_program_lower(a, m->m, level, NULL, 0, &CAMP_TARGET_HOST, p, e);
 }
 
 bool mutatenn_mutants(struct mutatenn_model *m, int opt_level, const char *what, const char *sites, uint64_t seed,

@@ -60,31 +60,68 @@ unsigned mut_count_variants(const struct mut_op *op)
 
 /* ---- ids ---- */
 
-static void add_escaped(struct str *s, const char *name)
+static size_t put_text(char *out, const char *text)
 {
-	for (; *name; name++)
-		if (*name == '/')
-			str_add(s, "%2F");
-		else if (*name == '%')
-			str_add(s, "%25");
-		else
-			str_addc(s, *name);
+	size_t n = strlen(text);
+
+	if (out)
+		memcpy(out, text, n);
+	return n;
+}
+
+static size_t put_escaped(char *out, const char *name)
+{
+	size_t n = 0;
+
+	for (; *name; name++) {
+		bool escaped = *name == '/' || *name == '%';
+
+		if (out && escaped)
+			memcpy(out + n, *name == '/' ? "%2F" : "%25", 3);
+		else if (out)
+			out[n] = *name;
+		n += escaped ? 3 : 1;
+	}
+	return n;
+}
+
+static size_t put_number(char *out, uint32_t x)
+{
+	size_t n = 1;
+
+	for (uint32_t y = x; y > 9; y /= 10)
+		n++;
+	for (size_t i = n; out && i-- > 0; x /= 10)
+		out[i] = (char)('0' + x % 10);
+	return n;
+}
+
+/* The id's bytes, without a NUL, to out unless that is NULL; how many they are. By hand: there may be millions of them. */
+static size_t put_id(char *out, const struct mut_op *op, const char *target, bool all, uint32_t ordinal, unsigned variant)
+{
+	size_t n = 0;
+
+#define AT (out ? out + n : NULL)
+	n += put_text(AT, op->name);
+	n += put_text(AT, "/");
+	n += put_escaped(AT, target ? target : "*");
+	n += put_text(AT, all ? "/all/" : "/");
+	if (!all) {
+		n += put_number(AT, ordinal);
+		n += put_text(AT, "/");
+	}
+	n += put_text(AT, op->variant[variant]);
+#undef AT
+	return n;
 }
 
 const char *mut_id(struct arena *a, const struct mut_op *op, const char *target, bool all, uint32_t ordinal, unsigned variant)
 {
-	struct str s = {0};
-	char *id;
+	size_t n = put_id(NULL, op, target, all, ordinal, variant);
+	char *id = arena_alloc(a, n + 1);
 
-	str_addf(&s, "%s/", op->name);
-	add_escaped(&s, target ? target : "*");
-	if (all)
-		str_add(&s, "/all/");
-	else
-		str_addf(&s, "/%u/", ordinal);
-	str_add(&s, op->variant[variant]);
-	id = arena_strndup(a, s.s, s.n);
-	str_free(&s);
+	put_id(id, op, target, all, ordinal, variant);
+	id[n] = 0;
 	return id;
 }
 
@@ -105,30 +142,78 @@ static char *unescape(struct arena *a, const char *s, size_t n)
 
 /* ---- one spec ---- */
 
+/* An operator that a spec names, and where it applies. */
+struct found {
+	const struct mut_op *op;
+	uint64_t wanted; /* variants */
+	struct mut_sites sites;
+};
+
+/* Every spec is gone through twice: what is not drawn is only counted, and never gets an id. */
 struct lister {
-	struct arena *a, *scratch;
+	struct arena *a;
 	const struct mut_subject *s;
-	struct map *seen; /* ids */
+	struct map *seen;                 /* ids of the specs so far; NULL: there is one spec, whose ids differ */
 	VEC(struct mutant) out;
 	uint64_t random;
+	struct str id;                    /* of a mutant that may be there already */
+	/* the spec at hand */
+	bool counting, sampling, again;   /* again: others were before it */
+	uint64_t rows, of;                /* counted: mutants, and those that have sites */
+	uint64_t count, passed, kept;     /* drawn: how many at most, of how many seen, so far */
 };
+
+/* splitmix64 (Steele, Lea, Flood 2014) */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+/* Selection sampling (Knuth, TAOCP 2, 3.4.2 S): order kept. What is not drawn may still be listed by a later spec. */
+static bool is_drawn(struct lister *l)
+{
+	bool drawn = next_random(&l->random) % (l->of - l->passed++) < (l->count > l->kept ? l->count - l->kept : 0);
+
+	l->kept += drawn;
+	return drawn;
+}
+
+static bool is_listed(struct lister *l, const struct mut_op *op, const char *target, bool all, uint32_t ordinal, unsigned variant)
+{
+	size_t n = put_id(NULL, op, target, all, ordinal, variant);
+
+	str_clear(&l->id);
+	while (l->id.cap <= n) /* room for it */
+		str_addc(&l->id, 0);
+	put_id(l->id.s, op, target, all, ordinal, variant);
+	l->id.s[n] = 0;
+	return map_get_hash(l->seen, hash_text(l->id.s));
+}
 
 static void add(struct lister *l, const struct mut_spec *spec, const struct mut_op *op, const char *target, bool all,
 		uint32_t ordinal, unsigned variant, uint64_t sites)
 {
-	struct mutant m = {.op = op,
-			   .label = spec->label,
-			   .target = target ? target : "*",
-			   .all = all,
-			   .ordinal = ordinal,
-			   .variant = variant,
-			   .sites = sites,
-			   .id = mut_id(l->a, op, target, all, ordinal, variant)};
+	const char *id;
 
-	if (map_has(l->seen, m.id))
+	if (l->again && is_listed(l, op, target, all, ordinal, variant))
 		return;
-	map_put(l->seen, m.id, (void *)1);
-	vec_push(l->a, &l->out, m);
+	if (l->counting) {
+		l->rows++;
+		l->of += sites > 0;
+		return;
+	}
+	if (l->sampling && sites && !is_drawn(l))
+		return;
+	id = mut_id(l->a, op, target, all, ordinal, variant);
+	vec_push(l->a, &l->out,
+		 ((struct mutant){.op = op, .label = spec->label, .id = id, .target = target ? target : "*", .all = all, .ordinal = ordinal,
+				  .variant = variant, .sites = sites}));
+	if (l->seen)
+		map_put_hash(l->seen, hash_text(id), (void *)1);
 }
 
 static uint64_t wanted_variants(const struct mut_spec *spec, const struct mut_op *op)
@@ -141,16 +226,6 @@ static uint64_t wanted_variants(const struct mut_spec *spec, const struct mut_op
 		if (!fnmatch(spec->variant_glob, op->variant[v], 0))
 			bits |= 1ull << v;
 	return bits;
-}
-
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return z ^ z >> 31;
 }
 
 /* The row that says that a spec found nothing. What limited it is part of the id, so that no other spec's mutants have it. */
@@ -216,59 +291,89 @@ static void list_each(struct lister *l, const struct mut_spec *spec, const struc
 		list_nothing(l, spec, op, wanted);
 }
 
-/* Selection sampling (Knuth, TAOCP 2, 3.4.2 S): one pass, order kept. What is not drawn may still be listed by a later spec. */
-static void sample(struct lister *l, size_t first, const struct mut_spec *spec, struct mut_drawn *drawn)
+/* Where each of the operators applies. */
+static void find_all(struct arena *a, const struct mut_subject *s, struct found *f, size_t n)
 {
-	uint64_t sites = 0, seen = 0, kept = 0, count;
-	size_t to = first;
+	const struct mut_op **op = ARENA_ARRAY(a, const struct mut_op *, n);
+	struct mut_sites *sites = ARENA_ARRAY(a, struct mut_sites, n);
 
-	for (size_t i = first; i < l->out.n; i++)
-		sites += l->out.v[i].sites > 0;
-	count = spec->error > 0 ? (uint64_t)leveugle((int64_t)sites, spec->error) : spec->count;
-	for (size_t i = first; i < l->out.n; i++) {
-		if (l->out.v[i].sites) {
-			if (next_random(&l->random) % (sites - seen++) >= (count > kept ? count - kept : 0)) {
-				map_del(l->seen, l->out.v[i].id);
-				continue;
-			}
-			kept++;
-		}
-		l->out.v[to++] = l->out.v[i];
+	for (size_t i = 0; i < n; i++)
+		op[i] = f[i].op;
+	mut_find_all_sites(a, s, op, n, sites);
+	for (size_t i = 0; i < n; i++)
+		f[i].sites = sites[i];
+}
+
+/* The operators that the spec names, and where they apply. */
+static bool find_spec(struct lister *l, struct arena *scratch, const struct mut_spec *spec, struct found **out, size_t *n, struct err *e)
+{
+	VEC(struct found) list = {0};
+
+	for (size_t i = 0; mut_ops[i]; i++) {
+		struct found f = {.op = mut_ops[i], .wanted = wanted_variants(spec, mut_ops[i])};
+
+		if (fnmatch(spec->operator_glob, f.op->name, 0) || !f.wanted)
+			continue;
+		if (f.op->category == MUT_CAT_CONTROL && strncmp(spec->operator_glob, "control", 7)) /* no faults: only on demand */
+			continue;
+		vec_push(scratch, &list, f);
 	}
-	l->out.n = to;
-	*drawn = (struct mut_drawn){kept, sites};
+	*out = list.v;
+	*n = list.n;
+	if (!list.n)
+		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s%s; 'mutatenn operators' lists them",
+			       spec->operator_glob, spec->variant_glob ? " with variant " : "",
+			       spec->variant_glob ? spec->variant_glob : "", near_operator(spec->operator_glob));
+	find_all(scratch, l->s, list.v, list.n);
+	return true;
+}
+
+static void go_through(struct lister *l, const struct mut_spec *spec, const struct found *f, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (spec->pick == MUT_ALL)
+			list_all(l, spec, f[i].op, &f[i].sites, f[i].wanted);
+		else
+			list_each(l, spec, f[i].op, &f[i].sites, f[i].wanted);
+}
+
+/* Room for n more mutants and no more: doubling millions of them would leave as many behind. */
+static void reserve(struct lister *l, uint64_t n)
+{
+	struct mutant *v;
+
+	if (l->out.n + n <= l->out.cap)
+		return;
+	v = ARENA_ARRAY(l->a, struct mutant, l->out.n + n);
+	if (l->out.n)
+		memcpy(v, l->out.v, l->out.n * sizeof *v);
+	l->out.v = v;
+	l->out.cap = l->out.n + n;
 }
 
 static bool list_spec(struct lister *l, const struct mut_spec *spec, struct mut_drawn *drawn, struct err *e)
 {
-	size_t first = l->out.n;
-	bool matched = false;
+	struct arena *scratch = arena_new(l->a);
+	struct found *f;
+	uint64_t most;
+	size_t n;
 
-	for (size_t i = 0; mut_ops[i]; i++) {
-		const struct mut_op *op = mut_ops[i];
-		uint64_t wanted = wanted_variants(spec, op);
-		struct mut_sites sites = {0};
-
-		if (fnmatch(spec->operator_glob, op->name, 0) || !wanted)
-			continue;
-		if (op->category == MUT_CAT_CONTROL && strncmp(spec->operator_glob, "control", 7)) /* no faults: only on demand */
-			continue;
-		matched = true;
-		l->scratch = arena_new(l->a);
-		mut_find_sites(l->scratch, l->s, op, &sites);
-		if (spec->pick == MUT_ALL)
-			list_all(l, spec, op, &sites, wanted);
-		else
-			list_each(l, spec, op, &sites, wanted);
-		arena_free(l->scratch);
-	}
-	if (!matched)
-		return err_set(e, ERR_USAGE, "no mutation operator matches '%s'%s%s%s; 'mutatenn operators' lists them",
-			       spec->operator_glob, spec->variant_glob ? " with variant " : "",
-			       spec->variant_glob ? spec->variant_glob : "", near_operator(spec->operator_glob));
 	*drawn = (struct mut_drawn){0};
-	if (spec->pick == MUT_SAMPLE)
-		sample(l, first, spec, drawn);
+	if (!find_spec(l, scratch, spec, &f, &n, e))
+		return false;
+	l->sampling = spec->pick == MUT_SAMPLE;
+	l->again = l->out.n > 0;
+	l->rows = l->of = l->passed = l->kept = 0;
+	l->counting = true;
+	go_through(l, spec, f, n);
+	l->counting = false;
+	l->count = spec->error > 0 ? (uint64_t)leveugle((int64_t)l->of, spec->error) : spec->count;
+	most = l->sampling && l->count < l->of ? l->rows - l->of + l->count : l->rows;
+	reserve(l, most);
+	go_through(l, spec, f, n);
+	if (l->sampling)
+		*drawn = (struct mut_drawn){l->kept, l->of};
+	arena_free(scratch);
 	return true;
 }
 
@@ -281,15 +386,18 @@ bool mut_list(struct arena *a, const struct mut_subject *s, const struct mut_spe
 bool mut_list_drawn(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs, uint64_t seed,
 		    struct mutant **out, size_t *n, struct mut_drawn *drawn, struct err *e)
 {
-	struct lister l = {.a = a, .s = s, .seen = map_new(a), .random = seed};
+	struct arena *scratch = arena_new(a);
+	struct lister l = {.a = a, .s = s, .seen = nspecs > 1 ? map_new(scratch) : NULL, .random = seed};
 	struct mut_drawn unused;
+	bool ok = true;
 
-	for (size_t i = 0; i < nspecs; i++)
-		if (!list_spec(&l, &spec[i], drawn ? &drawn[i] : &unused, e))
-			return spec[i].place ? err_in(e, "%s", spec[i].place) : false;
+	for (size_t i = 0; ok && i < nspecs; i++)
+		ok = list_spec(&l, &spec[i], drawn ? &drawn[i] : &unused, e) || (spec[i].place ? err_in(e, "%s", spec[i].place) : false);
 	*out = l.out.v;
 	*n = l.out.n;
-	return true;
+	str_free(&l.id);
+	arena_free(scratch);
+	return ok;
 }
 
 /* ---- from text ---- */

@@ -6,12 +6,44 @@
 
 /* ---- loops ---- */
 
+static struct mut_place place_of(const struct lir_func *f, const struct lir_visit *v)
+{
+	return (struct mut_place){.func = f, .stmt = v->stmt_slot, .expr = v->expr_slot, .parent = v->parent, .nparents = v->nparents, .depth = v->depth};
+}
+
+/* Any number of operators look at each place of one walk: walking costs more than most of their looks. */
+struct counted {
+	const struct mut_op *op;
+	struct mut_sites *sites;
+	uint32_t ordinal;
+};
+struct count_walk {
+	struct arena *a;
+	const struct lir_func *func;
+	uint32_t target;
+	struct counted *op;
+	size_t nops;
+};
+
+static bool count(const struct lir_visit *v, void *user)
+{
+	struct count_walk *w = user;
+	struct mut_place p = place_of(w->func, v);
+
+	for (size_t i = 0; i < w->nops; i++) {
+		struct counted *c = &w->op[i];
+		uint64_t bits = c->op->loop_variants(&p);
+
+		if (bits)
+			vec_push(w->a, &c->sites->v, ((struct mut_site){w->target, c->ordinal++, bits}));
+	}
+	return true;
+}
+
 struct loop_walk {
 	struct arena *a;
 	const struct lir_func *func;
 	const struct mut_op *op;
-	uint32_t target, ordinal;
-	struct mut_sites *sites;          /* counting; NULL: collecting places */
 	VEC(struct mut_place) places;
 	VEC(uint64_t) variants;
 };
@@ -19,15 +51,11 @@ struct loop_walk {
 static bool visit(const struct lir_visit *v, void *user)
 {
 	struct loop_walk *w = user;
-	struct mut_place p = {.func = w->func, .stmt = v->stmt_slot, .expr = v->expr_slot, .parent = v->parent, .nparents = v->nparents, .depth = v->depth};
+	struct mut_place p = place_of(w->func, v);
 	uint64_t bits = w->op->loop_variants(&p);
 
 	if (!bits)
 		return true;
-	if (w->sites) {
-		vec_push(w->a, &w->sites->v, ((struct mut_site){w->target, w->ordinal++, bits}));
-		return true;
-	}
 	p.parent = arena_memdup(w->a, p.parent, p.nparents * sizeof *p.parent);
 	vec_push(w->a, &w->places, p);
 	vec_push(w->a, &w->variants, bits);
@@ -122,21 +150,37 @@ bool mut_apply_graph(struct arena *a, const struct mut_subject *s, const struct 
 
 /* ---- all kinds ---- */
 
+static void find_loops(struct arena *a, const struct mut_subject *s, struct counted *op, size_t n)
+{
+	for (size_t k = 0; n && k < s->nfuncs; k++) {
+		struct count_walk w = {.a = a, .func = s->func[k], .target = (uint32_t)k, .op = op, .nops = n};
+
+		for (size_t i = 0; i < n; i++)
+			op[i].ordinal = 0;
+		lir_walk(s->func[k], count, &w); /* the visitor changes nothing */
+	}
+}
+
+void mut_find_all_sites(struct arena *a, const struct mut_subject *s, const struct mut_op *const *op, size_t n, struct mut_sites *out)
+{
+	struct counted *loops = ARENA_ARRAY(a, struct counted, n);
+	size_t nloops = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned variants = mut_count_variants(op[i]);
+
+		switch (op[i]->kind) {
+		case MUT_GRAPH: find_nodes(a, s->graph, op[i], &out[i]); break;
+		case MUT_INPUT: vec_push(a, &out[i].v, ((struct mut_site){0, 0, variants >= 64 ? ~0ull : (1ull << variants) - 1})); break;
+		case MUT_LOOP: loops[nloops++] = (struct counted){op[i], &out[i], 0}; break;
+		}
+	}
+	find_loops(a, s, loops, nloops);
+}
+
 void mut_find_sites(struct arena *a, const struct mut_subject *s, const struct mut_op *op, struct mut_sites *out)
 {
-	switch (op->kind) {
-	case MUT_GRAPH: find_nodes(a, s->graph, op, out); break;
-	case MUT_INPUT:
-		vec_push(a, &out->v, ((struct mut_site){0, 0, mut_count_variants(op) >= 64 ? ~0ull : (1ull << mut_count_variants(op)) - 1}));
-		break;
-	case MUT_LOOP:
-		for (size_t k = 0; k < s->nfuncs; k++) {
-			struct loop_walk w = {.a = a, .func = s->func[k], .op = op, .target = (uint32_t)k, .sites = out};
-
-			lir_walk(s->func[k], visit, &w); /* the visitor changes nothing */
-		}
-		break;
-	}
+	mut_find_all_sites(a, s, &op, 1, out);
 }
 
 const char *mut_target_name(const struct mut_subject *s, const struct mut_op *op, uint32_t target)

@@ -17,6 +17,8 @@ struct mut_sites {
 
 /* All sites of an operator, in print order. */
 void mut_find_sites(struct arena *a, const struct mut_subject *s, const struct mut_op *op, struct mut_sites *out);
+/* The same of n operators at once, each in its own of out, which are empty: one walk of the loops. */
+void mut_find_all_sites(struct arena *a, const struct mut_subject *s, const struct mut_op *const *op, size_t n, struct mut_sites *out);
 const char *mut_target_name(const struct mut_subject *s, const struct mut_op *op, uint32_t target);
 /* "OP/TARGET/ORDINAL/VARIANT"; target NULL: everywhere. */
 const char *mut_id(struct arena *a, const struct mut_op *op, const char *target, bool all, uint32_t ordinal, unsigned variant);

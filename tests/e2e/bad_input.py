@@ -316,6 +316,9 @@ def names_do_not_steer_the_terminal(tmp):
     write(tmp / "n.onnx", model([node("Relu", "x", "c", "n").replace(block(3, "n"), block(3, b"\xff\x01")), *SCORES], [PIXELS]))
     r = start(["mutants", tmp / "n.onnx", "--json"])
     assert r.returncode == 0 and json.loads(r.stdout)["mutants"], r.stderr
+    write(tmp / "n.onnx", model([node("Relu", "x", "c", "a \"b\" \\ \u00e4/%"), *SCORES], [PIXELS]))
+    r = start(["mutants", tmp / "n.onnx", "--operator", "graph.*", "--json"])
+    assert r.returncode == 0 and "a \"b\" \\ \u00e4/%" in {m["target"] for m in json.loads(r.stdout)["mutants"]}, r.stderr
     shutil.copy(PICTURE, os.fsencode(tmp) + b"/\xff.png")
     r = start(["infer", MODEL, os.fsencode(tmp) + b"/\xff.png", "--json"])
     assert r.returncode == 0 and len(json.loads(r.stdout)["inputs"]) == 1, r.stderr

@@ -190,7 +190,10 @@ def lists_and_shows(tmp):
     """operators, mutants and show speak of the same mutants"""
     ops = {o["name"] for o in json.loads(run("operators", "--json").stdout)["operators"]}
     assert len(ops) > 100
-    mutants = json.loads(run("mutants", MODEL, "--json").stdout)["mutants"]
+    text = run("mutants", MODEL, "--json").stdout
+    mutants = json.loads(text)["mutants"]
+    assert text == json.dumps({"mutants": mutants}, indent=2) + "\n", "written one by one, it reads as if it were written whole"
+    assert [m["id"] for m in mutants] == [line.split("  ")[0] for line in run("mutants", MODEL).stdout.splitlines()]
     assert {m["operator"] for m in mutants} == {o for o in ops if not o.startswith("control.")}, "every operator has a row"
     assert len({m["id"] for m in mutants}) == len(mutants)
     chosen = random.Random(1).sample([m["id"] for m in mutants if m["sites"]], 40)

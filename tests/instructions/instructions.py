@@ -28,8 +28,8 @@ LIBRARIES = ("libsqlite3", "libjansson", "libprotobuf-c", "libxxhash", "libcyaml
 
 # name: what it is; the profile; functions of that profile whose inclusive counts are added up, none: the whole command without what starting takes
 PATHS = {
-    "import": ("a model read: protobuf, checks, shapes", "info", ["onnx_import"]),
-    "compile": ("a model lowered and emitted", "info", ["camp_program_build"]),
+    "import": ("a model read: protobuf, checks, shapes", "run", ["onnx_import"]),
+    "compile": ("a model lowered and emitted", "run", ["camp_program_build"]),
     "sites": ("all mutants of the demo's model listed", "mutants", []),
     "sites-json": ("the same as JSON", "mutants-json", []),
     "sample": (f"{MUTANTS} of all loop mutants drawn", "run", ["mut_list_drawn"]),
@@ -100,7 +100,6 @@ class Counting:
 
         def rest():
             self.profile("start", "--version")
-            self.profile("info", "info", self.folder / "model.onnx", "--opt-level", 3)
             self.profile("mutants", "mutants", ROOT / "demo/model.onnx", "--opt-level", 2)
             self.profile("mutants-json", "mutants", ROOT / "demo/model.onnx", "--opt-level", 2, "--json")
 

@@ -204,6 +204,54 @@ TEST(mutate, the_seed_decides_which_mutants_are_drawn)
 	arena_free(a);
 }
 
+/* Bytes that listing leaves in the arena. */
+static size_t kept_by(struct arena *a, const struct mut_subject *s, const struct mut_spec *spec, size_t nspecs)
+{
+	size_t before = arena_live_bytes(), n;
+	struct mutant *m;
+	struct err e = {0};
+
+	cr_assert(mut_list(a, s, spec, nspecs, 1, &m, &n, &e), "%s", err_text(&e));
+	return arena_live_bytes() - before;
+}
+
+TEST(mutate, what_a_sample_does_not_draw_leaves_nothing_behind)
+{
+	struct arena *a = arena_new(NULL);
+	struct mut_subject s = subject(a);
+	struct mut_spec one = {.operator_glob = "loop.store.*", .pick = MUT_SAMPLE, .count = 1}, all = {.operator_glob = "loop.store.*"};
+	struct mut_spec after[] = {one, {.operator_glob = "loop.*", .pick = MUT_SAMPLE, .count = 1}};
+	size_t of_one = kept_by(a, &s, &one, 1);
+	struct mutant *m;
+	struct err e = {0};
+	size_t n;
+
+	cr_assert(mut_list(a, &s, &all, 1, 1, &m, &n, &e));
+	cr_expect_gt(n, 10);
+	cr_expect_gt(kept_by(a, &s, &all, 1), n * sizeof *m);
+	cr_expect_lt(of_one, 10 * sizeof *m, "%zu bytes", of_one); /* the one, its id, and rows of operators without a site */
+	cr_expect_lt(kept_by(a, &s, after, 2), 100 * sizeof *m, "after another list, either");
+	arena_free(a);
+}
+
+TEST(mutate, what_an_earlier_list_has_is_neither_counted_nor_drawn_again)
+{
+	struct arena *a = arena_new(NULL);
+	struct mut_subject s = subject(a);
+	struct mut_spec spec[] = {{.operator_glob = "loop.store.*"}, {.operator_glob = "loop.*", .pick = MUT_SAMPLE, .count = 1000000}, {.operator_glob = "loop.*"}};
+	struct mut_drawn drawn[3];
+	struct mutant *m, *every;
+	struct err e = {0};
+	size_t n, k, stores;
+
+	cr_assert(mut_list(a, &s, &spec[2], 1, 1, &every, &k, &e) && mut_list(a, &s, spec, 1, 1, &m, &stores, &e));
+	cr_assert(mut_list_drawn(a, &s, spec, 3, 1, &m, &n, drawn, &e), "%s", err_text(&e));
+	cr_expect_eq(n, k, "%zu and %zu", n, k);
+	cr_expect_eq(drawn[1].of, drawn[1].drawn);
+	cr_expect_leq(drawn[1].of, n - stores);
+	arena_free(a);
+}
+
 /* Every mutant is drawn about as often: 4000 samples of 1 of 4. Chi-square with 3 degrees of freedom is below 16.27 in 99.9 %. */
 TEST(mutate, a_sample_prefers_no_mutant)
 {
