@@ -174,6 +174,7 @@ bool camp_check_run(struct arena *a, struct pool *p, const char *device, const s
                     const struct camp_input *input, const char *dir, const struct camp_check_options *o, struct camp_check *out, struct err *e)
 {
 	const struct select_set *s = &out->set;
+	struct camp_level level = camp_level_of(s);
 	struct camp_target target = target_for(s, device, t);
 	struct camp_program program;
 	struct pool_result r;
@@ -181,6 +182,6 @@ bool camp_check_run(struct arena *a, struct pool *p, const char *device, const s
 	out->criteria = o->criteria ? o->criteria : s->criteria;
 	out->device = arena_strdup(a, device);
 	out->identity = camp_identity(a, pool_caps(p, 0), &target, s->opt_level);
-	return camp_program_build(a, model, s->opt_level, (const char *const *)s->disable_pass, s->ndisable_pass, &target, &program, e) &&
+	return camp_program_build(a, model, &level, &target, &program, e) &&
 	       run(a, p, program.bundle, input, s->nimages, &r, e) && judge_all(a, model, dir, &r, o, out, e);
 }

@@ -27,7 +27,7 @@ static bool make_program(struct arena *a, const struct camp_model *m, const stru
 	bool same;
 
 	r->tensor = in->tensor;
-	if (!camp_program_build(a, m, o->opt_level, o->disabled, o->ndisabled, &r->side->target, &r->original, e))
+	if (!camp_program_build(a, m, &o->level, &r->side->target, &r->original, e))
 		return false;
 	r->program = r->original.program;
 	r->bundle = r->original.bundle;

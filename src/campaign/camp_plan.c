@@ -116,8 +116,10 @@ static bool build_variant(struct camp *c, struct camp_variant *v, struct err *e)
 		v->of++;
 	if (v != &c->variant[v->of])
 		return camp_program_render(c->a, &c->variant[v->of].program, v->target.dialect, &v->program, e);
-	return camp_program_build(c->a, c->model, f->opt_level, (const char *const *)f->disable_pass, f->ndisable_pass, &v->target,
-				  &v->program, e);
+	return camp_program_build(c->a, c->model,
+				  &(struct camp_level){f->opt_level, (const char *const *)f->disable_pass, f->ndisable_pass,
+						       (const char *const *)f->enable_pass, f->nenable_pass},
+				  &v->target, &v->program, e);
 }
 
 /* One variant for each distinct target among the devices that work. */

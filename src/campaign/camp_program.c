@@ -139,26 +139,34 @@ bool camp_program_render(struct arena *a, const struct camp_program *p, const ch
 	return true;
 }
 
-bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
-			const struct camp_target *t, struct camp_program *out, struct err *e)
+static bool are_passes(const char *const *name, size_t n, struct err *e)
 {
-	if (!camp_program_lower(a, m, opt_level, disabled, ndisabled, t, out, e))
+	for (size_t i = 0; i < n; i++)
+		if (!is_pass(name[i]))
+			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them", name[i]);
+	return true;
+}
+
+bool camp_program_build(struct arena *a, const struct camp_model *m, const struct camp_level *l, const struct camp_target *t,
+			struct camp_program *out, struct err *e)
+{
+	if (!camp_program_lower(a, m, l, t, out, e))
 		return false;
 	return camp_program_render(a, out, t->dialect, out, e) || err_in(e, "compiling '%s'", m->file);
 }
 
-bool camp_program_lower(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled,
-			const struct camp_target *t, struct camp_program *out, struct err *e)
+bool camp_program_lower(struct arena *a, const struct camp_model *m, const struct camp_level *l, const struct camp_target *t,
+			struct camp_program *out, struct err *e)
 {
 	struct lir_func **func;
 
-	for (size_t i = 0; i < ndisabled; i++)
-		if (!is_pass(disabled[i]))
-			return err_set(e, ERR_USAGE, "'%s' is not a pass; 'mutatenn info MODEL --opt-level 3' lists them",
-				       disabled[i]);
-	*out = (struct camp_program){.options = {.opt_level = opt_level,
-						 .disabled = disabled,
-						 .ndisabled = ndisabled,
+	if (!are_passes(l->disabled, l->ndisabled, e) || !are_passes(l->enabled, l->nenabled, e))
+		return false;
+	*out = (struct camp_program){.options = {.opt_level = l->opt_level,
+						 .disabled = l->disabled,
+						 .ndisabled = l->ndisabled,
+						 .enabled = l->enabled,
+						 .nenabled = l->nenabled,
 						 .cls = t->cls,
 						 .lanes = t->lanes,
 						 .max_group = t->max_group,

@@ -64,9 +64,16 @@ bool camp_recall(struct arena *a, struct store *s, struct select_set *out, struc
 	out->batch = atoi(camp_configured(a, text, "batch"));
 	out->top_k = atoi(camp_configured(a, text, "top-k"));
 	configured_list(a, camp_configured(a, text, "disable-pass"), &out->disable_pass, &out->ndisable_pass);
+	configured_list(a, camp_configured(a, text, "enable-pass"), &out->enable_pass, &out->nenable_pass);
 	if (out->opt_level < 0 || out->opt_level > 3 || out->batch < 1 || out->batch > 1024 || out->top_k < 1 || out->top_k > STORE_MAX_TOP)
 		return err_set(e, ERR_STORE, "store '%s' is damaged: its configuration makes no sense", store_path(s));
 	return true;
+}
+
+struct camp_level camp_level_of(const struct select_set *s)
+{
+	return (struct camp_level){s->opt_level, (const char *const *)s->disable_pass, s->ndisable_pass,
+				   (const char *const *)s->enable_pass, s->nenable_pass};
 }
 
 /* A device's name is the name of a folder here. */

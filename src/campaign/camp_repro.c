@@ -148,6 +148,7 @@ static bool build_original(struct repro *r, size_t i, struct err *e)
 {
 	struct select_device d;
 	struct camp_target t = {.dialect = r->side[i].caps->dialect};
+	struct camp_level level;
 
 	if (!find_device(r, r->side[i].device, &d, e))
 		return false;
@@ -157,8 +158,8 @@ static bool build_original(struct repro *r, size_t i, struct err *e)
 		return err_set(e, ERR_STORE, "store '%s' is damaged: '%s' is no precision", store_path(r->s), d.precision);
 	if (strcmp(d.identity, camp_identity(r->a, r->side[i].caps, &t, r->set.opt_level)))
 		log_warn("device '%s' is not what it was in the campaign: it may give something else now", r->side[i].device);
-	return camp_program_build(r->a, r->model, r->set.opt_level, (const char *const *)r->set.disable_pass, r->set.ndisable_pass, &t,
-				  &r->program[i], e);
+	level = camp_level_of(&r->set);
+	return camp_program_build(r->a, r->model, &level, &t, &r->program[i], e);
 }
 
 static bool mutate(struct repro *r, size_t i, struct err *e)

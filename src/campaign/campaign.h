@@ -104,10 +104,18 @@ struct fill camp_fill(const struct config_campaign *c);
 bool camp_same_functions(const struct camp_target *a, const struct camp_target *b);
 /* What a device is and which functions it runs: results under another schedule are others. */
 const char *camp_identity(struct arena *a, const struct device_caps *caps, const struct camp_target *t, int opt_level);
-bool camp_program_build(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
+/* How much is optimised: the level, passes of it that are left out, and passes that run only when they are named. */
+struct camp_level {
+	int opt_level;
+	const char *const *disabled;
+	size_t ndisabled;
+	const char *const *enabled;
+	size_t nenabled;
+};
+bool camp_program_build(struct arena *a, const struct camp_model *m, const struct camp_level *l, const struct camp_target *t,
                         struct camp_program *out, struct err *e);
 /* The same without the kernels' text (out->bundle is NULL): enough to list mutants, and to change and print loops and graphs. */
-bool camp_program_lower(struct arena *a, const struct camp_model *m, int opt_level, const char *const *disabled, size_t ndisabled, const struct camp_target *t,
+bool camp_program_lower(struct arena *a, const struct camp_model *m, const struct camp_level *l, const struct camp_target *t,
                         struct camp_program *out, struct err *e);
 /* The same functions in another dialect, or in the first; p and out may be the same. */
 bool camp_program_render(struct arena *a, const struct camp_program *p, const char *dialect, struct camp_program *out, struct err *e);
@@ -146,9 +154,7 @@ struct camp_diff_side {
 	const char *mutant;               /* id; NULL: the original */
 };
 struct camp_diff_options {
-	int opt_level;
-	const char *const *disabled;
-	size_t ndisabled;
+	struct camp_level level;
 	double tolerance;                 /* of max_abs / scale; negative: what the coarser precision of the two deserves */
 	bool alone;                       /* also run each of B's kernels alone on A's tensors: the error that it adds itself */
 };

@@ -140,6 +140,7 @@ bool camp_go_on(struct camp *c, struct err *e);
 bool camp_originals(struct camp *c, struct err *e);
 /* camp_recall.c: what a store says of how its campaign was run */
 bool camp_recall(struct arena *a, struct store *s, struct select_set *out, struct err *e); /* all but criteria, devices and images */
+struct camp_level camp_level_of(const struct select_set *s);
 bool camp_recall_device(struct arena *a, struct store *s, const struct store_device *d, struct select_device *out, struct err *e);
 /* The model of s, from `file` or where it was; `what` it is and `where` its hash stands, for messages. */
 bool camp_recall_model(struct arena *a, struct select_set *s, const char *what, const char *where, const char *file, struct camp_model **out,

@@ -47,6 +47,7 @@ struct cli_command {
 	const char *examples;             /* lines */
 	size_t min_positional, max_positional; /* max 0: no limit */
 	bool builds_anew;                 /* kernels of an earlier run are not taken from the cache */
+	bool all_passes;                  /* also those that run only when they are named: nothing is mutated, speed counts */
 	/* *status: exit status on success (0 or 3). On false the caller prints e, which decides the status. */
 	bool (*run)(const struct cli_args *args, int *status, struct err *e);
 };
@@ -69,6 +70,7 @@ void cli_man(const struct cli_command *c);       /* roff; NULL: mutatenn(1) itse
 #define CLI_OPT_DEVICE {"device", CLI_LIST, "NAME", "device to use; may be repeated (default: host-gcc)"}
 #define CLI_OPT_LEVEL {"opt-level", CLI_INT, "0..3", "how much the compiler optimises (default: 2)"}
 #define CLI_OPT_DISABLE {"disable-pass", CLI_LIST, "PASS", "leave out a pass of that level"}
+#define CLI_OPT_ENABLE {"enable-pass", CLI_LIST, "PASS", "run a pass that runs only when it is named: winograd"}
 #define CLI_OPT_BATCH {"batch", CLI_INT, "N", "bind a symbolic batch dimension (default: 1)"}
 #define CLI_OPT_THREADS {"threads", CLI_INT, "N", "threads per run (default: number of cores)"}
 #define CLI_OPT_SEED {"seed", CLI_INT, "N", "seed of everything random (default: 1)"}
@@ -88,6 +90,7 @@ bool cli_spares(const struct cli_args *args, const char *option, const char *inp
 
 /* ---- cli_session.c: what most commands start with; options as in the tables above ---- */
 struct camp_model;
+struct camp_level;
 struct camp_program;
 struct camp_target;
 struct pool;
@@ -98,7 +101,9 @@ bool cli_devices(const struct cli_args *args, struct config_campaign *out, struc
 bool cli_model(const struct cli_args *args, const char *file, struct camp_model **out, struct err *e);
 /* Opens the devices; every one must work. t: of the first among them. */
 bool cli_pool(const struct cli_args *args, const struct config_campaign *c, struct pool **out, struct camp_target *t, struct err *e);
-/* Compiles the model at --opt-level with --disable-pass for the target. */
+/* --opt-level, --disable-pass and --enable-pass, where the command has it; lists point into args. */
+bool cli_level(const struct cli_args *args, struct camp_level *out, struct err *e);
+/* Compiles the model at that level for the target. */
 bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e);
 /* Whether devices must be opened to know what to print: their class and dialect count when one is named, their vectors at level 3;
  * --dialect, checked here, needs none and sets t. */

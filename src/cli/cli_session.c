@@ -83,14 +83,38 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 	return true;
 }
 
-static bool lower(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)
+/* What --enable-pass names; for commands that want speed every pass that runs only when it is named, too. */
+static void enable(const struct cli_args *args, struct camp_level *l)
+{
+	const struct cli_value *on = cli_get(args, "enable-pass");
+	VEC(const char *) name = {0};
+
+	for (size_t i = 0; i < on->n; i++)
+		vec_push(args->a, &name, on->list[i]);
+	for (size_t i = 0; args->command->all_passes && gir_passes[i]; i++)
+		if (gir_passes[i]->asked)
+			vec_push(args->a, &name, gir_passes[i]->name);
+	l->enabled = name.v;
+	l->nenabled = name.n;
+}
+
+bool cli_level(const struct cli_args *args, struct camp_level *out, struct err *e)
 {
 	const struct cli_value *off = cli_get(args, "disable-pass");
 	int64_t level = cli_int(args, "opt-level", 2);
 
 	if (level < 0 || level > 3)
 		return err_set(e, ERR_USAGE, "--opt-level takes 0 to 3, not %lld", (long long)level);
-	return camp_program_lower(args->a, m, (int)level, off->list, off->n, t, out, e);
+	*out = (struct camp_level){.opt_level = (int)level, .disabled = off->list, .ndisabled = off->n};
+	enable(args, out);
+	return true;
+}
+
+static bool lower(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)
+{
+	struct camp_level level;
+
+	return cli_level(args, &level, e) && camp_program_lower(args->a, m, &level, t, out, e);
 }
 
 bool cli_program(const struct cli_args *args, const struct camp_model *m, const struct camp_target *t, struct camp_program *out, struct err *e)

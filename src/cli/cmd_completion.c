@@ -62,6 +62,13 @@ static void passes(struct str *t)
 		add_names(t, gir_passes[i]->name);
 }
 
+static void asked_passes(struct str *t)
+{
+	for (size_t i = 0; gir_passes[i]; i++)
+		if (gir_passes[i]->asked)
+			add_names(t, gir_passes[i]->name);
+}
+
 static void criteria(struct str *t)
 {
 	for (int c = 0; c < STORE_CRITERIA; c++)
@@ -77,6 +84,7 @@ static const struct {
     {"device", devices, NULL},
     {"dialect", dialects, NULL},
     {"disable-pass", passes, NULL},
+    {"enable-pass", asked_passes, NULL},
     {"mutations", mutations, NULL},
     {"operator", operators, NULL},
     {"preset", presets, NULL},

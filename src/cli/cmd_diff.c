@@ -18,7 +18,7 @@ static const struct cli_option options[] = {
         {"html", CLI_TEXT, "FILE", "write a page with a chart"},
         {"dump", CLI_TEXT, "DIR", "write every tensor of both as .npy, and DIR/index.json"},
         {"schedule", CLI_TEXT, "WHICH", "auto, portable or native: as in a campaign file (default: auto)"},
-        CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT, CLI_OPT_JSON, CLI_OPT_QUIET,
+        CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT, CLI_OPT_JSON, CLI_OPT_QUIET,
         CLI_OPT_END};
 
 static bool set_schedule(const struct cli_args *args, struct config_campaign *c, struct err *e)
@@ -82,16 +82,13 @@ static bool tell(const struct cli_args *args, const struct cli_diff *d, struct e
 static bool compare(const struct cli_args *args, const struct camp_model *m, const struct config_campaign *c, struct pool *pool, struct camp_diff_side side[2],
                     const struct camp_input *in, struct camp_diff *out, struct err *e)
 {
-	const struct cli_value *off = cli_get(args, "disable-pass"), *tolerance = cli_get(args, "tolerance");
-	struct camp_diff_options o = {.opt_level = (int)cli_int(args, "opt-level", 2),
-	                              .disabled = off->list,
-	                              .ndisabled = off->n,
-	                              .tolerance = tolerance->given ? tolerance->f : -1,
+	const struct cli_value *tolerance = cli_get(args, "tolerance");
+	struct camp_diff_options o = {.tolerance = tolerance->given ? tolerance->f : -1,
 	                              .alone = cli_flag(args, "alone")};
 	struct camp_target target[2];
 	struct cli_diff d = {.diff = out, .model = m, .input = in->name, .alone = o.alone, .all = cli_flag(args, "all")};
 
-	if (!camp_targets(pool, c, target, e))
+	if (!cli_level(args, &o.level, e) || !camp_targets(pool, c, target, e))
 		return false;
 	for (int s = 0; s < 2; s++) {
 		side[s].target = target[side[s].device];

@@ -267,7 +267,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		x.file = file_join(args->a, x.file, "campaign.yaml");
 	if (file_exists(x.file) && !cli_flag(args, "force"))
 		return err_set(e, ERR_USAGE, "'%s' is there already: give --force to write over it, or another name", x.file);
-	ok = collect(args, &x, &known, e) && cli_model(args, x.model, &m, e) && camp_program_lower(args->a, m, 2, NULL, 0, &target, &p, e) &&
+	ok = collect(args, &x, &known, e) && cli_model(args, x.model, &m, e) && camp_program_lower(args->a, m, &(struct camp_level){.opt_level = 2}, &target, &p, e) &&
 	     compose(args, &x, &known, &p, &text, e) && write_file(args, &x, &text, &plan, e);
 	if (ok && !cli_flag(args, "quiet"))
 		printf("wrote %s: %zu mutants on %zu device%s and %zu picture%s\nnext:\n  mutatenn run %s --plan\n  mutatenn run %s\n", x.file, plan.nmutants,

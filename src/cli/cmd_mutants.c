@@ -19,7 +19,7 @@ static const struct cli_option options[] = {
         {"count", CLI_FLAG, NULL, "only the number of sites of each operator"},
         {"bounds", CLI_FLAG, NULL, "say of loop mutants whether their accesses stay in their buffers: in-range, may-leave, leaves"},
         {"export", CLI_TEXT, "DIR", "write graph mutants as ONNX files, and DIR/index.csv"},
-        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_SEED, CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_JSON, CLI_OPT_END};
+        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_SEED, CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_JSON, CLI_OPT_END};
 
 /* The specifications that --operator, --preset and --sites stand for. */
 static bool specs(const struct cli_args *args, struct mut_spec **out, size_t *n, struct err *e)

@@ -30,7 +30,7 @@ static const struct cli_option options[] = {
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
-        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
+        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
         CLI_OPT_SEED, {"json", CLI_FLAG, NULL, "print what was done and where the time went as JSON, in place of the report"}, CLI_OPT_QUIET, {"progress", CLI_TEXT, "HOW", "auto, screen, lines or none (default: a screen on a terminal, lines on a dumb one)"}, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
 
 static bool set_mutations(const struct cli_args *args, struct config_campaign *c, struct err *e)
@@ -63,6 +63,18 @@ static void override_text(const struct cli_args *args, const char *option, char 
 		*field = arena_strdup(args->a, cli_text(args, option, NULL));
 }
 
+static void override_list(const struct cli_args *args, const char *option, char ***field, size_t *n)
+{
+	const struct cli_value *v = cli_get(args, option);
+
+	if (!v->n)
+		return;
+	*field = ARENA_ARRAY(args->a, char *, v->n);
+	for (size_t i = 0; i < v->n; i++)
+		(*field)[i] = arena_strdup(args->a, v->list[i]);
+	*n = v->n;
+}
+
 /* What does not fit an int does not fit the limits either, which are checked later. */
 static int narrow(int64_t v)
 {
@@ -72,7 +84,6 @@ static int narrow(int64_t v)
 /* What the command line says wins over the file. */
 static bool override(const struct cli_args *args, struct config_campaign *c, struct err *e)
 {
-	const struct cli_value *passes = cli_get(args, "disable-pass");
 	struct config_campaign given;
 	bool threshold;
 	int criterion = -1;
@@ -106,12 +117,8 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 		c->definitions = given.definitions;
 		c->ndefinitions = given.ndefinitions;
 	}
-	if (passes->n) {
-		c->disable_pass = ARENA_ARRAY(args->a, char *, passes->n);
-		for (size_t i = 0; i < passes->n; i++)
-			c->disable_pass[i] = arena_strdup(args->a, passes->list[i]);
-		c->ndisable_pass = passes->n;
-	}
+	override_list(args, "disable-pass", &c->disable_pass, &c->ndisable_pass);
+	override_list(args, "enable-pass", &c->enable_pass, &c->nenable_pass);
 	return set_mutations(args, c, e);
 }
 

@@ -11,7 +11,7 @@
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
-        CLI_OPT_DEVICE, CLI_OPT_DIALECT, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH,
+        CLI_OPT_DEVICE, CLI_OPT_DIALECT, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH,
         {"ir", CLI_FLAG, NULL, "only the graph or loop IR"},
         {"source", CLI_FLAG, NULL, "only the device's source"},
         {"whole", CLI_FLAG, NULL, "whole kernels instead of diffs"},

@@ -5,14 +5,19 @@
 #include "base/err.h"
 #include "compile/compile_internal.h"
 
+static bool named(const char *const *list, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(list[i], name))
+			return true;
+	return false;
+}
+
 static bool enabled(const struct comp_options *o, const struct gir_pass *p)
 {
 	if (p->level > o->opt_level || (!strcmp(p->name, "precision") && o->precision != DT_F16 && o->precision != DT_BF16))
 		return false;
-	for (size_t i = 0; i < o->ndisabled; i++)
-		if (!strcmp(o->disabled[i], p->name))
-			return false;
-	return true;
+	return !named(o->disabled, o->ndisabled, p->name) && (!p->asked || named(o->enabled, o->nenabled, p->name));
 }
 
 size_t comp_passes(const struct comp_options *o, const char **name, size_t max)

@@ -22,6 +22,8 @@ struct comp_options {
 	int opt_level;                    /* 0..3 */
 	const char *const *disabled;      /* passes left out, by name */
 	size_t ndisabled;
+	const char *const *enabled;       /* passes that run only when they are asked for; disabled wins */
+	size_t nenabled;
 	enum device_class cls;            /* whose schedules are used at level 3 */
 	int lanes;                        /* f32 vector width of the target class at level 3; ignored below */
 	uint32_t max_group;               /* work-items of a group and bytes that it shares, for accelerators at level 3; 0: no such groups */

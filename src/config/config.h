@@ -95,6 +95,8 @@ struct config_campaign {
 	enum config_schedule schedule; /* default auto: the devices' class's, portable when they are of several */
 	char **disable_pass; /* disable-pass */
 	size_t ndisable_pass;
+	char **enable_pass;  /* enable-pass */
+	size_t nenable_pass;
 	struct config_mutation *mutations; /* required, at least one */
 	size_t nmutations;
 	struct config_suppression *suppress;

@@ -53,6 +53,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     CYAML_FIELD_INT("opt-level", OPT, struct raw, c.opt_level),
     CYAML_FIELD_ENUM("schedule", OPT | CYAML_FLAG_STRICT, struct raw, c.schedule, schedule_names, 3),
     TEXT_LIST_FIELD("disable-pass", OPT, struct raw, c.disable_pass, c.ndisable_pass, 0, 64),
+    TEXT_LIST_FIELD("enable-pass", OPT, struct raw, c.enable_pass, c.nenable_pass, 0, 64),
     CYAML_FIELD_SEQUENCE_COUNT("mutations", CYAML_FLAG_POINTER, struct raw, c.mutations, c.nmutations, &mutation_schema, 1, 1000),
     CYAML_FIELD_SEQUENCE_COUNT("suppress", CYAML_FLAG_POINTER | OPT, struct raw, c.suppress, c.nsuppress, &suppression_schema, 0, 1000),
     CYAML_FIELD_SEQUENCE_COUNT("criteria", CYAML_FLAG_POINTER | OPT, struct raw, criteria, ncriteria, &criterion_schema, 1, 3),

@@ -92,6 +92,8 @@ char *config_text(struct arena *a, const struct config_campaign *c)
 		device_line(&s, &c->definitions[i]);
 	str_addf(&s, "opt-level: %d\nschedule: %s\n", c->opt_level, schedules[c->schedule]);
 	list_line(&s, "disable-pass", c->disable_pass, c->ndisable_pass);
+	if (c->nenable_pass) /* stores that are older know none */
+		list_line(&s, "enable-pass", c->enable_pass, c->nenable_pass);
 	for (size_t i = 0; i < c->nmutations; i++) {
 		const struct config_mutation *m = &c->mutations[i];
 

@@ -147,7 +147,7 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_bn_fold = {"bn-fold", "fold batch normalisation into the weights before it", 2, run};
+const struct gir_pass gir_pass_bn_fold = {"bn-fold", "fold batch normalisation into the weights before it", 2, run, false};
 
 /* ---- what is left: beside a node that element-wise operators can join, as two of them ---- */
 
@@ -197,4 +197,4 @@ static bool run_split(struct gir_graph *g, const struct gir_pass_options *o, boo
 	return true;
 }
 
-const struct gir_pass gir_pass_bn_split = {"bn-split", "batch normalisation of a concatenation as a product and a sum, which join its kernel", 3, run_split};
+const struct gir_pass gir_pass_bn_split = {"bn-split", "batch normalisation of a concatenation as a product and a sum, which join its kernel", 3, run_split, false};

@@ -36,4 +36,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_dead = {"dead", "remove nodes whose results nobody uses", 1, run};
+const struct gir_pass gir_pass_dead = {"dead", "remove nodes whose results nobody uses", 1, run, false};

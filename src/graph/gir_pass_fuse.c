@@ -96,4 +96,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_fuse = {"fuse", "element-wise operators join the kernel before them", 2, run};
+const struct gir_pass gir_pass_fuse = {"fuse", "element-wise operators join the kernel before them", 2, run, false};

@@ -81,4 +81,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_identity = {"identity", "remove operators that change nothing", 1, run};
+const struct gir_pass gir_pass_identity = {"identity", "remove operators that change nothing", 1, run, false};

@@ -55,4 +55,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_join = {"join", "a concatenation of concatenations is one", 3, run};
+const struct gir_pass gir_pass_join = {"join", "a concatenation of concatenations is one", 3, run, false};

@@ -216,4 +216,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_layout = {"layout", "store images by blocks of channels, one vector wide", 3, run};
+const struct gir_pass gir_pass_layout = {"layout", "store images by blocks of channels, one vector wide", 3, run, false};

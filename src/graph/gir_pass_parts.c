@@ -132,4 +132,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_parts = {"parts", "convolutions of one tap read the parts of a concatenation", 3, run};
+const struct gir_pass gir_pass_parts = {"parts", "convolutions of one tap read the parts of a concatenation", 3, run, false};

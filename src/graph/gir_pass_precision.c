@@ -151,4 +151,4 @@ static bool run(struct gir_graph *g, const struct gir_pass_options *o, bool *cha
 	return true;
 }
 
-const struct gir_pass gir_pass_precision = {"precision", "narrow f32 tensors to the device's precision", 0, run};
+const struct gir_pass gir_pass_precision = {"precision", "narrow f32 tensors to the device's precision", 0, run, false};

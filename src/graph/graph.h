@@ -164,6 +164,7 @@ struct gir_pass {
 	const char *name, *summary;
 	int level;              /* lowest --opt-level that runs it */
 	bool (*run)(struct gir_graph *g, const struct gir_pass_options *o, bool *changed, struct err *e);
+	bool asked;             /* runs only where somebody asks for it by name: it changes how results are rounded */
 };
 /* In the order they run, NULL-terminated. Constant folding stands in this list by name with run == NULL: compile/ does it. */
 extern const struct gir_pass *const gir_passes[];

@@ -59,7 +59,7 @@ static bool run(struct arena *a, const struct camp_model *m, struct pool *pool, 
 	struct pool_result r;
 	bool got = false;
 
-	if (!camp_program_build(a, m, level, NULL, 0, t, &program, e))
+	if (!camp_program_build(a, m, &(struct camp_level){.opt_level = level}, t, &program, e))
 		return false;
 	job.bundle = program.bundle;
 	if (!pool_submit(pool, &job, e))
@@ -135,7 +135,7 @@ static bool specs(struct arena *a, const char *what, const char *sites, struct m
 
 static bool program_of(struct arena *a, const struct mutatenn_model *m, int level, struct camp_program *p, struct err *e)
 {
-	return check_level(level, e) && camp_program_lower(a, m->m, level, NULL, 0, &CAMP_TARGET_HOST, p, e);
+	return check_level(level, e) && camp_program_lower(a, m->m, &(struct camp_level){.opt_level = level}, &CAMP_TARGET_HOST, p, e);
 }
 
 bool mutatenn_mutants(struct mutatenn_model *m, int opt_level, const char *what, const char *sites, uint64_t seed,

@@ -130,6 +130,23 @@ static bool lower(struct op_lower *c, struct err *e)
 
 const struct op_impl op_CONV = {.infer = infer, .lower = lower};
 
+/* ---- the same by Winograd's transforms: the pass `winograd` chooses it ---- */
+
+static bool winograd_lower(struct op_lower *c, struct err *e)
+{
+	struct gir_value *const *in = c->node->in;
+	struct op_conv v;
+
+	if (!op_conv_read(c->node, in[0], in[1], &v, e))
+		return false;
+	if (!op_conv_fits_winograd(c, &v))
+		return err_set(e, ERR_UNSUPPORTED, "needs 3 x 3 taps, stride and dilation 1, one group, and images stored by blocks of channels");
+	op_conv_lower_winograd(c, &v);
+	return true;
+}
+
+const struct op_impl op_WINOGRADCONV = {.infer = infer, .lower = winograd_lower};
+
 /* ---- a convolution of one tap over several images' channels, one image after the other: inputs x, w, b, x, x ... ---- */
 
 /* The first image with the channels of all. */

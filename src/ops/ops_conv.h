@@ -37,3 +37,6 @@ bool op_conv_fits_tiles(const struct op_lower *c, const struct op_conv *v);
 /* By groups that share tiles (op_conv_group.c), where op_conv_fits_tiles and that gains; false: nothing was lowered. */
 bool op_conv_lower_group(struct op_lower *c, const struct op_conv *v);
 bool op_conv_lower_tiles(struct op_lower *c, const struct op_conv *v, struct err *e);
+/* 3 x 3 taps by Winograd's transforms (op_conv_winograd.c): f32, stride and dilation 1, one group, input and output blocked. */
+bool op_conv_fits_winograd(const struct op_lower *c, const struct op_conv *v);
+void op_conv_lower_winograd(struct op_lower *c, const struct op_conv *v);

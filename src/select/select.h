@@ -115,6 +115,8 @@ struct select_set {
 	int opt_level, batch, top_k;
 	char **disable_pass;
 	size_t ndisable_pass;
+	char **enable_pass;
+	size_t nenable_pass;
 	unsigned criteria;
 	struct select_device *device;
 	size_t ndevices;

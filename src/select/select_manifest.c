@@ -64,14 +64,23 @@ static json_t *model_part(const struct select_set *s)
 	return j;
 }
 
+static json_t *texts(char *const *v, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, text(v[i]));
+	return list;
+}
+
 static json_t *compile_part(const struct select_set *s)
 {
-	json_t *j = json_object(), *off = json_array();
+	json_t *j = json_object();
 
-	for (size_t i = 0; i < s->ndisable_pass; i++)
-		json_array_append_new(off, text(s->disable_pass[i]));
 	set(j, "opt_level", json_integer(s->opt_level));
-	set(j, "disable_pass", off);
+	set(j, "disable_pass", texts(s->disable_pass, s->ndisable_pass));
+	if (s->nenable_pass) /* older programs know none */
+		set(j, "enable_pass", texts(s->enable_pass, s->nenable_pass));
 	return j;
 }
 
@@ -354,19 +363,28 @@ static void read_model(struct in *in, json_t *root, struct select_set *s)
 	leave(in, before);
 }
 
+static char **get_texts(struct in *in, json_t *j, const char *key, size_t *n)
+{
+	json_t *list = get_list(in, j, key, 64, n);
+	char **out = ARENA_ARRAY(in->a, char *, *n + 1);
+
+	for (size_t i = 0; i < *n; i++) {
+		if (!json_is_string(json_array_get(list, i)))
+			wrong(in, key, "must be a list of texts");
+		out[i] = arena_strdup(in->a, in->ok ? json_string_value(json_array_get(list, i)) : "");
+	}
+	return out;
+}
+
 static void read_compile(struct in *in, json_t *root, struct select_set *s)
 {
 	size_t before;
-	json_t *j = enter_part(in, root, "compile", &before), *list;
+	json_t *j = enter_part(in, root, "compile", &before);
 
 	s->opt_level = (int)get_integer(in, j, "opt_level", 0, 3);
-	list = get_list(in, j, "disable_pass", 64, &s->ndisable_pass);
-	s->disable_pass = ARENA_ARRAY(in->a, char *, s->ndisable_pass + 1);
-	for (size_t i = 0; i < s->ndisable_pass; i++) {
-		if (!json_is_string(json_array_get(list, i)))
-			wrong(in, "disable_pass", "must be a list of texts");
-		s->disable_pass[i] = arena_strdup(in->a, in->ok ? json_string_value(json_array_get(list, i)) : "");
-	}
+	s->disable_pass = get_texts(in, j, "disable_pass", &s->ndisable_pass);
+	if (json_object_get(j, "enable_pass"))
+		s->enable_pass = get_texts(in, j, "enable_pass", &s->nenable_pass);
 	leave(in, before);
 }
 

@@ -192,7 +192,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < nlevels; i++) {
 		c.opt_level = level[i];
 		if (!camp_targets(t.pool, &c, &target, &e) ||
-		    !camp_program_build(t.a, t.model, level[i], NULL, 0, &target, &t.p, &e))
+		    !camp_program_build(t.a, t.model, &(struct camp_level){.opt_level = level[i]}, &target, &t.p, &e))
 			fail("build", err_text(&e));
 		make_input(&t);
 		unmutated(&t, level[i]);

@@ -131,7 +131,8 @@ static bool in_range(const struct comp_program *p, struct str *why)
 
 static enum verdict check_set(struct arena *a, const struct options *o, const char *model, const char *dir, struct str *why)
 {
-	struct build b = {.options = {.opt_level = o->level, .lanes = o->lanes, .cls = o->cls, .max_group = 256, .local_memory = 48 << 10}};
+	const char *winograd = "winograd";
+	struct build b = {.options = {.opt_level = o->level, .enabled = &winograd, .nenabled = 1, .lanes = o->lanes, .cls = o->cls, .max_group = 256, .local_memory = 48 << 10}};
 	struct tensor *out[SUITE_MAX_TENSORS];
 	const struct tensor **in;
 	struct err e = {0};

@@ -90,7 +90,7 @@ static void check(const struct options *o, const char *file, int level)
 	struct err e = {0};
 	int before = compiled, bad = refused;
 
-	if (!camp_model_load(a, file, &mo, &m, &e) || !camp_program_build(a, m, level, NULL, 0, &target, &p, &e)) {
+	if (!camp_model_load(a, file, &mo, &m, &e) || !camp_program_build(a, m, &(struct camp_level){.opt_level = level}, &target, &p, &e)) {
 		printf("FAILED %s, level %d: %s\n", file, level, err_text(&e));
 		refused++;
 	} else {
@@ -124,7 +124,7 @@ static bool build(struct arena *a, struct gir_graph *g, void *user, struct err *
 	struct camp_model m = {.file = "model", .graph = g};
 
 	c.dialect = "c";
-	b->in_c = camp_program_build(a, &m, b->level, NULL, 0, &c, &b->p, e);
+	b->in_c = camp_program_build(a, &m, &(struct camp_level){.opt_level = b->level}, &c, &b->p, e);
 	return b->in_c && camp_program_render(a, &b->p, target.dialect, &b->p, e);
 }
 

@@ -408,10 +408,11 @@ static bool build(struct arena *a, struct gir_graph *g, void *user, struct err *
 	struct building *b = user;
 	struct camp_target c = b->r->target;
 	struct camp_model m = {.file = b->s->name, .graph = g};
+	const char *winograd = "winograd";
 
 	c.dialect = "c";
 	b->lowered = false;
-	if (!camp_program_build(a, &m, b->r->o->level, NULL, 0, &c, &b->s->p, e))
+	if (!camp_program_build(a, &m, &(struct camp_level){.opt_level = b->r->o->level, .enabled = &winograd, .nenabled = 1}, &c, &b->s->p, e))
 		return false;
 	b->lowered = true;
 	return camp_program_render(a, &b->s->p, b->r->target.dialect, &b->s->p, e);

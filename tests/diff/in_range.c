@@ -22,7 +22,8 @@ static const struct camp_target targets[] = {
 /* How many kernels are not proved. */
 static int check(const struct camp_model *m, int level, const struct camp_target *t)
 {
-	struct comp_options o = {.opt_level = level, .cls = t->cls, .lanes = t->lanes, .max_group = t->max_group, .local_memory = t->local_memory, .precision = t->precision};
+	const char *winograd = "winograd";
+	struct comp_options o = {.opt_level = level, .enabled = &winograd, .nenabled = 1, .cls = t->cls, .lanes = t->lanes, .max_group = t->max_group, .local_memory = t->local_memory, .precision = t->precision};
 	struct arena *a = arena_new(NULL);
 	struct comp_program *p;
 	struct lir_bounds b;

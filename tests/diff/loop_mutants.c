@@ -179,11 +179,12 @@ static void run(struct arena *a, const struct options *o, int *count)
 	struct mut_spec spec = {.operator_glob = "loop.*", .pick = MUT_SAMPLE, .count = (uint64_t)o->n * 4};
 	struct mutant *mutant;
 	struct err e = {0};
+	const char *winograd = "winograd";
 	void **content;
 	size_t n;
 
 	target.lanes = o->lanes;
-	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, o->level, NULL, 0, &target, &p, &e) ||
+	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, &(struct camp_level){.opt_level = o->level, .enabled = &winograd, .nenabled = 1}, &target, &p, &e) ||
 	    !mut_list(a, &p.subject, &spec, 1, o->seed, &mutant, &n, &e)) {
 		printf("%s\n", err_text(&e));
 		exit(1);

@@ -185,6 +185,40 @@ def infer_classifies_the_demo(tmp):
             assert f.read_bytes() == other, f"{f.name} differs between gcc and clang at level {level}"
 
 
+def numbers(file):
+    return memoryview(file.read_bytes()[-40:]).cast("f").tolist()
+
+
+@test
+def passes_that_round_otherwise_run_where_they_are_named(tmp):
+    """winograd: infer and info have it unless it is disabled, campaigns only by name; the answers are the same"""
+    passes = lambda *more: run("info", MODEL, "--opt-level", 3, *more).stdout
+    assert "parts winograd fuse" in passes() and "winograd" not in passes("--disable-pass", "winograd")
+    assert "winograd" not in run("info", MODEL).stdout, "it is one of level 3"
+    assert "mutatenn.WinogradConv" in passes("--graph") and "mutatenn.WinogradConv" not in passes("--graph", "--disable-pass", "winograd")
+    picture = IMAGES / "00_disc.png"
+    for threads, name, more in (1, "on", []), (3, "threads", []), (1, "off", ["--disable-pass", "winograd"]):
+        run("infer", MODEL, picture, "--opt-level", 3, "--threads", threads, "--quiet", "--npy", tmp / name, *more)
+    on, off = numbers(tmp / "on/00_disc.npy"), numbers(tmp / "off/00_disc.npy")
+    assert on == numbers(tmp / "threads/00_disc.npy"), "as many threads as you like: the same bits"
+    assert on != off and max(abs(x - y) for x, y in zip(on, off)) < 1e-4 * max(map(abs, off)), (on, off)
+    for command in ("infer", picture), ("mutants",), ("run", "--images", IMAGES, "--mutations", "mutatenn-paper"):
+        model = ["--model", MODEL] if command[0] == "run" else [MODEL]
+        assert "'wino' is not a pass" in run(command[0], *model, *command[1:], "--enable-pass", "wino", status=2, cwd=tmp).stderr
+    loops = lambda *more: json.loads(run("mutants", MODEL, "--opt-level", 3, "--operator", "loop.arith.*", "--json", *more).stdout)
+    assert not any(".transform/" in m["id"] for m in loops()["mutants"])
+    named = [m["id"] for m in loops("--enable-pass", "winograd")["mutants"] if "/res1.conv.transform/" in m["id"]]
+    assert named
+    pictures, store = some_images(tmp / "in"), tmp / "w.db"
+    campaign = ["run", "--model", MODEL, "--images", pictures, "--mutations", "loop.arith.*", "--sites", "sample 6", "--opt-level", 3, "--store", store]
+    run(*campaign, "--enable-pass", "winograd")
+    configuration = run("status", store, "--json").stdout
+    assert "enable-pass" in run(*campaign, status=2).stderr, configuration
+    run(*campaign, "--enable-pass", "winograd")
+    ran = [m for m, _, rows in table(store) if any(r[1] not in ("no-site", "no-effect", "tool-error") for r in rows)]
+    assert ran and not [rows for _, _, rows in table(store) if any(r[1] == "tool-error" for r in rows)]
+
+
 @test
 def lists_and_shows(tmp):
     """operators, mutants and show speak of the same mutants"""

@@ -27,18 +27,19 @@ static bool known_pass(const char *name)
 /* Everything that the first line does not name is disabled. */
 static bool options(struct arena *a, const char *text, struct comp_options *o, struct err *e)
 {
-	char *line = arena_strndup(a, text, strcspn(text, "\n")), *save = NULL, *wanted[MAX_PASSES];
+	char *line = arena_strndup(a, text, strcspn(text, "\n")), *save = NULL, **wanted = ARENA_ARRAY(a, char *, MAX_PASSES);
 	const char **disabled = ARENA_ARRAY(a, const char *, MAX_PASSES);
 	size_t n = 0;
 
 	if (strncmp(line, "# run:", 6))
 		return err_set(e, ERR_USAGE, "the first line is not '# run: ...'");
-	*o = (struct comp_options){.opt_level = 3, .lanes = 8, .disabled = disabled};
+	*o = (struct comp_options){.opt_level = 3, .lanes = 8, .disabled = disabled, .enabled = (const char *const *)wanted};
 	for (char *word = strtok_r(line + 6, " ,", &save); word && n < MAX_PASSES; word = strtok_r(NULL, " ,", &save)) {
 		if (!known_pass(word))
 			return err_set(e, ERR_USAGE, "there is no pass '%s'", word);
 		wanted[n++] = word;
 	}
+	o->nenabled = n;
 	for (size_t i = 0; gir_passes[i]; i++) {
 		bool found = false;
 

@@ -232,7 +232,7 @@ TEST(compile_passes, each_pass_can_be_left_out)
 		struct comp_program *p = program(a, parse(a, net), &o);
 		size_t n = comp_passes(&o, names, 32), all = comp_passes(&(struct comp_options){.opt_level = 3}, names + n, 32 - n);
 
-		cr_expect_eq(n + (strcmp(off, "precision") != 0), all); /* that one is a device's wish */
+		cr_expect_eq(n + (strcmp(off, "precision") && !gir_passes[i]->asked), all); /* that one is a device's wish, others a user's */
 		for (size_t k = 0; k < n; k++)
 			cr_expect_str_neq(names[k], off);
 		expect_net_numbers(a, p, off);
@@ -266,9 +266,16 @@ TEST(compile_passes, levels_add_passes)
 		cr_expect_eq(named(names, n, "bn-fold"), level >= 2);
 		cr_expect_eq(named(names, n, "fuse"), level >= 2);
 		cr_expect_eq(named(names, n, "layout"), level >= 3);
+		cr_expect_not(named(names, n, "winograd"));
 		last = n;
 	}
 	cr_expect_eq(comp_passes(&(struct comp_options){.opt_level = 3}, names, 2), 2, "no more than there is room for");
+	for (size_t i = 0; gir_passes[i]; i++) {
+		const char *one = gir_passes[i]->name;
+		struct comp_options o = {.opt_level = 3, .enabled = &one, .nenabled = 1};
+
+		cr_expect_eq(comp_passes(&o, names, 16) - last, gir_passes[i]->asked, "%s", one);
+	}
 }
 
 static double as_half(double x)

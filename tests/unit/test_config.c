@@ -73,7 +73,7 @@ TEST(config, reads_the_documented_example)
 	    "device-definitions:\n"
 	    "  - {name: board, backend: cpu, worker: [ssh, board, mutatenn-worker], cc: aarch64-linux-gnu-gcc}\n"
 	    "  - name: odd\n    cflags: []\n    env: [A=b, C=]\n    threads: 3\n"
-	    "opt-level: 3\n"
+	    "opt-level: 3\nenable-pass: [winograd]\n"
 	    "mutations:\n"
 	    "  - preset: mutatenn-paper\n"
 	    "  - operator: loop.cond.*\n    sites: sample 200\n"
@@ -91,6 +91,7 @@ TEST(config, reads_the_documented_example)
 	cr_expect(c.definitions[1].cflags && !c.definitions[1].ncflags, "given and empty: none");
 	cr_expect(c.definitions[1].threads == 3 && c.definitions[1].nenv == 2 && !strcmp(c.definitions[1].backend, "cpu"));
 	cr_expect(c.opt_level == 3 && c.nmutations == 3 && !c.mutations[0].op && !c.mutations[0].sites_text);
+	cr_expect(c.nenable_pass == 1 && !strcmp(c.enable_pass[0], "winograd") && strstr(config_text(a, &c), "enable-pass: [winograd]\n"));
 	cr_expect(c.mutations[1].sites == SITES_SAMPLE && c.mutations[1].sample == 200);
 	cr_expect(!strcmp(c.mutations[2].variant, "to-*") && !strcmp(c.mutations[2].target, "conv1*") && !c.mutations[1].variant);
 	cr_expect(c.mutations[2].sites == SITES_RANGE && c.mutations[2].first == 2 && c.mutations[2].last == 7);

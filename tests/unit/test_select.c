@@ -316,10 +316,10 @@ static const struct select_set *a_set(void)
 	static float probability[] = {0.75f, 0.25f};
 	static struct select_expected expected = {2, label, probability, {5, 6}, "expected/dev/x.png.npy", 0, 0.125};
 	static struct select_image image = {"x.png", "images/x.png", {1, 2}, {3, 4}, -1, &expected, 0.5, 2};
-	static char *passes[] = {"fuse"};
+	static char *passes[] = {"fuse"}, *more[] = {"winograd"};
 	static struct select_set s = {.tool = "t", .store = "s.db", .model = "m", .model_file = "/m.onnx", .preprocess = "none", .output = "y",
 				      .scores = "logits", .model_hash = {7, 8}, .opt_level = 2, .batch = 1, .top_k = 2, .disable_pass = passes,
-				      .ndisable_pass = 1, .criteria = STORE_KILL_LABEL | STORE_KILL_NUMERIC, .device = &device, .ndevices = 1,
+				      .ndisable_pass = 1, .enable_pass = more, .nenable_pass = 1, .criteria = STORE_KILL_LABEL | STORE_KILL_NUMERIC, .device = &device, .ndevices = 1,
 				      .image = &image, .nimages = 1, .result.nimages = 4};
 
 	return &s;
@@ -355,6 +355,7 @@ TEST(select, a_manifest_reads_back_what_was_written)
 	cr_assert(r.image[0].tolerance == 0.5 && r.image[0].expected[0].margin == 0.125 && r.image[0].expected[0].probability[1] == 0.25f);
 	cr_assert(hash_eq(r.image[0].input, w->image[0].input) && !strcmp(r.image[0].file, "images/x.png"));
 	cr_assert(r.ndisable_pass == 1 && !strcmp(r.disable_pass[0], "fuse"));
+	cr_assert(r.nenable_pass == 1 && !strcmp(r.enable_pass[0], "winograd"));
 	str_free(&text);
 	arena_free(a);
 }
