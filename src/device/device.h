@@ -71,6 +71,8 @@ struct device_ops {
 	/* The artefact is copied. unload gives the kernel back; close unloads what is left. */
 	bool (*load)(struct device *d, const struct artefact *art, struct kernel **out, struct err *e);
 	void (*unload)(struct device *d, struct kernel *k);
+	/* Kernels loaded so far will be there for long: what they cost each fork becomes small. Optional. */
+	void (*settle)(struct device *d);
 	/* n threads in all, the caller among them; once, before the first run that is to use them. Returns when all are ready. */
 	bool (*start_threads)(struct device *d, int n, struct err *e);
 	/* Runs the kernel once over buffers in parameter order, in as many parts as there are threads when parallel, else as part

@@ -23,6 +23,8 @@ struct kernel {
 	struct kernel *next;
 	void *library;
 	kernel_fn *fn;
+	bool constant; /* the library has no data that change */
+	bool settled;
 };
 
 struct device {
@@ -496,6 +498,7 @@ static bool cpu_load(struct device *d, const struct artefact *art, struct kernel
 		return err_set(e, ERR_DEVICE, "a kernel without 'mutatenn_kernel'");
 	}
 	memcpy(&k.fn, &symbol, sizeof symbol);
+	k.constant = elf_is_constant(art->data, art->size);
 	k.next = d->kernels;
 	*out = d->kernels = arena_memdup(d->arena, &k, sizeof k);
 	return true;
@@ -511,6 +514,15 @@ static void cpu_unload(struct device *d, struct kernel *k)
 		return;
 	*at = k->next;
 	dlclose(k->library);
+}
+
+static void cpu_settle(struct device *d)
+{
+	for (struct kernel *k = d->kernels; k; k = k->next) {
+		if (k->constant && !k->settled)
+			library_settle(k->library);
+		k->settled = true;
+	}
 }
 
 static bool cpu_start_threads(struct device *d, int n, struct err *e)
@@ -549,6 +561,7 @@ const struct device_ops device_cpu = {
     .compile = cpu_compile,
     .load = cpu_load,
     .unload = cpu_unload,
+    .settle = cpu_settle,
     .start_threads = cpu_start_threads,
     .run = cpu_run,
     .close = cpu_close,

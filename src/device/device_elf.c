@@ -112,6 +112,35 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out)
 	return ok;
 }
 
+/* The loader writes these once, when it resolves everything at once. */
+static bool loaders_own(const char *name)
+{
+	static const char *const own[] = {".got", ".got.plt", ".dynamic", ".data.rel.ro", ".data.rel.ro.local"};
+
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		if (!strcmp(name, own[i]))
+			return true;
+	return false;
+}
+
+bool elf_is_constant(const uint8_t *p, size_t n)
+{
+	Elf64_Ehdr head;
+	Elf64_Shdr names, s;
+
+	if (!header(p, n, &head) || head.e_shentsize != sizeof s || !head.e_shnum || !section(p, n, &head, head.e_shstrndx, &names))
+		return false;
+	for (unsigned i = 0; i < head.e_shnum; i++) {
+		const char *name;
+
+		if (!section(p, n, &head, i, &s) || !(name = name_of(p, n, &names, &s)) || s.sh_flags & SHF_TLS)
+			return false;
+		if ((s.sh_flags & (SHF_ALLOC | SHF_WRITE)) == (SHF_ALLOC | SHF_WRITE) && s.sh_size && !loaders_own(name))
+			return false;
+	}
+	return true;
+}
+
 /* A table of the loader's: does it name code that is run at once? */
 static bool dynamic_runs(const uint8_t *p, size_t n, const Elf64_Phdr *h)
 {

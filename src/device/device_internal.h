@@ -28,8 +28,15 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
 /* Would loading it run code of its own - constructors, resolvers - before anybody calls it? An object that cannot be
  * understood would. Kernels, whatever a mutation did to them, have no such thing. */
 bool elf_runs_at_load(const uint8_t *p, size_t n);
+/* Has it no data that change, once the loader has resolved everything? */
+bool elf_is_constant(const uint8_t *p, size_t n);
 /* Its machine, as in elf.h; EM_NONE when it is no ELF file. */
 unsigned elf_machine(const uint8_t *p, size_t n);
+
+/* ---- device_settle.c --------------------------------------------------------------------------------------------- */
+
+/* Of a library that dlopen gave with RTLD_NOW and that elf_is_constant: makes it one mapping, where that is possible. */
+void library_settle(void *library);
 
 typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);
 

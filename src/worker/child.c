@@ -197,7 +197,7 @@ static const char *describe(struct worker *w, const Wire__Hello *m, const struct
 {
 	if (!c->isolates || strcmp(m->role, "runner") != 0)
 		return c->describe;
-	w->closes = jail_closes();
+	w->closes = jail_make(PROC_SOCK, PROC_SLOTS, &w->jail) && jail_closes(&w->jail);
 	return arena_printf(w->arena, "%s%s%s", c->describe, w->closes ? "" : ", no system-call filter",
 			    jail_limits_memory() ? "" : ", no memory limit");
 }
@@ -280,7 +280,7 @@ static bool serve(struct worker *w, struct err *e)
 	wire_free(type, m);
 	if (!ok || !slots_open(&w->slots, e))
 		return !*err_text(e);
-	w->mem.gap = slots_gap(&w->slots);
+	mem_open(&w->mem, &w->slots);
 	while (read_message(w, &type, &m, e)) {
 		ok = obey(w, type, m, e);
 		wire_free(type, m);
@@ -322,6 +322,7 @@ int worker_main(int argc, char **argv)
 		gpu_forget(&w);
 	blobs_close(&w);
 	slots_close(&w.slots);
+	jail_free(&w.jail);
 	if (w.device)
 		w.ops->close(w.device);
 	err_free(&e);

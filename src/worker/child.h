@@ -40,25 +40,37 @@ struct map;
 /* ---- memory (child_mem.c) ------------------------------------------------------------------------------- */
 
 /* Private memory in large pages for tensors that children only read: constants, inputs, cached tensors. What lies around each is nobody's,
- * so that a kernel which reads on behind it finds nothing, whatever came before. */
+ * so that a kernel which reads on behind it finds nothing, whatever came before. A child inherits the chunks that it was lent and no others:
+ * what a fork costs is the number of mappings and of pages in them. */
 struct mem {
 	struct chunk *chunk;
-	size_t gap; /* on both sides of a chunk */
-	uint32_t n; /* chunks */
+	size_t gap;      /* on both sides of a chunk */
+	uint8_t *region; /* addresses for them that nothing else takes, so that gaps need no mappings; NULL: wherever there is room */
+	size_t next;     /* in the region */
+	uint32_t n;      /* chunks */
+	uint64_t forks;  /* so far */
 };
 struct chunk;
+struct slots;
+void mem_open(struct mem *m, const struct slots *s);
 /* Room for size bytes in a chunk that is freed when everything in it was given back. NULL: out of memory. */
 struct chunk *mem_chunk(struct mem *m, size_t size);
 /* n bytes from `from` bytes behind p, which is where a tensor's data begin (before it when negative). */
 void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f);
 /* Elements of the n bytes at p that hold the filling still; of STALE none is known to. */
 uint64_t filling_left(const uint8_t *p, size_t n, const struct filling *f);
+/* The next child reads what is in it. */
+void chunk_lend(const struct mem *m, struct chunk *c);
+/* Before a fork: what was lent since the last one is what the child inherits. */
+void mem_before_fork(struct mem *m);
 /* bytes in the chunk, pad bytes of filling on both sides; NULL when it does not fit. */
 void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
 void chunk_close(struct chunk *c); /* what is in it stays as it is */
-/* An allocation of a blob: in a chunk of its own, or one with others when there are thousands. *where is what to release. */
-void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where);
+bool chunk_shared(const struct chunk *c);
+/* An allocation of a blob: in a chunk of its own, or one with others, which is never lent, when it is small or there are thousands. *where is
+ * what to release. alone: the former in any case. */
+void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where);
 void mem_read_only(const struct mem *m); /* in the child */
 size_t pad_bytes(enum dtype t);
 
@@ -92,6 +104,8 @@ void slot_refill(struct slot *s);
 
 /* ---- the child (child_proc.c) ---------------------------------------------------------------------------- */
 
+#define PROC_SOCK 3
+#define PROC_SLOTS 4 /* descriptors of a child */
 #define PROC_GAVE_UP 3 /* exit status of a child that cannot go on; also of any kernel that likes */
 enum proc_mode { PROC_CHECKED, PROC_TIMED };
 
@@ -115,16 +129,18 @@ struct proc_spec {
 	uint32_t *written;        /* per buffer: the image for which it was written last; likewise */
 	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers and writes before it reads */
 	struct fill fill;         /* what the others find where nobody wrote */
-	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded */
+	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded; the child gets a copy */
 	size_t *artefact_size;
 	const struct slots *slots;
-	const struct mem *mem;
+	struct mem *mem;
 	const struct device_ops *ops;
 	struct device *device;
 	int threads;
 	uint32_t repeat;    /* room for times */
 	double cpu_seconds; /* limit; 0: none */
 	uint64_t memory;    /* beyond what it has at the fork */
+	const struct jail *jail;
+	uint64_t first;     /* byte of the slots' file from which on it may map them */
 	bool closed;        /* no start without the system-call filter */
 };
 
@@ -162,12 +178,20 @@ void proc_text(const struct proc *p, char out[static 256]); /* why it gave up: p
 void proc_stop(struct proc *p);
 /* The child's side of both; never returns. */
 _Noreturn void proc_child(struct proc *p, int sock, pid_t parent);
-/* Lets the child's threads do little more than compute; false where the platform refuses. (child_jail.c) */
-bool jail_close(int sock, int slots);
+/* The system-call filter of children, whose descriptors these are; made once, since that takes longer than a child may. (child_jail.c) */
+struct sock_filter;
+struct jail {
+	struct sock_filter *filter;
+	unsigned short n;
+};
+bool jail_make(int sock, int slots, struct jail *out);
+void jail_free(struct jail *j);
+/* Lets the child's threads do little more than compute, and map the file of tensors from byte `first` on; false where the platform refuses. */
+bool jail_close(const struct jail *j, uint64_t first);
 void jail_enter(void); /* before anything else: no privileges, first to go when memory is short */
 void jail_limits(double cpu_seconds, uint64_t memory); /* before a kernel is loaded, and once threads run */
 void jail_files(int files);    /* no file but those below `files` from here on */
-bool jail_closes(void);        /* would jail_close work? */
+bool jail_closes(const struct jail *j); /* would jail_close work? */
 void jail_worker(void); /* the worker itself: what root could do and a worker need not */
 bool jail_limits_memory(void); /* would jail_limits' memory be kept? */
 
@@ -178,6 +202,10 @@ struct blob {
 	uint8_t *data;
 	size_t size;
 	struct chunk *chunk;
+	uint8_t *copy;           /* of data, by itself, for children; NULL: none, or data lie by themselves */
+	struct chunk *copy_chunk;
+	struct blob *next_copy;
+	uint64_t lent;           /* mem.forks when it was lent last */
 };
 
 /* The tensors that the original made of one image (or of no image: those made of constants only). */
@@ -216,16 +244,19 @@ struct worker {
 	struct slots slots;
 	struct arena *arena;
 	struct map *blob;
+	struct blob *copies; /* blobs that have a copy */
+	uint32_t ncopies;
 	struct cachedir cache; /* blobs on disk */
 	struct base *base;
 	uint64_t clock;
 	struct gpu *gpu;       /* what lies on a device with a memory of its own */
+	struct jail jail;
 	bool closes;           /* children run behind a system-call filter */
 	bool broken;           /* such a device failed: this process ends after it has told, and the pool starts another */
 	bool stuck;            /* a child cannot be killed: no other worker goes on either */
 };
 
-/* ENDED: the child is dead or hung, out says how. AGAIN: it gave up through no fault of a kernel's */
+/* ENDED: the child is dead or hung, out says how. AGAIN: it gave up through no fault of a kernel's, or was not given what it needs */
 enum step { STEP_OK, STEP_ENDED, STEP_AGAIN, STEP_GONE };
 
 struct run_end {
@@ -260,6 +291,7 @@ struct exec {
 	struct hash *key;
 	bool *cut, *reused;
 	bool *held; /* per launch: made of constants, ran in this child, still in its slot */
+	bool *may;  /* per launch: the child was given what it reads */
 	uint32_t run, saved;
 	double seconds, limit_s;
 	double *times; /* of exec_timed */
@@ -269,13 +301,22 @@ struct exec {
 	struct run_end end;
 };
 
+/* What a child is to run a program on, and what is known before: its tensors are what it is lent. */
+struct exec_given {
+	struct blob *const *const *input; /* per image: the program's inputs */
+	uint32_t n;
+	const struct known *constant;           /* NULL: launches made of constants run as well */
+	struct known *const *known;             /* per image; NULL: all launches run */
+	bool all;                               /* in any case */
+};
+
 /* job: 0 for an original that runs to be known. Opens and starts; what may be the machine's trouble of a moment (no process, no
  * memory) is tried again. ENDED: x->end says why. Close it whatever comes of it. */
-enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
-	       uint32_t repeat, double limit_s, double cpu_seconds);
+enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, const struct exec_given *g, uint64_t job, struct fill fill,
+		     int threads, uint32_t repeat, double limit_s, double cpu_seconds);
 /* Sets an image's inputs: bytes in mem, their hashes are the keys. */
-void exec_image(struct exec *x, const struct blob *const *input);
-/* k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
+void exec_image(struct exec *x, struct blob *const *input);
+/* AGAIN: a launch is to run that was not expected to. k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *k, const uint32_t *twin);
 enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat);
 /* Ends the child and looks at all canaries, those too that no launch was to come near. */
@@ -287,6 +328,8 @@ bool worker_read(struct worker *w, void *p, size_t n, bool may_end, struct err *
 
 /* child_blobs.c */
 struct blob *worker_blob(struct worker *w, struct hash h);
+/* The next child reads it, there; NULL: out of memory. */
+uint8_t *blob_lend(struct worker *w, struct blob *b);
 bool blobs_open_cache(struct worker *w, uint64_t limit); /* bytes on disk, 0: none; false: nothing is kept */
 bool blobs_take(struct worker *w, const Wire__Blob *m, struct err *e);
 bool blobs_answer(struct worker *w, const Wire__Have *m, struct err *e);
@@ -301,7 +344,7 @@ bool worker_data(struct worker *w, const void *p, size_t n, struct err *e);
 struct base *base_get(struct worker *w, struct hash program, struct err *e);
 /* Runs the original on those of the n images that it has not run on; after STEP_OK found[i] is not NULL but may have
  * failed. ENDED: the original cannot be started, e says why. */
-enum step base_know(struct worker *w, struct base *b, const struct blob *const *const *input, uint32_t n, int threads,
+enum step base_know(struct worker *w, struct base *b, struct blob *const *const *input, uint32_t n, int threads,
 		    double limit_s, struct known **found, struct err *e);
 void base_forget(struct worker *w);
 void base_close(struct worker *w);

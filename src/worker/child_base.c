@@ -64,6 +64,8 @@ static bool load(struct worker *w, struct base *b, struct err *e)
 		if (!w->ops->load(w->device, &a, &b->kernel[i], e))
 			return err_in(e, "kernel %u of the original", i);
 	}
+	if (w->ops->settle)
+		w->ops->settle(w->device);
 	return true;
 }
 
@@ -163,7 +165,7 @@ static struct known *failed(struct worker *w)
 	return k;
 }
 
-static struct hash inputs_id(const struct blob *const *input, uint32_t n)
+static struct hash inputs_id(struct blob *const *input, uint32_t n)
 {
 	struct hasher *h = hasher_new();
 
@@ -201,7 +203,7 @@ static void make_room(struct worker *w, size_t size, uint64_t since)
 	}
 }
 
-static enum step know_one(struct worker *w, struct base *b, struct exec *x, const struct blob *const *input, struct hash id,
+static enum step know_one(struct worker *w, struct base *b, struct exec *x, struct blob *const *input, struct hash id,
 			  uint64_t since, struct known **out)
 {
 	enum step s;
@@ -227,9 +229,11 @@ static enum step know_one(struct worker *w, struct base *b, struct exec *x, cons
 }
 
 /* ENDED: cannot, e says why */
-static enum step open_original(struct exec *x, struct worker *w, struct base *b, int threads, double limit, struct err *e)
+static enum step open_original(struct exec *x, struct worker *w, struct base *b, struct blob *const *const *input, uint32_t n, int threads,
+			       double limit, struct err *e)
 {
-	enum step s = exec_begin(x, w, b->prog, b, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0);
+	struct exec_given g = {.input = input, .n = n, .constant = b->constant};
+	enum step s = exec_begin(x, w, b->prog, b, &g, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0);
 
 	if (s == STEP_ENDED)
 		err_set(e, ERR_DEVICE, "%s", x->end.text);
@@ -240,7 +244,7 @@ static enum step open_original(struct exec *x, struct worker *w, struct base *b,
 	return s;
 }
 
-enum step base_know(struct worker *w, struct base *b, const struct blob *const *const *input, uint32_t n, int threads,
+enum step base_know(struct worker *w, struct base *b, struct blob *const *const *input, uint32_t n, int threads,
 		    double limit_s, struct known **found, struct err *e)
 {
 	Wire__Pulse pulse = WIRE__PULSE__INIT;
@@ -256,7 +260,7 @@ enum step base_know(struct worker *w, struct base *b, const struct blob *const *
 		if ((found[i] = find(w, b, id)))
 			continue;
 		if (!open) {
-			s = open_original(&x, w, b, threads, limit, e);
+			s = open_original(&x, w, b, input + i, n - i, threads, limit, e);
 			if (s != STEP_OK)
 				return s;
 			open = true;

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -13,6 +14,7 @@
 #include "worker/child.h"
 
 #define MAX_BLOB ((uint64_t)1 << 38)
+#define MAX_COPIES 32 /* of small blobs for children, beyond those that one needs */
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 
@@ -21,9 +23,60 @@ struct blob *worker_blob(struct worker *w, struct hash h)
 	return map_get_hash(w->blob, h);
 }
 
+static void copy_free(struct worker *w, struct blob *b)
+{
+	struct blob **at = &w->copies;
+
+	if (!b->copy)
+		return;
+	while (*at != b)
+		at = &(*at)->next_copy;
+	*at = b->next_copy;
+	chunk_release(&w->mem, b->copy_chunk);
+	b->copy = NULL;
+	w->ncopies--;
+}
+
+/* Those that the longest have not been lent; the list has the newest first. */
+static void trim_copies(struct worker *w)
+{
+	while (w->ncopies > MAX_COPIES) {
+		struct blob *oldest = NULL;
+
+		for (struct blob *b = w->copies; b; b = b->next_copy)
+			if (b->lent <= w->mem.forks && (!oldest || b->lent <= oldest->lent))
+				oldest = b;
+		if (!oldest)
+			return;
+		copy_free(w, oldest);
+	}
+}
+
+uint8_t *blob_lend(struct worker *w, struct blob *b)
+{
+	b->lent = w->mem.forks + 1;
+	if (!chunk_shared(b->chunk)) {
+		chunk_lend(&w->mem, b->chunk);
+		return b->data;
+	}
+	if (!b->copy) {
+		trim_copies(w);
+		if (!(b->copy = mem_alloc(&w->mem, b->size, true, &b->copy_chunk)))
+			return NULL;
+		memcpy(b->copy, b->data, b->size);
+		chunk_close(b->copy_chunk);
+		b->next_copy = w->copies;
+		w->copies = b;
+		w->ncopies++;
+	}
+	chunk_lend(&w->mem, b->copy_chunk);
+	return b->copy;
+}
+
 static void blob_free(struct worker *w, struct blob *b)
 {
 	map_del_hash(w->blob, b->hash);
+	copy_free(w, b);
 	chunk_release(&w->mem, b->chunk);
 	free(b);
 }
@@ -37,7 +90,7 @@ static struct blob *blob_new(struct worker *w, struct hash h, uint64_t size, str
 		err_set(e, ERR_PARSE, "a blob of %llu bytes is too large", (unsigned long long)size);
 		return NULL;
 	}
-	if (!(b = calloc(1, sizeof *b)) || !(b->data = mem_alloc(&w->mem, size, &b->chunk))) {
+	if (!(b = calloc(1, sizeof *b)) || !(b->data = mem_alloc(&w->mem, size, false, &b->chunk))) {
 		free(b);
 		err_set(e, ERR_IO, "no memory for a tensor of %llu bytes", (unsigned long long)size);
 		return NULL;
@@ -164,6 +217,7 @@ void blobs_close(struct worker *w)
 	void *b;
 
 	for (size_t it = 0; map_next(w->blob, &it, NULL, &b);) {
+		copy_free(w, b);
 		chunk_release(&w->mem, ((struct blob *)b)->chunk);
 		free(b);
 	}

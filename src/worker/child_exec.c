@@ -59,8 +59,116 @@ static bool find_constants(struct exec *x, struct err *e)
 	return true;
 }
 
-static bool open_once(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
-	       uint32_t repeat, double limit_s, double cpu_seconds, struct err *e)
+/* What a kernel that may look where nobody wrote finds there is one of its inputs. The same stale memory is never found twice. */
+static void put_fill(struct exec *x, struct hasher *h, uint32_t kernel)
+{
+	char text[FILL_TEXT];
+
+	if (x->trusted[kernel] || x->fill.kind == FILL_NAN)
+		return;
+	hash_put_text(h, fill_text(x->fill, text));
+	if (x->fill.kind == FILL_STALE)
+		hash_put_u64(h, ++x->w->clock);
+}
+
+/* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
+static void make_keys(struct exec *x, uint32_t k)
+{
+	const struct prog *p = x->prog;
+	const struct prog_launch *l = &p->launch[k];
+
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
+		const struct prog_buffer *b = &p->buffer[l->arg[o]];
+		struct hasher *h = hasher_new();
+
+		hash_put_hash(h, p->kernel[p->kernel[l->kernel].plain].code);
+		hash_put_u64(h, (uint64_t)b->dtype << 32 | (o - (l->nargs - l->nout)));
+		hash_put_bytes(h, b->dim, sizeof b->dim);
+		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
+			hash_put_hash(h, x->key[l->arg[i]]);
+		put_fill(x, h, l->kernel);
+		x->key[l->arg[o]] = hasher_end(h);
+	}
+}
+
+static const uint8_t *known_data(const struct known *k, struct hash key)
+{
+	uintptr_t at = k && !k->failed ? (uintptr_t)map_get_hash(k->by_key, key) : 0;
+
+	/* The key covers type and shape, so the sizes are equal. */
+	return at ? k->data[at - 1] : NULL;
+}
+
+static bool is_known(const struct exec *x, const struct prog_launch *l, const struct known *from)
+{
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+		if (!known_data(from, x->key[l->arg[o]]))
+			return false;
+	return true;
+}
+
+static bool lend(struct exec *x, uint32_t buffer, struct blob *blob, struct err *e)
+{
+	x->ptr[buffer] = blob_lend(x->w, blob);
+	return x->ptr[buffer] || err_set(e, ERR_IO, "no memory for '%s'", x->prog->buffer[buffer].name);
+}
+
+/* What a launch reads that no launch of this child writes. */
+static bool lend_args(struct exec *x, const struct prog_launch *l, const struct exec_given *g, struct err *e)
+{
+	const struct prog *p = x->prog;
+
+	for (uint32_t i = 0; i < l->nargs - l->nout; i++) {
+		const struct prog_buffer *b = &p->buffer[l->arg[i]];
+
+		if (b->role == BUF_CONST && !lend(x, l->arg[i], worker_blob(x->w, b->hash), e))
+			return false;
+		for (uint32_t in = 0; b->role == BUF_INPUT && in < p->ninputs; in++)
+			for (uint32_t k = 0; p->input[in] == l->arg[i] && k < g->n; k++)
+				if (!lend(x, l->arg[i], g->input[k][in], e))
+					return false;
+	}
+	return true;
+}
+
+/* Which launches may have to run, and what they read. A launch that is known for the first image is known for the others, whose
+ * inputs differ from the original's where the first one's do; where not, exec_all notices. */
+static bool lend_all(struct exec *x, const struct exec_given *g, struct proc_spec *s, struct err *e)
+{
+	const struct prog *p = x->prog;
+	const int threads = s->threads;
+	const struct known *constant = g->all ? NULL : g->constant, *first = g->all || !g->known || !g->n ? NULL : g->known[0];
+
+	s->threads = 1;
+	s->first = x->w->slots.view_size;
+	for (uint32_t i = 0; g->known && i < g->n; i++)
+		if (g->known[i]->failed)
+			constant = first = NULL;
+	for (uint32_t i = 0; g->n && i < p->ninputs; i++)
+		x->key[p->input[i]] = g->input[0][i]->hash;
+	for (uint32_t k = 0; k < p->nlaunches; k++) {
+		const struct prog_launch *l = &p->launch[k];
+
+		make_keys(x, k);
+		x->may[k] = !is_known(x, l, l->constant ? constant : first);
+		if (!x->may[k])
+			continue;
+		s->threads = l->parallel ? threads : s->threads;
+		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+			s->first = x->w->slots.slot[l->arg[o]].off < s->first ? x->w->slots.slot[l->arg[o]].off : s->first;
+		if (!lend_args(x, l, g, e))
+			return false;
+	}
+	if (g->constant && !g->constant->failed)
+		chunk_lend(&x->w->mem, g->constant->chunk);
+	for (uint32_t i = 0; g->known && i < g->n; i++)
+		if (!g->known[i]->failed)
+			chunk_lend(&x->w->mem, g->known[i]->chunk);
+	return true;
+}
+
+static bool open_once(struct exec *x, struct worker *w, struct prog *p, const struct base *b, const struct exec_given *g, uint64_t job,
+		      struct fill fill, int threads, uint32_t repeat, double limit_s, double cpu_seconds, struct err *e)
 {
 	struct proc_spec s = {.prog = p,
 			      .slots = &w->slots,
@@ -72,6 +180,7 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 			      .repeat = repeat,
 			      .cpu_seconds = cpu_seconds,
 			      .memory = w->memory_limit,
+			      .jail = &w->jail,
 			      .closed = w->closes};
 
 	*x = (struct exec){
@@ -83,6 +192,7 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	x->cut = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->held = ARENA_ARRAY(x->arena, bool, p->nlaunches);
+	x->may = ARENA_ARRAY(x->arena, bool, p->nlaunches);
 	x->times = ARENA_ARRAY(x->arena, double, repeat);
 	x->spent = ARENA_ARRAY(x->arena, double, p->nlaunches);
 	x->sel = ARENA_ARRAY(x->arena, uint32_t, p->nlaunches);
@@ -91,8 +201,11 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	s.written = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
 	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, fill, e))
 		return false;
-	if (!w->ops->launch)
+	if (!w->ops->launch) {
+		if (!lend_all(x, g, &s, e))
+			return false;
 		return proc_start(&x->proc, &s, e);
+	}
 	gpu_open(x, s.kernel);
 	return true;
 }
@@ -130,6 +243,7 @@ static int64_t only_suspect(const struct exec *x)
 void exec_stop(struct exec *x)
 {
 	bool ran = x->proc.ctl != NULL;
+	uint64_t first = x->w->closes ? x->proc.spec.first : 0; /* the filter lets no child map what is before */
 
 	proc_stop(&x->proc);
 	x->w->stuck = x->w->stuck || x->proc.stuck;
@@ -137,7 +251,7 @@ void exec_stop(struct exec *x)
 	for (uint32_t i = 0; ran && !x->w->slots.dirty && i < x->w->slots.n; i++) {
 		struct slot *s = &x->w->slots.slot[i];
 
-		if (!s->size || slot_intact(s))
+		if (!s->size || s->off < first || slot_intact(s))
 			continue;
 		slot_refill(s);
 		overran(x, only_suspect(x), i);
@@ -225,15 +339,15 @@ static enum step start_once(struct exec *x)
 	return s;
 }
 
-enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, uint64_t job, struct fill fill, int threads,
-		     uint32_t repeat, double limit_s, double cpu_seconds)
+enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, const struct exec_given *g, uint64_t job, struct fill fill,
+		     int threads, uint32_t repeat, double limit_s, double cpu_seconds)
 {
 	for (int tries = 1;; tries++) {
 		struct err e = {0};
 		enum step s;
 		bool again;
 
-		if (open_once(x, w, p, b, job, fill, threads, repeat, limit_s, cpu_seconds, &e)) {
+		if (open_once(x, w, p, b, g, job, fill, threads, repeat, limit_s, cpu_seconds, &e)) {
 			s = start_once(x);
 			again = s == STEP_ENDED && !x->gpu && !w->stuck;
 		} else {
@@ -250,12 +364,13 @@ enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const str
 	}
 }
 
-void exec_image(struct exec *x, const struct blob *const *input)
+void exec_image(struct exec *x, struct blob *const *input)
 {
 	const struct prog *p = x->prog;
 
 	for (uint32_t i = 0; i < p->ninputs; i++) {
-		x->view[p->input[i]] = x->ptr[p->input[i]] = input[i]->data;
+		x->view[p->input[i]] = input[i]->data;
+		x->ptr[p->input[i]] = input[i]->copy && !x->gpu ? input[i]->copy : input[i]->data;
 		x->key[p->input[i]] = input[i]->hash;
 	}
 	x->proc.image++;
@@ -270,46 +385,6 @@ void exec_image(struct exec *x, const struct blob *const *input)
 		gpu_image(x);
 }
 
-/* What a kernel that may look where nobody wrote finds there is one of its inputs. The same stale memory is never found twice. */
-static void put_fill(struct exec *x, struct hasher *h, uint32_t kernel)
-{
-	char text[FILL_TEXT];
-
-	if (x->trusted[kernel] || x->fill.kind == FILL_NAN)
-		return;
-	hash_put_text(h, fill_text(x->fill, text));
-	if (x->fill.kind == FILL_STALE)
-		hash_put_u64(h, ++x->w->clock);
-}
-
-/* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
-static void make_keys(struct exec *x, uint32_t k)
-{
-	const struct prog *p = x->prog;
-	const struct prog_launch *l = &p->launch[k];
-
-	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
-		const struct prog_buffer *b = &p->buffer[l->arg[o]];
-		struct hasher *h = hasher_new();
-
-		hash_put_hash(h, p->kernel[p->kernel[l->kernel].plain].code);
-		hash_put_u64(h, (uint64_t)b->dtype << 32 | (o - (l->nargs - l->nout)));
-		hash_put_bytes(h, b->dim, sizeof b->dim);
-		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
-			hash_put_hash(h, x->key[l->arg[i]]);
-		put_fill(x, h, l->kernel);
-		x->key[l->arg[o]] = hasher_end(h);
-	}
-}
-
-static const uint8_t *known_data(const struct known *k, struct hash key)
-{
-	uintptr_t at = k && !k->failed ? (uintptr_t)map_get_hash(k->by_key, key) : 0;
-
-	/* The key covers type and shape, so the sizes are equal. */
-	return at ? k->data[at - 1] : NULL;
-}
-
 /* All outputs of the launch are known: nothing to run. */
 static bool reuse(struct exec *x, uint32_t k, const struct known *constant, const struct known *image)
 {
@@ -318,9 +393,8 @@ static bool reuse(struct exec *x, uint32_t k, const struct known *constant, cons
 
 	if (l->constant && x->held[k])
 		return true;
-	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
-		if (!known_data(from, x->key[l->arg[o]]))
-			return false;
+	if (!is_known(x, l, from))
+		return false;
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
 		x->view[l->arg[o]] = known_data(from, x->key[l->arg[o]]);
 		x->ptr[l->arg[o]] = (void *)x->view[l->arg[o]];
@@ -432,6 +506,8 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 			x->saved++;
 			continue;
 		}
+		if (!x->gpu && !x->may[k])
+			return STEP_AGAIN;
 		set_args(x, k);
 		x->sel[pending++] = k;
 		x->run++;

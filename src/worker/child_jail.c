@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -37,13 +40,15 @@ static void limit(int what, rlim_t soft, rlim_t hard)
 static uint64_t data_bytes(void)
 {
 	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
+	char text[200];
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 
-	if (!f)
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	if (sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1)
 		return 0;
-	if (fscanf(f, "%*u %*u %*u %*u %*u %llu", &pages) != 1)
-		pages = 0;
-	fclose(f);
 	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -108,6 +113,11 @@ void jail_files(int files)
 }
 
 #ifdef HAVE_SECCOMP
+/* In the filter as it is made, for what is each child's own. */
+#define CHILD_PID 0x7a5a5a5au
+#define FIRST_HIGH 0x7a5a5a5bu /* of the file of tensors */
+#define FIRST_LOW 0x7a5a5a5cu
+
 static bool allow_signals(scmp_filter_ctx c)
 {
 	/* what abort(), and a division on processors that have none, send to themselves; never one that stops */
@@ -115,7 +125,7 @@ static bool allow_signals(scmp_filter_ctx c)
 	bool ok = true;
 
 	for (size_t i = 0; ok && i < sizeof own / sizeof *own; i++)
-		ok = !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0),
+		ok = !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2, SCMP_A0(SCMP_CMP_EQ, CHILD_PID, 0),
 				       SCMP_A2(SCMP_CMP_EQ, (scmp_datum_t)own[i], 0));
 	return ok;
 }
@@ -129,15 +139,34 @@ static bool allow_memory(scmp_filter_ctx c, int slots)
 	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 3, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
 				 SCMP_A3(SCMP_CMP_MASKED_EQ, (uint32_t)~may, MAP_PRIVATE),
 				 SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, 0xffffffffu)) &&
-	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 3, SCMP_A2(SCMP_CMP_EQ, PROT_READ | PROT_WRITE, 0),
+	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 4, SCMP_A2(SCMP_CMP_EQ, PROT_READ | PROT_WRITE, 0),
 				 SCMP_A3(SCMP_CMP_EQ, MAP_SHARED | MAP_FIXED | MAP_POPULATE, 0),
-				 SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)slots)) &&
+				 SCMP_A4(SCMP_CMP_MASKED_EQ, 0xffffffffu, (scmp_datum_t)slots),
+				 SCMP_A5(SCMP_CMP_GE, (scmp_datum_t)FIRST_HIGH << 32 | FIRST_LOW, 0)) &&
 	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED, 0)) &&
 	       !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(madvise), 1, SCMP_A2(SCMP_CMP_EQ, MADV_FREE, 0));
 }
 
+/* The program that a filter is, from a file, since the library writes it nowhere else. */
+static bool export(scmp_filter_ctx c, struct jail *out)
+{
+	int fd = memfd_create("filter", MFD_CLOEXEC);
+	off_t n;
+
+	if (fd < 0)
+		return false;
+	if (!seccomp_export_bpf(c, fd) && (n = lseek(fd, 0, SEEK_END)) > 0 && !((size_t)n % sizeof *out->filter) &&
+	    (size_t)n / sizeof *out->filter <= BPF_MAXINSNS && (out->filter = malloc((size_t)n))) {
+		out->n = (unsigned short)((size_t)n / sizeof *out->filter);
+		if (pread(fd, out->filter, (size_t)n, 0) != n)
+			jail_free(out);
+	}
+	close(fd);
+	return out->filter != NULL;
+}
+
 /* What computing needs, and the child's own loop. A thread cannot end alone: that would look like a kernel that does not. */
-bool jail_close(int sock, int slots)
+bool jail_make(int sock, int slots, struct jail *out)
 {
 	static const int harmless[] = {
 	    SCMP_SYS(futex),	       SCMP_SYS(sched_yield), SCMP_SYS(exit_group),	   SCMP_SYS(munmap), SCMP_SYS(clock_gettime),
@@ -155,24 +184,54 @@ bool jail_close(int sock, int slots)
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock, 0));
 	ok = ok && !seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)sock, 0));
 	ok = ok && allow_memory(c, slots) && allow_signals(c);
-	ok = ok && !seccomp_attr_set(c, SCMP_FLTATR_CTL_TSYNC, 1) && !seccomp_load(c);
+	ok = ok && export(c, out);
 	seccomp_release(c);
 	return ok;
 }
+
+static void put(const struct jail *j, uint32_t placeholder, uint32_t value)
+{
+	for (unsigned i = 0; i < j->n; i++)
+		if (BPF_CLASS(j->filter[i].code) == BPF_JMP && j->filter[i].k == placeholder)
+			j->filter[i].k = value;
+}
+
+bool jail_close(const struct jail *j, uint64_t first)
+{
+	struct sock_fprog program = {.len = j->n, .filter = j->filter};
+
+	if (!j->filter)
+		return false;
+	put(j, CHILD_PID, (uint32_t)getpid());
+	put(j, FIRST_HIGH, (uint32_t)(first >> 32));
+	put(j, FIRST_LOW, (uint32_t)first);
+	return !syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+}
 #else
-bool jail_close(int sock, int slots)
+bool jail_make(int sock, int slots, struct jail *out)
+{
+	return false;
+}
+
+bool jail_close(const struct jail *j, uint64_t first)
 {
 	return false;
 }
 #endif
 
-bool jail_closes(void)
+void jail_free(struct jail *j)
+{
+	free(j->filter);
+	*j = (struct jail){0};
+}
+
+bool jail_closes(const struct jail *j)
 {
 	int status = 1;
 	pid_t child = fork();
 
 	if (!child)
-		_exit(jail_close(0, 0) ? 0 : 1);
+		_exit(jail_close(j, 0) ? 0 : 1);
 	return child > 0 && (reap_within(child, REAP_S, &status) || reap_killed(child, false, &status)) && WIFEXITED(status) &&
 	       !WEXITSTATUS(status);
 }

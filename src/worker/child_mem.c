@@ -16,10 +16,13 @@
 #define CHUNK ((size_t)32 << 20)
 #define GAP ((size_t)64 << 20)
 #define MIN_GAP ((size_t)64 << 10)
-#define MAX_ALONE 4096 /* blobs with a mapping each: more would be slow to fork with */
+#define MAX_ALONE 4096 /* blobs with a mapping each */
+#define SMALL ((size_t)128 << 10) /* smaller ones lie together until a child is to read them */
 #define RESERVE ((size_t)8 << 40)
 #define RESERVE_EMULATED ((size_t)8 << 30)
 #define PROBE ((size_t)128 << 20)
+#define REGION_AT ((uint8_t *)(uintptr_t)0x180000000000) /* below: what the system places by itself lies far above */
+#define REGION ((size_t)8 << 40)
 #define RESERVE_AT ((void *)(uintptr_t)0x200000000000) /* the same in every run where it is free */
 #define BLOB_PAD (PAD_ELEMENTS * 8)
 
@@ -37,7 +40,9 @@ struct chunk {
 	uint8_t *map; /* with what lies around it, and is no memory */
 	size_t map_size;
 	uint32_t holds;
-	bool shared; /* takes blobs */
+	bool shared; /* takes blobs; no child sees it */
+	bool lent;   /* the next child sees it */
+	uint64_t wanted; /* mem.forks when it was lent */
 	bool closed; /* nobody writes there any more */
 };
 
@@ -46,30 +51,93 @@ size_t pad_bytes(enum dtype t)
 	return PAD_ELEMENTS * dtype_size(t);
 }
 
+void mem_open(struct mem *m, const struct slots *s)
+{
+	*m = (struct mem){.gap = slots_gap(s), .region = s->reserve < RESERVE ? NULL : REGION_AT};
+}
+
+/* Where the region has size bytes with a gap on both sides; NULL: nowhere. Once it was walked through, what was freed is taken again. */
+static uint8_t *free_place(struct mem *m, size_t size)
+{
+	for (int round = 0; round < 2; round++) {
+		while (m->next + size + 2 * m->gap <= REGION) {
+			uint8_t *at = m->region + m->next + m->gap;
+			const struct chunk *c = m->chunk;
+
+			while (c && (c->map + c->map_size + m->gap <= at || at + size + m->gap <= c->map))
+				c = c->next;
+			if (!c)
+				return at;
+			m->next = up((size_t)(c->map + c->map_size - m->region), HUGE_PAGE);
+		}
+		m->next = 0;
+	}
+	return NULL;
+}
+
+static bool map_in_region(struct mem *m, struct chunk *c)
+{
+	uint8_t *at = free_place(m, c->size);
+
+	if (!at || mmap(at, c->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != at)
+		return false;
+	m->next = up((size_t)(at + c->size - m->region), HUGE_PAGE);
+	c->base = c->map = at;
+	c->map_size = c->size;
+	return true;
+}
+
+/* With mappings that are no memory around it. */
+static bool map_anywhere(struct mem *m, struct chunk *c)
+{
+	size_t all = c->size + HUGE_PAGE + 2 * m->gap;
+	uint8_t *p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return false;
+	c->map = p;
+	c->map_size = all;
+	c->base = (uint8_t *)up((uintptr_t)p + m->gap, c->size < HUGE_PAGE ? PAGE : HUGE_PAGE);
+	if (!mprotect(c->base, c->size, PROT_READ | PROT_WRITE))
+		return true;
+	munmap(p, all);
+	return false;
+}
+
 struct chunk *mem_chunk(struct mem *m, size_t size)
 {
 	struct chunk *c;
-	size_t all;
-	uint8_t *p, *at;
 
-	if (size > (size_t)1 << 46)
+	if (size > (size_t)1 << 46 || !(c = calloc(1, sizeof *c)))
 		return NULL;
-	size = up(size ? size : 1,
-		  size > HUGE_PAGE / 2 ? HUGE_PAGE : PAGE); /* a fork copies one entry for a large page, 512 for small ones */
-	all = size + HUGE_PAGE + 2 * m->gap;
-	p = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p == MAP_FAILED)
-		return NULL;
-	at = (uint8_t *)up((uintptr_t)p + m->gap, size < HUGE_PAGE ? PAGE : HUGE_PAGE);
-	if (mprotect(at, size, PROT_READ | PROT_WRITE) || !(c = calloc(1, sizeof *c))) {
-		munmap(p, all);
+	/* a fork copies one entry for a large page, 512 for small ones */
+	*c = (struct chunk){.next = m->chunk, .size = up(size ? size : 1, size > HUGE_PAGE / 2 ? HUGE_PAGE : PAGE), .holds = 1};
+	if (!(m->region && map_in_region(m, c)) && !map_anywhere(m, c)) {
+		free(c);
 		return NULL;
 	}
-	madvise(at, size, MADV_HUGEPAGE);
-	*c = (struct chunk){.next = m->chunk, .base = at, .size = size, .map = p, .map_size = all, .holds = 1};
+	madvise(c->base, c->size, MADV_HUGEPAGE);
+	madvise(c->base, c->size, MADV_DONTFORK);
 	m->chunk = c;
 	m->n++;
 	return c;
+}
+
+void chunk_lend(const struct mem *m, struct chunk *c)
+{
+	c->wanted = m->forks + 1;
+}
+
+void mem_before_fork(struct mem *m)
+{
+	m->forks++;
+	for (struct chunk *c = m->chunk; c; c = c->next) {
+		bool want = c->wanted == m->forks;
+
+		if (want != c->lent)
+			madvise(c->base, c->size, want ? MADV_DOFORK : MADV_DONTFORK);
+		c->lent = want;
+	}
 }
 
 /* ---- what nobody wrote ------------------------------------------------------------------------------------------ */
@@ -106,6 +174,20 @@ void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f)
 	}
 }
 
+/* Bits in which lines of 64 bytes differ from the word. All canaries are looked at after every job, so this is to be as fast as memory. */
+static uint64_t differ(const uint8_t *p, size_t lines, uint64_t w)
+{
+	typedef uint64_t vec __attribute__((vector_size(64), aligned(1), may_alias));
+	vec all = {0};
+	uint64_t some = 0;
+
+	for (; lines; lines--, p += 64)
+		all |= *(const vec *)p ^ w;
+	for (int i = 0; i < 8; i++)
+		some |= all[i];
+	return some;
+}
+
 static bool filled(const uint8_t *p, int64_t from, size_t n, const struct filling *f)
 {
 	const bool plain = f->fill.kind != FILL_RANDOM;
@@ -117,6 +199,12 @@ static bool filled(const uint8_t *p, int64_t from, size_t n, const struct fillin
 		k = in_word(from, n);
 		memcpy((uint8_t *)&v + (from & 7), p + from, k);
 		differs |= v ^ w;
+		if (plain && n - k >= 64) {
+			size_t lines = (n - k) / 64;
+
+			differs |= differ(p + from + k, lines, w);
+			k += lines * 64;
+		}
 		for (; plain && n - k >= 8; k += 8) {
 			memcpy(&v, p + from + k, 8);
 			differs |= v ^ w;
@@ -206,13 +294,21 @@ void chunk_close(struct chunk *c)
 	c->closed = c->shared ? false : !mprotect(c->base, c->size, PROT_READ);
 }
 
-void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
+bool chunk_shared(const struct chunk *c)
 {
-	size_t need = up(bytes, 64) + 2 * BLOB_PAD;
+	return c->shared;
+}
+
+void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where)
+{
 	const struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
 	struct chunk *c = m->chunk, *made = NULL;
-	bool alone = m->n < MAX_ALONE;
+	size_t need, pad;
 	void *p;
+
+	alone = alone || (bytes >= SMALL && m->n < MAX_ALONE);
+	pad = alone ? BLOB_PAD : 0;
+	need = up(bytes, 64) + 2 * pad;
 
 	while (c && (alone || !c->shared || need > c->size - c->used))
 		c = c->next;
@@ -222,7 +318,7 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 		c->shared = !alone;
 	}
 	*where = c;
-	p = chunk_alloc(c, bytes, BLOB_PAD, &pads);
+	p = chunk_alloc(c, bytes, pad, &pads);
 	if (made)
 		chunk_release(m, made); /* only its contents hold it */
 	return p;
@@ -231,7 +327,7 @@ void *mem_alloc(struct mem *m, size_t bytes, struct chunk **where)
 void mem_read_only(const struct mem *m)
 {
 	for (const struct chunk *c = m->chunk; c; c = c->next)
-		if (!c->closed)
+		if (c->lent && !c->closed)
 			mprotect(c->base, c->size, PROT_READ);
 }
 

@@ -22,8 +22,6 @@
 
 #define SPIN_S 30e-6
 #define MAX_ORPHANS 1000
-#define SOCK 3
-#define SLOTS 4 /* descriptors of a child */
 
 double worker_now(void)
 {
@@ -40,15 +38,28 @@ static size_t align16(size_t n)
 	return (n + 15) / 16 * 16;
 }
 
+/* Blobs are not there in a child. */
+static void copy_artefacts(struct proc *p, uint8_t *to)
+{
+	for (uint32_t k = 0; k < p->spec.prog->nkernels; k++)
+		if (p->spec.artefact[k]) {
+			p->spec.artefact[k] = memcpy(to, p->spec.artefact[k], p->spec.artefact_size[k]);
+			to += align16(p->spec.artefact_size[k]);
+		}
+}
+
 bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 {
 	const struct prog *g = spec->prog;
 	size_t head = align16(sizeof *p->ctl), sel = align16(g->nlaunches * sizeof *p->sel),
-	       times = align16(spec->repeat * sizeof *p->times), spent = align16(g->nlaunches * sizeof *p->spent);
+	       times = align16(spec->repeat * sizeof *p->times), spent = align16(g->nlaunches * sizeof *p->spent),
+	       arg = align16(g->nargs * sizeof *p->arg), artefacts = 0;
 	pid_t self = getpid();
 	int sv[2];
 
-	*p = (struct proc){.spec = *spec, .pid = -1, .sock = -1, .ctl_size = head + sel + times + spent + g->nargs * sizeof *p->arg};
+	for (uint32_t k = 0; k < g->nkernels; k++)
+		artefacts += align16(spec->artefact[k] ? spec->artefact_size[k] : 0);
+	*p = (struct proc){.spec = *spec, .pid = -1, .sock = -1, .ctl_size = head + sel + times + spent + arg + artefacts};
 	p->ctl = mmap(NULL, p->ctl_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (p->ctl == MAP_FAILED) {
 		p->ctl = NULL;
@@ -58,8 +69,10 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 	p->times = (double *)((uint8_t *)p->sel + sel);
 	p->spent = (double *)((uint8_t *)p->times + times);
 	p->arg = (void **)((uint8_t *)p->spent + spent);
+	copy_artefacts(p, (uint8_t *)p->arg + arg);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
 		return err_set(e, ERR_IO, "no socket to talk to a child: %s", strerror(errno));
+	mem_before_fork(spec->mem);
 	p->pid = fork();
 	if (!p->pid)
 		proc_child(p, sv[1], self);
@@ -256,14 +269,14 @@ static void leave_worker(int sock, int slots, pid_t parent)
 		signal(deadly[i], SIG_DFL);
 	sock = fcntl(sock, F_DUPFD, 10);
 	slots = fcntl(slots, F_DUPFD, 10);
-	if (dup2(sock, SOCK) < 0 || dup2(slots, SLOTS) < 0)
+	if (dup2(sock, PROC_SOCK) < 0 || dup2(slots, PROC_SLOTS) < 0)
 		_exit(4);
 	null = open("/dev/null", O_RDWR);
 	for (int fd = 0; fd < (SANITIZED ? 2 : 3); fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			close(fd);
-	if (syscall(SYS_close_range, SLOTS + 1, ~0u, 0))
-		for (int fd = SLOTS + 1; fd < 1024; fd++)
+	if (syscall(SYS_close_range, PROC_SLOTS + 1, ~0u, 0))
+		for (int fd = PROC_SLOTS + 1; fd < 1024; fd++)
 			close(fd);
 }
 
@@ -276,7 +289,7 @@ static void slot_set(struct proc *p, uint32_t i, enum slot_state to)
 		return;
 	if (*is != SLOT_ABSENT)
 		mprotect(s->at, s->size, to == SLOT_OPEN ? PROT_READ | PROT_WRITE : PROT_READ);
-	else if (mmap(s->at, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, SLOTS, (off_t)s->off) ==
+	else if (mmap(s->at, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, PROC_SLOTS, (off_t)s->off) ==
 		 MAP_FAILED)
 		give_up(p, "no memory for a tensor");
 	*is = to;
@@ -392,7 +405,7 @@ static void run_timed(struct proc *p)
 static void answer(struct proc *p, uint32_t seq)
 {
 	atomic_store(&p->ctl->done, seq);
-	if (atomic_exchange(&p->ctl->worker_sleeps, 0) && write(SOCK, "", 1) != 1)
+	if (atomic_exchange(&p->ctl->worker_sleeps, 0) && write(PROC_SOCK, "", 1) != 1)
 		_exit(4);
 }
 
@@ -409,7 +422,7 @@ static uint32_t next_command(struct proc *p, uint32_t seen)
 		atomic_store(&c->child_sleeps, 1);
 		if (atomic_load(&c->cmd) != seen)
 			return atomic_load(&c->cmd);
-		if (read(SOCK, &byte, 1) == 0)
+		if (read(PROC_SOCK, &byte, 1) == 0)
 			_exit(0);
 	}
 }
@@ -429,8 +442,8 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent)
 	jail_limits(p->spec.cpu_seconds, p->spec.memory);
 	load_all(p);
 	announce(c, POOL_START, 0);
-	jail_files(SLOTS + 1);
-	if (!jail_close(SOCK, SLOTS) && p->spec.closed)
+	jail_files(PROC_SLOTS + 1);
+	if (!jail_close(p->spec.jail, p->spec.first) && p->spec.closed)
 		give_up(p, "no system-call filter for the child");
 	answer(p, 1);
 	for (;;) {

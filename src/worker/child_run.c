@@ -18,24 +18,25 @@ struct run {
 	struct prog *prog;
 	struct base *base; /* NULL: none */
 	uint32_t nimages, *twin;
-	const struct blob ***input, ***base_input; /* per image */
+	struct blob ***input, ***base_input; /* per image */
 	struct known **known;
 	int threads;
 	double limit_s, seconds;
 	bool again; /* a child gave up: there will be no third */
+	bool all;   /* one was not given all that it needed: the next is */
 	struct run_end end;
 };
 
 /* ---- what was asked ---------------------------------------------------------------------------------------- */
 
-static bool find_inputs(struct run *r, const struct prog *p, size_t n, const ProtobufCBinaryData *hash, const struct blob ***out,
+static bool find_inputs(struct run *r, const struct prog *p, size_t n, const ProtobufCBinaryData *hash, struct blob ***out,
 			struct err *e)
 {
 	if (n != p->ninputs)
 		return err_set(e, ERR_PARSE, "%zu inputs for a program of %u", n, p->ninputs);
-	*out = ARENA_ARRAY(r->arena, const struct blob *, n);
+	*out = ARENA_ARRAY(r->arena, struct blob *, n);
 	for (size_t i = 0; i < n; i++) {
-		const struct blob *b = worker_blob(r->w, wire_hash_get(hash[i]));
+		struct blob *b = worker_blob(r->w, wire_hash_get(hash[i]));
 
 		if (!b || b->size != p->buffer[p->input[i]].bytes)
 			return err_set(e, ERR_PARSE, "input %zu was not sent, or has another size than the program's", i);
@@ -80,8 +81,8 @@ static bool prepare(struct run *r, struct err *e)
 		return false;
 	if (m->baseline.len && !m->repeat && !(r->base = base_get(r->w, wire_hash_get(m->baseline), e)))
 		return false;
-	r->input = ARENA_ARRAY(r->arena, const struct blob **, r->nimages);
-	r->base_input = ARENA_ARRAY(r->arena, const struct blob **, r->nimages);
+	r->input = ARENA_ARRAY(r->arena, struct blob **, r->nimages);
+	r->base_input = ARENA_ARRAY(r->arena, struct blob **, r->nimages);
 	r->known = ARENA_ARRAY(r->arena, struct known *, r->nimages);
 	for (uint32_t i = 0; i < r->nimages; i++) {
 		const Wire__Input *in = m->input[i];
@@ -210,6 +211,10 @@ static enum step run_image(struct run *r, struct exec *x, uint32_t i, struct err
 		s = exec_all(x, NULL, NULL, NULL);
 	if (s == STEP_GONE)
 		return s;
+	if (s == STEP_AGAIN) {
+		r->all = true;
+		return s;
+	}
 	if (s == STEP_ENDED && x->end.ours && !r->again && !strayed) {
 		r->again = true;
 		return STEP_AGAIN;
@@ -228,8 +233,14 @@ static int worse(enum pool_status a, enum pool_status b)
 static enum step run_child(struct run *r, uint32_t *i, uint32_t last, double cpu, struct err *e)
 {
 	struct fill fill = {(enum fill_kind)r->m->fill, r->m->fill_seed};
+	bool reuses = r->base && r->base->constant && !r->m->repeat;
+	struct exec_given g = {.input = (struct blob *const *const *)(r->input + *i),
+			       .n = last - *i,
+			       .constant = reuses ? r->base->constant : NULL,
+			       .known = reuses ? r->known + *i : NULL,
+			       .all = r->all};
 	struct exec x;
-	enum step s = exec_begin(&x, r->w, r->prog, r->base, r->m->id, fill, r->threads, r->m->repeat, r->limit_s, cpu);
+	enum step s = exec_begin(&x, r->w, r->prog, r->base, &g, r->m->id, fill, r->threads, r->m->repeat, r->limit_s, cpu);
 
 	while (s == STEP_OK && *i < last) {
 		s = run_image(r, &x, *i, e);
@@ -287,7 +298,7 @@ bool run_job(struct worker *w, const Wire__Run *m, struct err *e)
 	for (uint32_t i = 0, next; s == STEP_OK && i < r.nimages; i = next) {
 		next = batch(&r, i);
 		if (r.base) {
-			s = base_know(w, r.base, (const struct blob *const *const *)(r.base_input + i), next - i, r.threads,
+			s = base_know(w, r.base, (struct blob *const *const *)(r.base_input + i), next - i, r.threads,
 				      r.limit_s, r.known + i, e);
 			if (s == STEP_ENDED) {
 				ok = lost(&r, e);

@@ -4,7 +4,7 @@
  *     REFUSE_AT=n                                                      0: none, only count
  *     REFUSE=stuck REFUSE_AT=n                                         after n children none ever ends, as far as a worker can see
  *     REFUSE=hang                                                      no thread is ever started, nor does the call return
- *     REFUSE=filter                                                    no system-call filter can be loaded
+ *     REFUSE=filter                                                    no system-call filter can be made
  *     REFUSE_SPEED=n                                                   the clock, and waiting with it, is so many times as fast
  *
  * Only in programs called mutatenn-worker: compilers inherit the environment.
@@ -119,15 +119,15 @@ API int pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *)
 	return real(t, a, f, arg);
 }
 
-API int seccomp_load(void *filter)
+API int seccomp_export_bpf(void *filter, int fd)
 {
-	static int (*real)(void *);
+	static int (*real)(void *, int);
 
 	if (count && !strcmp(what, "filter"))
 		return -EINVAL;
 	if (!real)
-		real = (int (*)(void *))dlsym(RTLD_NEXT, "seccomp_load");
-	return real(filter);
+		real = (int (*)(void *, int))dlsym(RTLD_NEXT, "seccomp_export_bpf");
+	return real(filter, fd);
 }
 
 API pid_t waitpid(pid_t pid, int *status, int options)

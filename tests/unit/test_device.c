@@ -486,3 +486,52 @@ TEST(device, the_cache_of_kernels_has_the_size_that_the_environment_says)
 	rmdir(dir);
 	arena_free(a);
 }
+
+static int mappings(void)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	int n = 0, c;
+
+	cr_assert(f);
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+TEST(device, settled_kernels_take_few_mappings_and_do_what_they_did)
+{
+	static const float third[4] = {1, 2, 3, 4};
+	struct device *d = open_with("gcc", "");
+	struct arena *a = arena_new(NULL);
+	struct kernel *k[8], *counts;
+	struct artefact art;
+	struct err e = {0};
+	float y;
+	int before = mappings(), loaded, n = 0;
+
+	for (int i = 0; i < 8; i++) {
+		art = compile(d, a, arena_printf(a, "float sqrtf(float);\nstatic const float t[] = {%d, 7};\n" ENTRY
+						    "{ const float *x = buffer[0]; *(float *)buffer[1] = sqrtf(x[3]) + t[part]; }", i));
+		cr_assert(elf_is_constant(art.data, art.size));
+		cr_assert(device_cpu.load(d, &art, &k[i], &e), "%s", err_text(&e));
+	}
+	art = compile(d, a, "static int n;\n" ENTRY "{ *(int *)buffer[0] = ++n; }");
+	cr_expect(!elf_is_constant(art.data, art.size));
+	cr_assert(device_cpu.load(d, &art, &counts, &e), "%s", err_text(&e));
+	loaded = mappings();
+	device_cpu.settle(d);
+	cr_expect_leq(mappings() - before, (loaded - before) / 2, "%d mappings before, %d loaded, %d settled", before, loaded, mappings());
+	for (int i = 0; i < 8; i++) {
+		cr_assert(device_cpu.run(d, k[i], (void *const[]){(void *)third, &y}, false, &e));
+		cr_expect_eq(y, (float)(2 + i));
+	}
+	for (int i = 1; i < 3; i++) {
+		cr_assert(device_cpu.run(d, counts, (void *const[]){&n}, false, &e));
+		cr_expect_eq(n, i);
+	}
+	for (int i = 0; i < 8; i++)
+		device_cpu.unload(d, k[i]);
+	arena_free(a);
+	device_cpu.close(d);
+}

@@ -53,6 +53,7 @@ TEST(worker, a_program_gives_right_outputs_through_clang)
 	"#include <stdint.h>\n#include <stdlib.h>\n#include <unistd.h>\n#include <signal.h>\n"                                     \
 	"__attribute__((visibility(\"default\"))) void mutatenn_kernel(void *const *b, int64_t part, int64_t parts)\n"
 #define HALF KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 1000; i++) y[i] = x[i] / 2; }\n"
+#define LESS KERNEL "{ const float *x = b[0], *c = b[1]; float *y = b[2]; for (int i = 0; i < 1000; i++) y[i] = x[i] - c[i]; }\n"
 #define SAME                                                                                                                       \
 	KERNEL "{ const float *x = b[0]; float *y = b[1]; for (int i = 0; i < 1000; i++) y[i] = x[i] < 0 ? 0 : x[i] * 1.0f; }\n"
 
@@ -125,6 +126,25 @@ TEST(worker, the_same_code_is_equivalent_and_not_run)
 	r = test_run(p, a, j);
 	cr_assert_eq(r.status, POOL_DONE);
 	cr_expect_eq(((float *)r.image[0].output->data)[16], test_expected(1, 16));
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, an_edit_that_spares_the_first_image_runs_what_the_others_need)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct bundle *b = test_bundle(a, NULL), *m = test_bundle(a, (const char *const[]){NULL, NULL, LESS});
+	struct pool_input *in = test_inputs(a, 3), edited[2] = {in[0], in[2]};
+	struct pool_job j = {.id = 1, .bundle = m, .baseline = b, .baseline_input = in, .input = edited, .ninputs = 2};
+	struct pool_result r = test_run(p, a, j), alone;
+
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	cr_expect_eq(r.image[0].launches_run, 1u);
+	cr_expect_eq(r.image[1].launches_run, 3u);
+	alone = test_run(p, a, (struct pool_job){.id = 2, .bundle = m, .input = edited, .ninputs = 2});
+	for (int i = 0; i < 2; i++)
+		cr_expect(!memcmp(r.image[i].output->data, alone.image[i].output->data, N * sizeof(float)));
 	pool_close(p);
 	arena_free(a);
 }
