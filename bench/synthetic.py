@@ -6,7 +6,7 @@ import zlib
 
 
 def varint(n):
-    out = bytearray()
+    out, n = bytearray(), n & (1 << 64) - 1
     while n > 127:
         out.append(n & 127 | 128)
         n >>= 7

@@ -74,6 +74,15 @@ static bool lower_node(struct build *b, struct gir_node *n, const struct lower_t
 	return true;
 }
 
+/* A view is its input's buffer under another shape. What the graph gives must be written, so such a view is a kernel that copies. */
+static bool is_view(const struct build *b, const struct gir_node *n)
+{
+	for (size_t i = 0; i < b->g->outputs.n; i++)
+		if (b->g->outputs.v[i] == n->out[0])
+			return false;
+	return n->op == GIR_VIEW;
+}
+
 /* A graph read from a text may lack the numbers of its large constants. */
 static bool check_constants(const struct gir_graph *g, struct err *e)
 {
@@ -142,9 +151,14 @@ bool comp_program(struct arena *a, const struct gir_graph *imported, const struc
 		p->input[i] = value_buffer(&b, g->inputs.v[i]);
 		b.buffers.v[p->input[i]].role = BUF_INPUT;
 	}
-	for (size_t i = 0; i < g->nodes.n; i++)
-		if (!lower_node(&b, g->nodes.v[i], &target, e))
+	for (size_t i = 0; i < g->nodes.n; i++) {
+		struct gir_node *n = g->nodes.v[i];
+
+		if (is_view(&b, n))
+			b.of_value[n->out[0]->id] = value_buffer(&b, n->in[0]) + 1;
+		else if (!lower_node(&b, n, &target, e))
 			return false;
+	}
 	for (uint32_t i = 0; i < p->noutputs; i++) {
 		p->output[i] = value_buffer(&b, g->outputs.v[i]);
 		b.buffers.v[p->output[i]].role = BUF_OUTPUT;

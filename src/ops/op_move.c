@@ -1,7 +1,7 @@
 /* op_move.c: elements in another order or place - Transpose, Slice, Split, Concat, Pad, Expand, Tile */
 #include <string.h>
 
-#include "ops/ops_calc.h"
+#include "ops/ops_product.h"
 
 #define B (&c->b)
 
@@ -41,15 +41,74 @@ static bool transpose_infer(struct op_infer *c, struct err *e)
 	return op_set_out(c, 0, x->dtype, x->nd, dim, e);
 }
 
+/* The same transposition of fewer dims: those of 1 left out, those that stay side by side made one. dim: of the output. */
+static int merge_dims(const struct gir_value *x, const int *perm, int *merged, int64_t *dim)
+{
+	int number[MAX_DIMS], first[MAX_DIMS], nd = 0, kept = 0, last = -1;
+
+	for (int d = 0; d < x->nd; d++) {
+		number[d] = kept;
+		kept += x->dim[d] != 1;
+	}
+	for (int i = 0; i < x->nd; i++) {
+		int from = perm[i];
+
+		if (x->dim[from] == 1)
+			continue;
+		if (nd && number[from] == last + 1) {
+			dim[nd - 1] *= x->dim[from];
+		} else {
+			first[nd] = number[from];
+			dim[nd++] = x->dim[from];
+		}
+		last = number[from];
+	}
+	for (int i = 0; i < nd; i++) {
+		merged[i] = 0;
+		for (int k = 0; k < nd; k++)
+			merged[i] += first[k] < first[i];
+	}
+	return nd;
+}
+
+/* Whole rows move: a vector at a time. */
+static void transpose_rows(struct op_lower *c, int nd, const int *perm, const int64_t *dim)
+{
+	struct lir_expr *to[MAX_DIMS], *from[MAX_DIMS];
+	struct lir_buffer *in, *out;
+	struct lir_nest nest;
+	int64_t in_dim[MAX_DIMS];
+
+	for (int i = 0; i < nd; i++)
+		in_dim[perm[i]] = dim[i];
+	op_begin(c, "");
+	in = op_view(c, c->node->in[0], nd, in_dim);
+	out = op_view_out(c, 0, nd, dim);
+	nest = lir_nest_over(B, nd - 1, dim);
+	memcpy(to, nest.index, sizeof to);
+	to[nd - 1] = lir_int(B, 0);
+	for (int i = 0; i < nd; i++)
+		from[perm[i]] = to[i];
+	op_copy_row(c, out, to, in, from, dim[nd - 1]);
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
 static bool transpose_lower(struct op_lower *c, struct err *e)
 {
 	struct lir_expr *at[MAX_DIMS];
 	struct lir_buffer *in, *out;
 	struct lir_nest nest;
-	int perm[MAX_DIMS];
+	int perm[MAX_DIMS], merged[MAX_DIMS], nd;
+	int64_t dim[MAX_DIMS];
 
 	if (!perm_of(c->node, perm, e))
 		return false;
+	nd = merge_dims(c->node->in[0], perm, merged, dim);
+	if (nd > 1 && merged[nd - 1] == nd - 1 && c->target->lanes > 1 && c->node->in[0]->dtype == DT_F32 && dim[nd - 1] >= c->target->lanes) {
+		transpose_rows(c, nd, merged, dim);
+		return true;
+	}
 	op_begin(c, "");
 	in = op_in(c, 0);
 	out = op_out(c, 0);
@@ -63,6 +122,58 @@ static bool transpose_lower(struct op_lower *c, struct err *e)
 }
 
 const struct op_impl op_TRANSPOSE = {.infer = transpose_infer, .lower = transpose_lower};
+
+/* ---- a box of a tensor ---- */
+
+/* Output i is the box of input 0 that begins at `start`. Behind the last dim that is cut, rows are whole: they are copied as one, a vector
+ * at a time. false: nothing was lowered, since the target has no vectors or rows are short. */
+static bool box_rows(struct op_lower *c, uint32_t i, const int64_t *start)
+{
+	const struct gir_value *x = c->node->in[0], *y = c->node->out[i];
+	struct lir_expr *to[MAX_DIMS], *from[MAX_DIMS];
+	int64_t in_dim[MAX_DIMS], out_dim[MAX_DIMS], count;
+	int lanes = c->target->lanes, cut = x->nd - 1;
+	struct lir_buffer *in, *out;
+	struct lir_nest nest;
+
+	while (cut > 0 && x->dim[cut] == y->dim[cut])
+		cut--;
+	if (lanes <= 1 || x->dtype != DT_F32 || !x->nd)
+		return false;
+	memcpy(in_dim, x->dim, sizeof in_dim);
+	memcpy(out_dim, y->dim, sizeof out_dim);
+	for (int d = cut + 1; d < x->nd; d++) {
+		in_dim[cut] *= x->dim[d];
+		out_dim[cut] *= x->dim[d];
+	}
+	count = 1;
+	for (int d = 0; d < cut; d++)
+		count *= out_dim[d];
+	if (count < 1 || out_dim[cut] < lanes || (count == 1 && out_dim[cut] % lanes))
+		return false;
+	op_begin(c, c->node->nout > 1 ? arena_printf(c->a, "%u", i) : "");
+	in = op_view(c, c->node->in[0], cut + 1, in_dim);
+	out = op_view_out(c, i, cut + 1, out_dim);
+	if (count == 1) /* one row: its vectors are what is shared among threads */
+		out_dim[cut] /= lanes;
+	nest = lir_nest_over(B, count == 1 ? cut + 1 : cut, out_dim);
+	memcpy(to, nest.index, sizeof to);
+	to[cut] = count == 1 ? lir_mul(B, nest.index[cut], lir_int(B, lanes)) : lir_int(B, 0);
+	for (int d = 0; d <= cut; d++)
+		from[d] = lir_add(B, to[d], lir_int(B, start[d] * (d == cut ? in_dim[cut] / x->dim[cut] : 1)));
+	op_copy_row(c, out, to, in, from, count == 1 ? lanes : out_dim[cut]);
+	lir_nest_end(B, &nest);
+	op_end(c);
+	return true;
+}
+
+static bool all_ones(const int64_t *step, int nd)
+{
+	for (int d = 0; d < nd; d++)
+		if (step[d] != 1)
+			return false;
+	return true;
+}
 
 /* ---- Slice: attributes until opset 9, then inputs ---- */
 
@@ -161,6 +272,8 @@ static bool slice_lower(struct op_lower *c, struct err *e)
 
 	if (!slice_of(&again, &s, e))
 		return false;
+	if (all_ones(s.step, c->node->in[0]->nd) && box_rows(c, 0, s.start))
+		return true;
 	op_begin(c, "");
 	in = op_in(c, 0);
 	out = op_out(c, 0);
@@ -212,7 +325,7 @@ static bool split_infer(struct op_infer *c, struct err *e)
 static bool split_lower(struct op_lower *c, struct err *e)
 {
 	struct lir_expr *at[MAX_DIMS];
-	int64_t start = 0;
+	int64_t start = 0, first[MAX_DIMS] = {0};
 	int axis;
 
 	if (!op_axis(OP_INT(c->node, "axis", 0), c->node->in[0]->nd, &axis, e))
@@ -223,16 +336,19 @@ static bool split_lower(struct op_lower *c, struct err *e)
 
 		if (!c->node->out[i])
 			return err_set(e, ERR_UNSUPPORTED, "output %u is left out", i);
+		first[axis] = start;
+		start += c->node->out[i]->dim[axis];
+		if (box_rows(c, i, first))
+			continue;
 		op_begin(c, c->node->nout > 1 ? arena_printf(c->a, "%u", i) : "");
 		in = op_in(c, 0);
 		out = op_out(c, i);
 		nest = lir_nest_over(B, out->nd, out->dim);
 		memcpy(at, nest.index, sizeof at);
-		at[axis] = lir_add(B, at[axis], lir_int(B, start));
+		at[axis] = lir_add(B, at[axis], lir_int(B, first[axis]));
 		lir_store(B, out, nest.index, lir_load(B, in, at));
 		lir_nest_end(B, &nest);
 		op_end(c);
-		start += out->dim[axis];
 	}
 	return true;
 }
@@ -285,11 +401,81 @@ static void concat_part(struct op_lower *c, struct lir_buffer *in, const bool *o
 			lir_end(B);
 }
 
+#define MAX_BRANCHES 8 /* inputs that are told apart by comparisons */
+
+/* Long rows in the plain layout: each is one input's, by its place along the axis. Images are seen as rows of all pixels. */
+static bool concat_by_rows(const struct op_lower *c, int axis, bool *whole)
+{
+	const struct gir_value *out = c->node->out[0];
+
+	*whole = out->nd == 4 && axis == 1 && op_fused_by_groups(c->node);
+	if (c->target->lanes <= 1 || out->block || !op_all_f32(c->node) || c->node->nin > MAX_BRANCHES)
+		return false;
+	return *whole ? out->dim[2] * out->dim[3] >= c->target->lanes : axis < out->nd - 1 && out->dim[out->nd - 1] >= c->target->lanes;
+}
+
+/* A row through the fused chain. */
+static void store_row(struct op_lower *c, struct lir_buffer *in, struct lir_expr **to, struct lir_expr **from, int nd, int64_t n)
+{
+	for (int lanes = c->target->lanes; lanes; lanes = lanes > 1) {
+		int64_t done = lanes > 1 ? 0 : n / c->target->lanes * c->target->lanes;
+		struct lir_expr *at;
+
+		if (done == n)
+			return;
+		at = lir_for(B, lanes > 1 ? "v" : "t", (n - done) / lanes, LIR_SERIAL);
+		to[nd - 1] = from[nd - 1] = lir_add(B, lir_mul(B, at, lir_int(B, lanes)), lir_int(B, done));
+		op_store(c, to, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
+		lir_end(B);
+		if (lanes == 1)
+			return;
+	}
+}
+
+static void concat_rows(struct op_lower *c, int axis, bool whole)
+{
+	struct lir_expr *to[MAX_DIMS], *from[MAX_DIMS];
+	struct lir_buffer *out;
+	struct lir_nest nest;
+	int64_t start = 0;
+	uint32_t open = 0;
+	int at;
+
+	c->groups = whole;
+	op_begin(c, "");
+	for (uint32_t i = 0; i < c->node->nin; i++)
+		op_in(c, i);
+	out = op_out(c, 0);
+	at = whole ? 2 : axis; /* [N, 1, C, H * W] */
+	nest = lir_nest_over(B, out->nd - 1, out->dim);
+	memcpy(to, nest.index, sizeof to);
+	for (uint32_t i = 0; i < c->node->nin; i++) {
+		struct lir_buffer *in = op_in(c, i);
+
+		if (!in->dim[at])
+			continue;
+		if (start + in->dim[at] < out->dim[at]) {
+			lir_if(B, lir_lt(B, nest.index[at], lir_int(B, start + in->dim[at])));
+			open++;
+		}
+		memcpy(from, to, sizeof from);
+		from[at] = lir_sub(B, to[at], lir_int(B, start));
+		store_row(c, in, to, from, out->nd, out->dim[out->nd - 1]);
+		start += in->dim[at];
+		if (start < out->dim[at])
+			lir_else(B);
+	}
+	while (open--)
+		lir_end(B);
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
 /* One kernel: per input a loop over its share of the axis, inside the loops over the other dims, so that there is something to share
  * among threads and work-items; blocks of channels are joined row by row. */
 static bool concat_lower(struct op_lower *c, struct err *e)
 {
-	bool blocked = c->node->out[0]->block, open[MAX_DIMS] = {false};
+	bool blocked = c->node->out[0]->block, open[MAX_DIMS] = {false}, whole;
 	struct lir_expr *outer[MAX_DIMS];
 	int64_t start = 0, dim[MAX_DIMS];
 	struct lir_buffer *out;
@@ -298,6 +484,10 @@ static bool concat_lower(struct op_lower *c, struct err *e)
 
 	if (!op_axis(OP_INT(c->node, "axis", 1), c->node->in[0]->nd, &axis, e))
 		return false;
+	if (concat_by_rows(c, axis, &whole)) {
+		concat_rows(c, axis, whole);
+		return true;
+	}
 	op_begin(c, "");
 	for (uint32_t i = 0; i < c->node->nin; i++)
 		op_in(c, i);

@@ -132,6 +132,51 @@ static void store_statistic(struct op_lower *c, uint32_t i, const struct op_spac
 	lir_store(B, op_out(c, i), at, lir_cast(B, c->node->out[i]->dtype, v));
 }
 
+/* ---- a row at a time, a vector at a time ---- */
+
+struct layer {
+	struct lir_buffer *in;
+	struct lir_expr *mean, *inv;
+};
+
+static struct lir_expr *term_of_mean(struct op_lower *c, struct op_space *s, void *user)
+{
+	return op_load_as(c, ((struct layer *)user)->in, s->index, DT_F32);
+}
+
+static struct lir_expr *term_of_variance(struct op_lower *c, struct op_space *s, void *user)
+{
+	struct layer *l = user;
+	struct lir_expr *d = op_let(c, "d", lir_sub(B, op_load_as(c, l->in, s->index, DT_F32), l->mean));
+
+	return lir_mul(B, d, d);
+}
+
+static void normalise(struct op_lower *c, struct op_space *s, void *user)
+{
+	const struct layer *l = user;
+	int lanes = c->lanes ? c->lanes : 1;
+	struct lir_expr *x = lir_mul(B, lir_sub(B, op_load_as(c, l->in, s->index, DT_F32), l->mean), l->inv);
+
+	x = lir_mul(B, x, op_load_broadcast(c, c->node->in[1], s->index, s->nd, lanes));
+	if (op_arg(c->node, 2))
+		x = lir_add(B, x, op_load_broadcast(c, c->node->in[2], s->index, s->nd, lanes));
+	op_store(c, s->index, x);
+}
+
+static void layer_vectors(struct op_lower *c, struct op_space *s, struct lir_buffer *in)
+{
+	struct lir_expr *n = imm(c, DT_F32, (double)op_space_inner(s));
+	struct layer l = {.in = in};
+
+	l.mean = op_let(c, "mean", lir_div(B, op_row_fold(c, s, "sum", LIR_ADD, imm(c, DT_F32, 0), term_of_mean, &l), n));
+	l.inv = op_row_fold(c, s, "spread", LIR_ADD, imm(c, DT_F32, 0), term_of_variance, &l);
+	l.inv = one_over_deviation(c, op_let(c, "var", lir_div(B, l.inv, n)), OP_FLOAT(c->node, "epsilon", 1e-5f));
+	store_statistic(c, 1, s, l.mean);
+	store_statistic(c, 2, s, l.inv);
+	op_row_each(c, s, normalise, &l);
+}
+
 static bool layer_lower(struct op_lower *c, struct err *e)
 {
 	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
@@ -153,6 +198,12 @@ static bool layer_lower(struct op_lower *c, struct err *e)
 	for (int d = axis; d < s.nd; d++)
 		s.inner[d] = true;
 	op_outer_begin(c, &s);
+	if (op_row_vectors(c, &s)) {
+		layer_vectors(c, &s, buf);
+		op_outer_end(c, &s);
+		op_end(c);
+		return true;
+	}
 	mean = mean_of(c, buf, &s, s.index, wide);
 	inv = one_over_deviation(c, variance_of(c, buf, &s, s.index, mean), OP_FLOAT(c->node, "epsilon", 1e-5f));
 	store_statistic(c, 1, &s, mean);

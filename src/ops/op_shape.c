@@ -191,6 +191,21 @@ static bool same_elements(struct op_lower *c, struct err *e)
 	return true;
 }
 
+/* mutatenn.View, made by the views pass: `shape` are its dims. A program shares the memory instead (compile/); lowered, it is a copy. */
+static bool view_infer(struct op_infer *c, struct err *e)
+{
+	const struct gir_value *x = c->node->in[0];
+	const struct gir_attr *shape = gir_attr(c->node, "shape");
+	int64_t have = 1, want = 1;
+
+	if (!shape || shape->kind != GIR_ATTR_INTS || shape->n > MAX_DIMS)
+		return err_set(e, ERR_PARSE, "no shape is given");
+	if (!dims_elements(x->dim, x->nd, &have) || !dims_elements(shape->ints, (int)shape->n, &want) || have != want)
+		return err_set(e, ERR_PARSE, "a view of %lld elements cannot have the shape %s", (long long)have, dims_text(c->a, shape->ints, (int)shape->n));
+	return op_set_out(c, 0, x->dtype, (int)shape->n, shape->ints, e);
+}
+
+const struct op_impl op_VIEW = {.infer = view_infer, .lower = same_elements};
 const struct op_impl op_RESHAPE = {.infer = reshape_infer, .lower = same_elements};
 const struct op_impl op_FLATTEN = {.infer = flatten_infer, .lower = same_elements};
 const struct op_impl op_SQUEEZE = {.infer = squeeze_infer, .lower = same_elements};

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "ops/ops_calc.h"
+#include "ops/ops_tile.h"
 
 #define B (&c->b)
 
@@ -240,6 +240,25 @@ struct lir_expr *op_inner_number(struct op_lower *c, const struct op_space *s)
 
 /* ---- rows ---- */
 
+void op_copy_row(struct op_lower *c, struct lir_buffer *out, struct lir_expr *const *to, struct lir_buffer *in, struct lir_expr *const *from, int64_t n)
+{
+	int lanes = c->target->lanes > 1 && out->dtype == DT_F32 && n >= c->target->lanes ? c->target->lanes : 1;
+	struct lir_expr *t[MAX_DIMS], *f[MAX_DIMS], *at, *first;
+
+	memcpy(t, to, (size_t)out->nd * sizeof *t);
+	memcpy(f, from, (size_t)in->nd * sizeof *f);
+	for (int64_t done = 0; done < n; done = n / lanes * lanes, lanes = done < n ? 1 : lanes) {
+		at = op_loop(c, lanes > 1 ? "v" : "t", (n - done) / lanes, LIR_SERIAL);
+		first = lir_add(B, lir_mul(B, at, lir_int(B, lanes)), lir_int(B, done));
+		t[out->nd - 1] = lir_add(B, to[out->nd - 1], first);
+		f[in->nd - 1] = lir_add(B, from[in->nd - 1], first);
+		lir_store(B, out, t, lanes > 1 ? lir_load_lanes(B, in, f, lanes) : lir_load(B, in, f));
+		op_loop_end(c, at);
+		if (lanes == 1)
+			break;
+	}
+}
+
 bool op_row_vectors(const struct op_lower *c, const struct op_space *s)
 {
 	for (int d = 0; d < s->nd - 1; d++)
@@ -278,11 +297,19 @@ void op_row_each(struct op_lower *c, struct op_space *s, void (*body)(struct op_
 		}
 }
 
+/* Halves first, then what they give: a chain would wait for each of its steps. */
+static struct lir_expr *fold_lanes(struct op_lower *c, enum lir_op op, struct lir_expr *all, int first, int n)
+{
+	if (n == 1)
+		return lir_lane(B, all, first);
+	return lir_binary(B, op, fold_lanes(c, op, all, first, n / 2), fold_lanes(c, op, all, first + n / 2, n - n / 2));
+}
+
 struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char *name, enum lir_op op, struct lir_expr *init,
 			     struct lir_expr *(*term)(struct op_lower *c, struct op_space *s, void *user), void *user)
 {
 	struct lir_buffer *many, *one;
-	struct lir_expr *all, *r;
+	struct lir_expr *all;
 
 	c->lanes = c->target->lanes;
 	many = op_acc(c, name, init);
@@ -290,10 +317,7 @@ struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char 
 	op_acc_set(c, many, lir_binary(B, op, op_acc_get(c, many), term(c, s, user)));
 	row_end(c);
 	all = op_let(c, "all", op_acc_get(c, many));
-	r = lir_lane(B, all, 0);
-	for (int l = 1; l < c->target->lanes; l++)
-		r = lir_binary(B, op, r, lir_lane(B, all, l));
-	one = op_acc(c, name, r);
+	one = op_acc(c, name, fold_lanes(c, op, all, 0, c->target->lanes));
 	if (row_begin(c, s, false)) {
 		op_acc_set(c, one, lir_binary(B, op, op_acc_get(c, one), term(c, s, user)));
 		row_end(c);

@@ -30,8 +30,7 @@ struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input)
 	return m;
 }
 
-/* Seen by groups, what is fused must be an image of the same pixels, one number per channel, or one number. */
-static bool fused_by_groups(const struct gir_node *n)
+bool op_fused_by_groups(const struct gir_node *n)
 {
 	const struct gir_value *out = n->out[0];
 
@@ -53,7 +52,7 @@ bool op_product_fits(const struct op_lower *c, const struct op_product *p)
 {
 	return c->target->lanes > 1 && op_all_f32(c->node) && p->a.nd >= 2 && p->b.nd >= 2 && p->a.nd <= 2 + MAX_BATCH &&
 	       p->b.nd <= 2 + MAX_BATCH && p->n >= c->target->lanes && p->m > 0 && p->k > 0 && p->m * p->n >= MIN_WORK / p->k &&
-	       (!p->groups || fused_by_groups(c->node));
+	       (!p->groups || op_fused_by_groups(c->node));
 }
 
 /* The matrix that belongs to the place in the output's stack: its own stack's dims, of which those of 1 stay. */

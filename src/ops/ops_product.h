@@ -25,6 +25,8 @@ struct op_product {
 
 struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input); /* as it is */
 
+/* Seen by groups, what is fused must be an image of the same pixels, one number per channel, or one number. */
+bool op_fused_by_groups(const struct gir_node *n);
 /* Everything is f32, of dims that fit, and large enough for tiles. */
 bool op_product_fits(const struct op_lower *c, const struct op_product *p);
 /* On accelerators: by groups that share tiles (ops_product_group.c); false: nothing was lowered. */
