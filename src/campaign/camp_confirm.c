@@ -14,6 +14,11 @@
 #define NEAR_ULP 4   /* where there is no noise at all */
 #define RACY_RUNS 3
 
+bool camp_near_noise(const struct store_image_result *im, double noise)
+{
+	return noise > 0 && im->outcome >= OUTCOME_IDENTICAL && im->outcome <= OUTCOME_MISCLASSIFIED && im->max_abs <= NEAR_NOISE * noise;
+}
+
 /* A kill by one image alone, and by little. */
 static bool near_noise(const struct camp *c, size_t device, size_t first, size_t n, const struct store_result *s)
 {
@@ -27,8 +32,7 @@ static bool near_noise(const struct camp *c, size_t device, size_t first, size_t
 		if (im->outcome < OUTCOME_DRIFTED)
 			continue;
 		kills++;
-		near = im->outcome <= OUTCOME_MISCLASSIFIED &&
-		       (d->noise[i] > 0 ? im->max_abs <= NEAR_NOISE * d->noise[i] : im->max_ulp <= NEAR_ULP);
+		near = camp_near_noise(im, d->noise[i]) || (d->noise[i] <= 0 && im->outcome <= OUTCOME_MISCLASSIFIED && im->max_ulp <= NEAR_ULP);
 	}
 	return kills == 1 && near;
 }
@@ -54,8 +58,9 @@ static struct hash sight(const struct camp *c, size_t device, size_t first, size
 	hash_put_u64(h, r->status);
 	for (size_t i = first; p->result.image && i < first + n; i++) {
 		const struct store_image_result *im = &p->result.image[i];
+		bool lost = c->device[device].noise[i] > 0 && im->outcome == OUTCOME_IDENTICAL; /* by chance: the next run may be tolerated */
 
-		hash_put_u64(h, im->outcome);
+		hash_put_u64(h, lost ? OUTCOME_TOLERATED : im->outcome);
 		hash_put_u64(h, im->answer.k ? (uint64_t)im->answer.label[0] : UINT64_MAX);
 		if (c->device[device].noise[i] == 0)
 			hash_put_hash(h, im->answer.digest);

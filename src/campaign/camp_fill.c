@@ -88,8 +88,10 @@ static bool overran(const struct store_image_result *x, const struct store_image
 	       (y->outcome == OUTCOME_OVERRUN && x->outcome <= OUTCOME_OVERRUN);
 }
 
-static bool same(const struct store_image_result *x, const struct store_image_result *y, bool repeats_bits)
+static bool same(const struct store_image_result *x, const struct store_image_result *y, double noise, bool repeats_bits)
 {
+	if (camp_near_noise(x, noise) && camp_near_noise(y, noise))
+		return true;
 	if (x->outcome != y->outcome)
 		return false;
 	if (x->outcome == OUTCOME_CRASH)
@@ -149,7 +151,7 @@ bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first,
 			continue;
 		}
 		if (mine[i].outcome == OUTCOME_NOT_RUN || other[i].outcome == OUTCOME_NOT_RUN ||
-		    same(&mine[i], &other[i], c->device[device].noise[first + i] == 0 && !p->races))
+		    same(&mine[i], &other[i], c->device[device].noise[first + i], c->device[device].noise[first + i] == 0 && !p->races))
 			continue;
 		why = why ? why : explain(c, a, p, &mine[i], &other[i]);
 		s->image[first + i].outcome = OUTCOME_UNDEFINED;

@@ -191,6 +191,8 @@ bool camp_in_order(const char *dialect);
 
 /* camp_confirm.c: takes one run of a job over inputs first.. into the pending result. False: not believed yet, run it again. */
 bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);
+/* A score that is off by no more than a few times the noise of a device that has some: nothing can be concluded from it alone. */
+bool camp_near_noise(const struct store_image_result *im, double noise);
 
 /* camp_fill.c: does the outcome depend on memory that nobody wrote? */
 struct fill camp_other_fill(struct fill f); /* to compare with */

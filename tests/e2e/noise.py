@@ -137,6 +137,26 @@ mutations:
     print(f"ok: {len(table)} mutants, {len(harmless)} of them harmless: no false kill; {len(still)} of {len(killed)} real ones found; {noise['noisy']}")
 
 
+def noise_is_not_taken_for_memory_nobody_wrote(a, folder):
+    """A maximum that starts from what was there is run with several fills, and is the same with all but for the noise."""
+    cc = compiler(folder, "noisy-cc", "out[0] ^= (now >> 3) & 3;")
+    listed = subprocess.run([a.build / "mutatenn", "mutants", a.source / "demo/model.onnx", "--operator", "loop.store.skip"], capture_output=True, text=True, check=True)
+    site = 1 + listed.stdout.split().index("loop.store.skip/pool1/0/skip")
+    status, stderr, report = run(a, folder, f"""
+model: {a.source}/demo/model.onnx
+images: {a.source}/demo/images
+devices: [host-gcc, noisy]
+device-definitions:
+  - {{name: noisy, cc: {cc}, threads: 1}}
+mutations:
+  - {{operator: loop.store.skip, sites: {site}-{site}}}
+""")
+    assert status == 0, stderr
+    found = {d["device"]: d["outcome"] for d in report["mutants"][0]["devices"]}
+    assert found["host-gcc"] == "identical" and found["noisy"] in ("tolerated", "identical"), found
+    print(f"ok: with noise {found['noisy']} whatever the fill, without {found['host-gcc']}")
+
+
 def a_device_that_is_bad_from_the_start_is_named_with_the_reason(a, folder):
     cc = compiler(folder, "random-cc", "out[0] ^= (now >> 3 & 1) << 30;")
     status, stderr, report = run(a, folder, f"""
@@ -226,7 +246,7 @@ def main():
     if platform.machine() not in CLOCK:
         print(f"skipped: no clock that a kernel can read is known here for {platform.machine()}")
         sys.exit(77)
-    tests = [noise_is_no_fault, a_device_that_is_bad_from_the_start_is_named_with_the_reason, a_device_that_builds_no_change_is_set_aside,
+    tests = [noise_is_no_fault, noise_is_not_taken_for_memory_nobody_wrote, a_device_that_is_bad_from_the_start_is_named_with_the_reason, a_device_that_builds_no_change_is_set_aside,
              a_device_that_goes_bad_is_set_aside]
     if len(os.sched_getaffinity(0)) < 2:
         print(f"skipped: {tests.pop().__name__}: there is one processor only")
