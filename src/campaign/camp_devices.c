@@ -141,8 +141,8 @@ bool camp_device(struct arena *a, const char *name, const struct config_campaign
 		str_free(&known);
 		return false;
 	}
-	if (c && c->memory)
-		out->memory_limit = c->memory;
+	if (c && c->mutant_memory)
+		out->memory_limit = c->mutant_memory;
 	if (c && c->threads && !out->threads)
 		out->threads = c->threads;
 	return true;

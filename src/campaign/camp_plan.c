@@ -1,11 +1,12 @@
 /* camp_plan.c: everything before the first mutant runs - load, open, compile, list, record */
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "campaign/campaign_internal.h"
 
-#define DEFAULT_ACTIVATION_BYTES ((uint64_t)4 << 30) /* of baseline tensors kept per runner */
+#define MOST_UNASKED ((uint64_t)4 << 30) /* of the original's tensors in a runner */
 
 static bool load_model(struct camp *c, struct err *e)
 {
@@ -69,6 +70,16 @@ static bool load_inputs(struct camp *c, struct err *e)
 	return c->ninputs || err_set(e, ERR_USAGE, "'%s' holds no images", images);
 }
 
+/* What is asked for, or half of the memory of this machine, as far as a runner may sensibly use that; a runner elsewhere knows its own. */
+static void choose_budget(struct camp *c, struct pool_device *dev)
+{
+	uint64_t half = (uint64_t)sysconf(_SC_PHYS_PAGES) / 2 * (uint64_t)sysconf(_SC_PAGESIZE) / c->runners;
+
+	c->budget = c->config->memory ? c->config->memory / c->runners : half < MOST_UNASKED ? half : MOST_UNASKED;
+	for (size_t d = 0; c->config->memory && d < c->ndevices; d++)
+		dev[d].budget = c->budget ? c->budget : 1;
+}
+
 static bool open_devices(struct camp *c, struct err *e)
 {
 	const struct config_campaign *f = c->config;
@@ -83,7 +94,9 @@ static bool open_devices(struct camp *c, struct err *e)
 			return false;
 		if (c->options->no_reuse)
 			dev[d].cache_dir = "";
+		c->runners += dev[d].runners > 0 ? (uint64_t)dev[d].runners : 1;
 	}
+	choose_budget(c, dev);
 	camp_tell(c, "opening devices");
 	if (!pool_open(dev, c->ndevices, &c->pool, e))
 		return false;
@@ -147,25 +160,23 @@ static bool compile(struct camp *c, struct err *e)
 	return true;
 }
 
-/* How many images' baseline tensors a runner keeps at a time. */
-static void choose_chunk(struct camp *c)
+/* How many images' tensors a runner keeps at a time. */
+static bool choose_chunk(struct camp *c, struct err *e)
 {
-	uint64_t most = 1, budget = DEFAULT_ACTIVATION_BYTES;
+	uint64_t most = 1;
 
 	for (size_t v = 0; v < c->nvariants; v++) {
-		const struct bundle *b = c->variant[v].program.bundle;
-		uint64_t bytes = 1;
+		uint64_t bytes = pool_baseline_bytes(c->variant[v].program.bundle);
 
-		for (uint32_t i = 0; i < b->nbuffers; i++) {
-			int64_t n = 0;
-
-			if (b->buffer[i].role != BUF_CONST && dims_elements(b->buffer[i].dim, b->buffer[i].nd, &n))
-				bytes += (uint64_t)n * dtype_size(b->buffer[i].dtype);
-		}
 		most = bytes > most ? bytes : most;
 	}
-	c->chunk = (size_t)(budget / most);
+	if (c->config->memory && c->budget < most)
+		return err_set(e, ERR_USAGE, "a memory of %llu bytes is too little: the original's tensors for one image take %llu bytes in each runner, %llu for %llu of them",
+			       (unsigned long long)c->config->memory, (unsigned long long)most, (unsigned long long)(most * c->runners),
+			       (unsigned long long)c->runners);
+	c->chunk = (size_t)(c->budget / most);
 	c->chunk = c->chunk < 1 ? 1 : c->chunk > c->ninputs ? c->ninputs : c->chunk;
+	return true;
 }
 
 /* Half the width of a 95 % interval around one half, of n drawn of N: what leveugle turns round. */
@@ -388,8 +399,7 @@ static bool prepare(struct camp *c, struct err *e)
 	if (!load_model(c, e) || !camp_go_on(c, e) || !load_inputs(c, e) || !camp_go_on(c, e) || !open_devices(c, e) || !camp_go_on(c, e) ||
 	    !compile(c, e) || !camp_go_on(c, e))
 		return false;
-	choose_chunk(c);
-	return list_mutants(c, e) && camp_go_on(c, e);
+	return choose_chunk(c, e) && list_mutants(c, e) && camp_go_on(c, e);
 }
 
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e)

@@ -89,6 +89,8 @@ struct camp {
 	struct camp_model *model;
 	struct camp_input *input;
 	struct fill fill;                 /* what mutants find where nobody wrote */
+	uint64_t budget;                  /* bytes of the original's tensors that each runner keeps */
+	uint64_t runners;                 /* of all devices */
 	size_t ninputs, chunk;            /* chunk: images whose baseline tensors fit the memory budget */
 	struct pool *pool;
 	struct camp_device_state *device;

@@ -28,6 +28,7 @@ static const struct cli_option options[] = {
         {"no-reuse", CLI_FLAG, NULL, "compile and run every mutant's whole program, nothing of the original or of others reused: slow, for checking"},
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
+        {"memory", CLI_TEXT, "SIZE", "for the original's tensors, in all runners together: 512M, 8G (default: half of this machine's); with less, images are done in batches"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
@@ -96,6 +97,8 @@ static bool override(const struct cli_args *args, struct config_campaign *c, str
 	override_text(args, "output", &c->output);
 	override_text(args, "store", &c->store);
 	override_text(args, "fill", &c->fill);
+	if (cli_get(args, "memory")->given && (!config_bytes_parse(cli_text(args, "memory", ""), &c->memory, e) || !c->memory))
+		return err_set(e, ERR_USAGE, "--memory takes a size: 512M, 8G; not '%s'", cli_text(args, "memory", ""));
 	c->opt_level = narrow(cli_int(args, "opt-level", c->opt_level));
 	c->batch = narrow(cli_int(args, "batch", c->batch));
 	c->sanitize = c->sanitize || cli_flag(args, "sanitize");

@@ -116,7 +116,8 @@ struct config_campaign {
 	char *fill;                 /* what a mutant finds where nobody wrote: see config_fill_parse; NULL: nan */
 	double fail_under;          /* fail-under: per cent killed by the first criterion; negative: not given */
 	char *fail_under_criterion; /* the criterion that fail-under is about: the first that `criteria` lists */
-	uint64_t memory;            /* bytes a mutant may allocate beyond its buffers; "512M" "1G"; default 0: the pool's */
+	uint64_t memory;            /* bytes of the original's tensors that all runners keep together; "512M" "1G"; default 0: see camp_plan.c */
+	uint64_t mutant_memory;     /* mutant-memory: bytes a mutant may allocate beyond its buffers; default 0: the pool's */
 	int64_t image_sample;       /* sample: use only so many images, seeded; 0: all */
 	double tolerance;           /* absolute, on logits: used where noise cannot be measured; default 0 */
 	int controls;               /* run the original again after every so many mutants; default 50; 0: never */
@@ -131,7 +132,7 @@ bool config_campaign_read(struct arena *a, const char *path, struct config_campa
 /* What both ways of making a campaign must satisfy (ranges, names, duplicates). The reader has called it. */
 bool config_campaign_check(const struct config_campaign *c, struct err *e);
 /* One line "key: value" for each key that decides results, in a fixed order, defaults written out. Not in it: store, threads,
- * criteria, fail-under, suppress, memory, a device's threads, builders and runners. */
+ * criteria, fail-under, suppress, memory, mutant-memory, a device's threads, builders and runners. */
 char *config_text(struct arena *a, const struct config_campaign *c);
 /* Relative paths are relative to the campaign file's folder. NULL gives NULL. */
 char *config_path(struct arena *a, const struct config_campaign *c, const char *path);

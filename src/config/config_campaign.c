@@ -15,7 +15,7 @@ struct raw {
 	struct config_campaign c;
 	unsigned *criteria;
 	size_t ncriteria;
-	char *memory;
+	char *memory, *mutant_memory;
 };
 
 static const cyaml_strval_t schedule_names[] = {{"auto", SCHEDULE_AUTO}, {"portable", SCHEDULE_PORTABLE}, {"native", SCHEDULE_NATIVE}};
@@ -70,6 +70,7 @@ const cyaml_schema_field_t config_campaign_fields[] = {
     TEXT_FIELD("fill", OPT, struct raw, c.fill),
     CYAML_FIELD_FLOAT("fail-under", OPT, struct raw, c.fail_under),
     TEXT_FIELD("memory", OPT, struct raw, memory),
+    TEXT_FIELD("mutant-memory", OPT, struct raw, mutant_memory),
     CYAML_FIELD_INT("sample", OPT, struct raw, c.image_sample),
     CYAML_FIELD_FLOAT("tolerance", OPT, struct raw, c.tolerance),
     CYAML_FIELD_INT("controls", OPT, struct raw, c.controls),
@@ -328,6 +329,8 @@ bool config_campaign_read(struct arena *a, const char *path, struct config_campa
 	}
 	if (r->memory && !config_bytes_parse(r->memory, &r->c.memory, e))
 		return yaml_place(&f, "memory", e);
+	if (r->mutant_memory && !config_bytes_parse(r->mutant_memory, &r->c.mutant_memory, e))
+		return yaml_place(&f, "mutant-memory", e);
 	if (!check(a, &r->c, &key, e))
 		return yaml_place(&f, key, e);
 	for (size_t i = 0; i < r->c.nmutations; i++) {

@@ -188,7 +188,7 @@ static bool open_device(struct worker *w, const Wire__Hello *m, struct err *e)
 	if ((wish = unknown_wish(w->ops, m)))
 		return err_set(e, ERR_DEVICE, "backend '%s' has no '%s'", m->backend, wish);
 	w->memory_limit = m->memory_limit ? m->memory_limit : (uint64_t)1 << 30;
-	w->budget = (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE) / (m->runners ? m->runners : 1);
+	w->budget = m->budget ? (size_t)m->budget : (size_t)sysconf(_SC_PHYS_PAGES) / 2 * (size_t)sysconf(_SC_PAGESIZE) / (m->runners ? m->runners : 1);
 	return w->ops->open(&o, &w->device, e);
 }
 

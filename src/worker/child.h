@@ -212,7 +212,7 @@ struct blob {
 struct known {
 	struct hash id; /* of the inputs */
 	struct chunk *chunk;
-	size_t size;
+	size_t size;        /* of the budget */
 	uint8_t **data;     /* per buffer; NULL: not here */
 	struct hash *key;   /* per buffer, all of them */
 	struct map *by_key; /* -> buffer index + 1 */

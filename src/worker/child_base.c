@@ -13,13 +13,13 @@
 
 static size_t kept_bytes(const struct prog *p, bool constant)
 {
-	size_t n = PAGE;
+	size_t n = WIRE_KEPT_MORE;
 
 	for (uint32_t i = 0; i < p->nbuffers; i++) {
 		const struct prog_buffer *b = &p->buffer[i];
 
 		if (b->writer >= 0 && p->launch[b->writer].constant == constant)
-			n += b->bytes + 64 + 2 * pad_bytes(b->dtype);
+			n += wire_kept_bytes(b->dtype, b->bytes);
 	}
 	return n;
 }
@@ -126,15 +126,17 @@ static struct known *keep(struct worker *w, struct base *b, const struct exec *x
 	struct prog *p = b->prog;
 	struct arena *a = arena_new(NULL);
 	struct known *k = ARENA_NEW(a, struct known);
+	size_t size;
 
 	k->arena = a;
-	k->size = kept_bytes(p, constant);
+	size = kept_bytes(p, constant);
+	k->size = constant ? 0 : size; /* what is made of constants is there once, and stays */
 	k->used = ++w->clock;
 	k->data = ARENA_ARRAY(a, uint8_t *, p->nbuffers);
 	k->key = arena_memdup(a, x->key, p->nbuffers * sizeof *k->key);
 	k->by_key = map_new(a);
 	w->cached += k->size;
-	if (!(k->chunk = mem_chunk(&w->mem, k->size))) {
+	if (!(k->chunk = mem_chunk(&w->mem, size))) {
 		k->failed = true;
 		return k;
 	}

@@ -308,6 +308,7 @@ bool peer_hello(struct peer *p, struct err *e)
 	m.has_cache_dir = d->cache_dir != NULL;
 	m.cache_dir = (char *)(d->cache_dir ? d->cache_dir : "");
 	m.memory_limit = d->memory_limit;
+	m.budget = d->budget;
 	m.runners = (uint32_t)p->dev->nrunners;
 	m.apart = p->dev->apart;
 	m.flush_denormals = d->flush_denormals;

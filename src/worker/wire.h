@@ -120,6 +120,13 @@ struct prog_kernel {
 	uint32_t plain;             /* whose code counts for identity and keys: its own index, or of an instrumented one the plain one's */
 };
 
+/* What a runner keeps of a baseline's tensor: its bytes between pads; and once for each input. */
+#define WIRE_KEPT_MORE ((size_t)4096)
+static inline size_t wire_kept_bytes(enum dtype t, size_t bytes)
+{
+	return bytes + 64 + 2 * BUNDLE_PAD * dtype_size(t);
+}
+
 /* A checked program: all indices in range, every buffer but constants and inputs written by exactly one launch, before it is read.
  */
 struct prog {

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "worker/wire.h"
+#include "worker/worker.h"
 
 static Wire__Buffer *encode_buffer(struct arena *a, const struct bundle_buffer *b)
 {
@@ -280,4 +281,31 @@ bool prog_decode(struct arena *a, const uint8_t *bytes, size_t n, struct prog **
 	ok = understand(a, w, bytes, n, out, e);
 	wire__program__free_unpacked(w, NULL);
 	return ok;
+}
+
+uint64_t pool_baseline_bytes(const struct bundle *b)
+{
+	struct arena *a = arena_new(NULL);
+	bool *varies = ARENA_ARRAY(a, bool, b->nbuffers);
+	uint64_t bytes = WIRE_KEPT_MORE;
+
+	for (uint32_t i = 0; i < b->ninputs; i++)
+		varies[b->input[i]] = true;
+	for (uint32_t k = 0; k < b->nlaunches; k++) {
+		const struct bundle_launch *l = &b->launch[k];
+		bool any = false;
+
+		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
+			any = any || varies[l->arg[i]];
+		for (uint32_t o = l->nargs - l->nout; any && o < l->nargs; o++) {
+			const struct bundle_buffer *buf = &b->buffer[l->arg[o]];
+			int64_t n = 0;
+
+			varies[l->arg[o]] = true;
+			if (dims_elements(buf->dim, buf->nd, &n))
+				bytes += wire_kept_bytes(buf->dtype, (size_t)n * dtype_size(buf->dtype));
+		}
+	}
+	arena_free(a);
+	return bytes;
 }

@@ -48,6 +48,8 @@ struct pool_device {
 	double reconnect_s;               /* a command of the user's that worked before is tried again for so long; 0: 60, negative: not */
 	const char *cache_dir;            /* compiled kernels; NULL: the user's cache, "": none */
 	uint64_t blob_cache;              /* bytes of weights, inputs ... that the worker's machine may keep on disk for its next life; 0: none */
+	uint64_t budget;                  /* bytes of a baseline's tensors that each runner keeps, the longest unused go first; 0: half of its machine's memory, shared by
+	                                   * the runners */
 	uint64_t memory_limit;            /* bytes a child may allocate beyond its buffers; 0: 1 GiB */
 };
 
@@ -169,6 +171,9 @@ void pool_forget(struct pool *p);
 
 /* Ends the runners of device d, which has nothing under way: the next job finds a fresh one. */
 void pool_restart(struct pool *p, size_t d);
+
+/* What a runner keeps of a baseline for each input, in bytes. */
+uint64_t pool_baseline_bytes(const struct bundle *b);
 
 /* What a device is at. */
 struct pool_look {

@@ -283,6 +283,23 @@ def campaign_and_reports(tmp):
 
 
 @test
+def little_memory_changes_no_verdict(tmp):
+    """with room for one image's tensors, in one runner and in two, everything is as with room for all; with less there is an error in words"""
+    images = some_images(tmp / "im")
+    args = ["run", *CAMPAIGN, "--images", images, "--mutations", "mutatenn-paper,loop.cond.*,input.*", "--sites", "sample 12", "--opt-level", 3]
+    run(*args, "--store", tmp / "all.db")
+    r = run(*args, "--store", tmp / "none.db", "--memory", "1K", status=2)
+    need = re.search(r"a memory of 1024 bytes is too little: .* for one image take (\d+) bytes in each runner, (\d+) for 1 of them", r.stderr)
+    assert need and not (tmp / "none.db").exists(), r.stderr
+    (tmp / "two.yaml").write_text("device-definitions:\n  - {name: host-gcc, runners: 2}\n")
+    for name, memory, more in [("one", int(need[1]), []), ("two", 5 * int(need[1]), ["--devices-file", tmp / "two.yaml"])]:
+        run(*args, "--store", tmp / f"{name}.db", "--memory", memory, *more)
+        same(table(tmp / f"{name}.db"), table(tmp / "all.db"))
+    for bad in ("", "0", "much", "-1"):
+        assert "--memory takes a size" in run(*args, "--store", tmp / "none.db", f"--memory={bad}", status=2).stderr, bad
+
+
+@test
 def a_store_is_of_one_campaign(tmp):
     """a store goes on only with the same model, images and configuration; what differs is named"""
     images, model, store = some_images(tmp / "im", 3), tmp / "m.onnx", tmp / "s.db"

@@ -79,7 +79,7 @@ TEST(config, reads_the_documented_example)
 	    "  - operator: loop.cond.*\n    sites: sample 200\n"
 	    "  - {operator: x, variant: to-*, target: conv1*, sites: 2-7}\n"
 	    "criteria: [numeric, label]\n"
-	    "seed: 18446744073709551615\nmemory: 512M\ntime-limit-factor: 2.5\nfail-under: 80\nlogits: false\n";
+	    "seed: 18446744073709551615\nmemory: 512M\nmutant-memory: 2G\ntime-limit-factor: 2.5\nfail-under: 80\nlogits: false\n";
 	struct config_campaign c;
 	struct err e = {0};
 
@@ -126,6 +126,7 @@ TEST(config, names_line_and_key_of_every_mistake)
 	refuses(BASE "criteria: [label, feeling]\n", ":6: 'criteria[2]' must be one of");
 	refuses(BASE "criteria: label\n", ":6: 'criteria' must be a list");
 	refuses(BASE "memory: lots\n", ":6: 'lots' is no size");
+	refuses(BASE "mutant-memory: lots\n", ":6: 'lots' is no size");
 	refuses(BASE "memory: 99999999999T\n", ":6: '99999999999T' is no size");
 	refuses(BASE "fill: zeros\n", ":6: 'zeros' is no fill: nan, zero, stale, or random(7) with any number");
 	refuses(BASE "fail-under: -3\n", ":6: 'fail-under' must be 0 to 100");
