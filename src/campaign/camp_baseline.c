@@ -44,26 +44,54 @@ bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs,
 	return true;
 }
 
-bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out,
+/* Jobs of the original are numbered by their first input. */
+size_t camp_original_first(const struct camp *c, const struct pool_result *r)
+{
+	return (size_t)r->job / c->ndevices;
+}
+
+uint64_t camp_original_jobs(const struct camp *c, size_t d, size_t n)
+{
+	return c->device[d].runners < n ? c->device[d].runners : n;
+}
+
+static bool submit_original(struct camp *c, struct arena *a, size_t d, size_t first, size_t n, struct fill fill, size_t *jobs, struct err *e)
+{
+	struct pool_job j = {.id = first * c->ndevices + d,
+			     .device = d,
+			     .bundle = camp_original(c, d),
+			     .input = camp_pool_inputs(c, a, NULL, first, n),
+			     .ninputs = n,
+			     .fill = fill};
+
+	++*jobs;
+	return pool_submit(c->pool, &j, e);
+}
+
+/* Idle runners are given jobs in turn, so that as many as there are reach all of them. */
+static bool submit_originals(struct camp *c, struct arena *a, size_t d, size_t first, size_t n, struct fill fill, bool each, size_t *jobs, struct err *e)
+{
+	size_t parts = each ? c->device[d].runners : (size_t)camp_original_jobs(c, d, n);
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < parts; i++) {
+		size_t from = each ? 0 : n * i / parts, to = each ? n : n * (i + 1) / parts;
+
+		ok = submit_original(c, a, d, first + from, to - from, fill, jobs, e);
+	}
+	return ok;
+}
+
+bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out, bool each,
 		       bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e)
 {
 	struct arena *a = arena_new(c->a);
 	size_t jobs = 0;
 	bool ok = true;
 
-	for (size_t d = 0; ok && d < c->ndevices; d++) {
-		struct pool_job j = {.id = d,
-				     .device = d,
-				     .bundle = camp_original(c, d),
-				     .input = camp_pool_inputs(c, a, NULL, first, n),
-				     .ninputs = n,
-				     .fill = fill};
-
-		if (c->device[d].dead || pool_device_error(c->pool, d) || (left_out && left_out[d]))
-			continue;
-		ok = pool_submit(c->pool, &j, e);
-		jobs += ok;
-	}
+	for (size_t d = 0; ok && d < c->ndevices; d++)
+		if (!c->device[d].dead && !pool_device_error(c->pool, d) && !(left_out && left_out[d]))
+			ok = submit_originals(c, a, d, first, n, fill, each, &jobs, e);
 	c->originals = true;
 	ok = ok && camp_wait_all(c, a, jobs, take, user, e);
 	c->originals = false;
@@ -102,8 +130,11 @@ static bool give_up(struct camp *c, struct camp_device_state *d, const struct po
 static bool take_first(struct camp *c, const struct pool_result *r, void *user, struct err *e)
 {
 	struct camp_device_state *d = &c->device[r->device];
-	size_t first = *(const size_t *)user;
+	size_t first = camp_original_first(c, r);
 
+	(void)user;
+	if (d->dead) /* for what another part of the images did */
+		return true;
 	if (r->status != POOL_DONE)
 		return give_up(c, d, r, e);
 	for (size_t i = 0; i < r->nimages; i++) {
@@ -190,13 +221,13 @@ static bool put_baselines(struct camp *c, struct err *e)
 	return ok;
 }
 
-static uint64_t working(const struct camp *c)
+static uint64_t jobs_of(const struct camp *c, size_t n)
 {
-	uint64_t n = 0;
+	uint64_t jobs = 0;
 
 	for (size_t d = 0; d < c->ndevices; d++)
-		n += !c->device[d].dead && !pool_device_error(c->pool, d);
-	return n;
+		jobs += !c->device[d].dead && !pool_device_error(c->pool, d) ? camp_original_jobs(c, d, n) : 0;
+	return jobs;
 }
 
 /* A classifier that is hardly ever right was hardly given what it was trained on, and then its verdicts are of little worth. */
@@ -228,8 +259,8 @@ bool camp_baselines(struct camp *c, struct err *e)
 		size_t n = c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk;
 
 		camp_tell(c, "running the original");
-		camp_expect(c, working(c) * ((c->ninputs - first + c->chunk - 1) / c->chunk));
-		if (!camp_run_original(c, first, n, c->fill, NULL, take_first, &first, e))
+		camp_expect(c, jobs_of(c, n) * ((c->ninputs - first + c->chunk - 1) / c->chunk));
+		if (!camp_run_original(c, first, n, c->fill, NULL, false, take_first, NULL, e))
 			return false;
 	}
 	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)
@@ -248,7 +279,7 @@ static bool take_control(struct camp *c, const struct pool_result *r, void *user
 	bool *good = user;
 
 	(void)e;
-	good[r->device] = r->status == POOL_DONE;
+	good[r->device] = good[r->device] && r->status == POOL_DONE; /* on every runner */
 	for (size_t i = 0; good[r->device] && i < r->nimages; i++) {
 		struct distance x;
 
@@ -265,5 +296,5 @@ bool camp_control(struct camp *c, bool *good, struct err *e)
 	n = n < c->chunk ? n : c->chunk;
 	for (size_t d = 0; d < c->ndevices; d++)
 		good[d] = true;
-	return camp_run_original(c, 0, n, c->fill, NULL, take_control, good, e);
+	return camp_run_original(c, 0, n, c->fill, NULL, true, take_control, good, e);
 }

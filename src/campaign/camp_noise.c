@@ -53,10 +53,13 @@ static bool take_run(struct camp *c, const struct pool_result *r, void *user, st
 	struct measuring *m = user;
 
 	(void)e;
+	if (c->device[r->device].dead) /* for what another part of the images did */
+		return true;
 	if (r->status != POOL_DONE) {
 		camp_set_aside(c, r->device, arena_printf(c->a, "the original ran once, and then failed: %s", r->text));
 		return true;
 	}
+	m->first = camp_original_first(c, r);
 	compare(c, m, r);
 	return true;
 }
@@ -64,8 +67,7 @@ static bool take_run(struct camp *c, const struct pool_result *r, void *user, st
 static bool repeat(struct camp *c, struct measuring *m, const bool *left_out, struct err *e)
 {
 	for (size_t first = 0; first < c->ninputs && !c->stopped; first += c->chunk) {
-		m->first = first;
-		if (!camp_run_original(c, first, c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk, m->fill, left_out,
+		if (!camp_run_original(c, first, c->ninputs - first < c->chunk ? c->ninputs - first : c->chunk, m->fill, left_out, false,
 				       take_run, m, e))
 			return false;
 	}
@@ -286,7 +288,7 @@ bool camp_noise(struct camp *c, struct err *e)
 {
 	struct measuring m = {.device = ARENA_ARRAY(c->a, struct noise, c->ndevices)};
 	bool all_frozen = true;
-	uint64_t live = 0;
+	uint64_t jobs = 0;
 
 	for (size_t d = 0; d < c->ndevices; d++) {
 		m.device[d].seen = ARENA_ARRAY(c->a, double, c->ninputs);
@@ -296,8 +298,10 @@ bool camp_noise(struct camp *c, struct err *e)
 		return true;
 	camp_tell(c, "measuring noise");
 	for (size_t d = 0; d < c->ndevices; d++)
-		live += !c->device[d].dead && !c->device[d].frozen;
-	camp_expect(c, live * ((uint64_t)(c->config->repeat - 1) * ((c->ninputs + c->chunk - 1) / c->chunk) + (uint64_t)c->config->control_mutants));
+		if (!c->device[d].dead && !c->device[d].frozen)
+			jobs += (uint64_t)(c->config->repeat - 1) * camp_original_jobs(c, d, c->chunk) * ((c->ninputs + c->chunk - 1) / c->chunk) +
+				(uint64_t)c->config->control_mutants;
+	camp_expect(c, jobs);
 	if (!repeats(c, &m, e) || (c->config->control_mutants && !c->stopped && !controls(c, &m, e)))
 		return false;
 	for (size_t d = 0; d < c->ndevices && !c->stopped; d++)

@@ -6,8 +6,6 @@
 #include "base/file.h"
 #include "campaign/campaign_internal.h"
 
-#define MOST_UNASKED ((uint64_t)4 << 30) /* of the original's tensors in a runner */
-
 static bool load_model(struct camp *c, struct err *e)
 {
 	const struct config_campaign *f = c->config;
@@ -75,7 +73,7 @@ static void choose_budget(struct camp *c, struct pool_device *dev)
 {
 	uint64_t half = (uint64_t)sysconf(_SC_PHYS_PAGES) / 2 * (uint64_t)sysconf(_SC_PAGESIZE) / c->runners;
 
-	c->budget = c->config->memory ? c->config->memory / c->runners : half < MOST_UNASKED ? half : MOST_UNASKED;
+	c->budget = c->config->memory ? c->config->memory / c->runners : half < CAMP_ACTIVATION_BYTES ? half : CAMP_ACTIVATION_BYTES;
 	for (size_t d = 0; c->config->memory && d < c->ndevices; d++)
 		dev[d].budget = c->budget ? c->budget : 1;
 }
@@ -94,7 +92,11 @@ static bool open_devices(struct camp *c, struct err *e)
 			return false;
 		if (c->options->no_reuse)
 			dev[d].cache_dir = "";
-		c->runners += dev[d].runners > 0 ? (uint64_t)dev[d].runners : 1;
+	}
+	camp_share_cores(c, dev);
+	for (size_t d = 0; d < c->ndevices; d++) {
+		c->device[d].runners = dev[d].runners > 0 ? (size_t)dev[d].runners : 1;
+		c->runners += c->device[d].runners;
 	}
 	choose_budget(c, dev);
 	camp_tell(c, "opening devices");

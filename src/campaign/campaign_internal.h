@@ -7,6 +7,7 @@
 
 struct camp_device_state {
 	const char *name;
+	size_t runners;                   /* processes that run its mutants */
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
 	const char *aside;                /* why it was set aside before a mutant ran; NULL: it was not */
 	uint64_t done;                    /* mutants */
@@ -80,6 +81,7 @@ struct camp_pending {
 };
 
 #define CAMP_SAMPLES 64
+#define CAMP_ACTIVATION_BYTES ((uint64_t)4 << 30) /* of the original's tensors that a runner keeps at a time */
 
 struct camp {
 	struct arena *a;
@@ -161,9 +163,16 @@ struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tens
 /* Waits until `jobs` results are in; calls take for each. */
 bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(struct camp *, const struct pool_result *, void *, struct err *),
                    void *user, struct err *e);
-/* The original on inputs first.., on all devices that work and are not left out. */
-bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out,
+/* camp_cores.c: threads and runners of the devices that do not say how many they have. */
+void camp_share_cores(const struct camp *c, struct pool_device *dev);
+
+/* The original on inputs first.., on all devices that work and are not left out: divided among a device's runners, or, with each, all of
+ * them on every runner. What take is given is of the inputs from camp_original_first on. */
+bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out, bool each,
                        bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e);
+
+size_t camp_original_first(const struct camp *c, const struct pool_result *r);
+uint64_t camp_original_jobs(const struct camp *c, size_t d, size_t n); /* that it takes on a device, without each */
 
 /* camp_baseline.c: the original on every device: answers, noise, time limits; and its control runs. */
 bool camp_baselines(struct camp *c, struct err *e);

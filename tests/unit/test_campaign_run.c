@@ -295,6 +295,7 @@ static void enter(struct arena *a, struct config_campaign *c)
 	c->repeat = 1;
 	c->control_mutants = 0;
 	c->top_k = 3;
+	c->threads = 1024; /* more than there are cores: one runner, whose runs of the original can be counted */
 	write_model(a, c->model);
 	cr_assert(file_mkdirs(c->images, &e), "%s", err_text(&e));
 	for (int i = 0; i < IMAGES; i++) {
@@ -692,6 +693,29 @@ TEST(run, mutants_with_the_same_code_are_run_once)
 	cr_expect_eq(sum.done, sum.jobs - 1, "the twin of a tool error waits for it");
 	sum = run(&c);
 	cr_expect_eq(sum.done, sum.jobs);
+	leave(a);
+}
+
+TEST(run, runners_share_the_images_of_the_original_and_each_has_its_control)
+{
+	static struct config_device two = {.name = (char *)"host-clang", .backend = (char *)"cpu", .runners = 2};
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+
+	enter(a, &c);
+	only_stores(&c);
+	c.ndevices = 2;
+	c.definitions = &two;
+	c.ndefinitions = 1;
+	c.controls = 1000;
+	fake.bad_after = 1;
+	fake.bad_runs = 1; /* of the two runners' controls */
+	sum = run(&c);
+	cr_expect_eq(sum.done, sum.jobs);
+	cr_expect_eq(fake.originals[0], 3, "one at the beginning, and one for each control");
+	cr_expect_eq(fake.originals[1], 6, "two parts, then two controls twice: %d", fake.originals[1]);
+	cr_expect_eq(fake.mutants[1], 2 * fake.mutants[0], "what one runner can no longer do is enough");
 	leave(a);
 }
 
