@@ -15,6 +15,7 @@
 #define START_LIMIT_S 60
 #define START_TRIES 3
 #define START_PAUSE_MS 20
+#define MOST_TOGETHER 16 /* launches */
 
 static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec *s, struct err *e)
 {
@@ -453,10 +454,11 @@ static void check_written(struct exec *x, uint32_t k)
 	}
 }
 
-/* Outputs that came out as the original's take its keys, and readers are pointed at the original's read-only copies. */
-static void cut_off(struct exec *x, uint32_t k, const struct known *constant, const struct known *image, const uint32_t *twin)
+/* Outputs that came out as the original's take its keys, and readers are pointed at the original's read-only copies. True: there was one. */
+static bool cut_off(struct exec *x, uint32_t k, const struct known *constant, const struct known *image, const uint32_t *twin)
 {
 	const struct prog_launch *l = &x->prog->launch[k];
+	bool any = false;
 
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
 		uint32_t b = l->arg[o], t = twin ? twin[b] : 0;
@@ -467,8 +469,9 @@ static void cut_off(struct exec *x, uint32_t k, const struct known *constant, co
 			continue;
 		x->key[b] = from->key[t - 1];
 		x->view[b] = x->ptr[b] = from->data[t - 1];
-		x->cut[b] = true;
+		x->cut[b] = any = true;
 	}
+	return any;
 }
 
 static enum step flush(struct exec *x, uint32_t n)
@@ -491,9 +494,32 @@ static enum step flush(struct exec *x, uint32_t n)
 	return s;
 }
 
+/* Launches whose outputs are to be compared that go to the child together. The farther the original's kernels have run without one that
+ * came out as the original's, the less likely is the next: more go at once, and the processes wait less often for each other. What would
+ * not have had to run then costs time, nothing else. */
+static uint32_t together(const struct exec *x, uint32_t before, uint32_t last, bool cut)
+{
+	if (x->gpu || cut || !x->trusted[x->prog->launch[last].kernel])
+		return 1;
+	return before < MOST_TOGETHER ? 2 * before : before;
+}
+
+/* Runs the first n of sel and compares what they made. */
+static enum step flush_and_compare(struct exec *x, uint32_t n, const struct known *constant, const struct known *image, const uint32_t *twin,
+				   bool *cut)
+{
+	enum step s = flush(x, n);
+
+	*cut = false;
+	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
+		*cut = cut_off(x, x->sel[i], constant, image, twin) || *cut;
+	return s;
+}
+
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *image, const uint32_t *twin)
 {
-	uint32_t pending = 0;
+	uint32_t pending = 0, compared = 0, most = 1;
+	bool cut;
 
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++) {
 		const struct prog_launch *l = &x->prog->launch[k];
@@ -514,15 +540,16 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		x->held[k] = l->constant;
 		for (uint32_t o = l->nargs - l->nout; twin && o < l->nargs; o++)
 			compare = compare || twin[l->arg[o]];
-		if (!compare) /* nothing depends on how it ends: let more come together */
+		compared += compare;
+		/* nothing depends yet on how it ends: let more come together */
+		if (!compare || (compared < most && x->trusted[l->kernel]))
 			continue;
-		if ((s = flush(x, pending)) != STEP_OK)
+		if ((s = flush_and_compare(x, pending, constant, image, twin, &cut)) != STEP_OK)
 			return s;
-		for (uint32_t i = 0; i < pending; i++)
-			cut_off(x, x->sel[i], constant, image, twin);
-		pending = 0;
+		most = together(x, most, k, cut);
+		pending = compared = 0;
 	}
-	return flush(x, pending);
+	return flush_and_compare(x, pending, constant, image, twin, &cut);
 }
 
 enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)

@@ -160,6 +160,8 @@ static size_t in_word(int64_t from, size_t n)
 	return n < left ? n : left;
 }
 
+typedef uint64_t vec64 __attribute__((vector_size(64), aligned(1), may_alias)); /* as much at once as any processor likes */
+
 void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f)
 {
 	const bool plain = f->fill.kind != FILL_RANDOM;
@@ -169,6 +171,8 @@ void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f)
 
 		k = in_word(from, n);
 		memcpy(p + from, (uint8_t *)&w + (from & 7), k);
+		for (; plain && n - k >= sizeof(vec64); k += sizeof(vec64))
+			*(vec64 *)(p + from + k) = (vec64){0} + w;
 		for (; plain && n - k >= 8; k += 8) /* most of it, fast */
 			memcpy(p + from + k, &w, 8);
 	}
@@ -214,13 +218,27 @@ static bool filled(const uint8_t *p, int64_t from, size_t n, const struct fillin
 }
 
 /* What is left of the filling: most kernels leave nothing, so it is the pass over the memory that counts. */
+static uint64_t left_lines(const uint8_t *p, size_t lines, uint32_t word)
+{
+	typedef uint32_t vec32 __attribute__((vector_size(64), aligned(1), may_alias));
+	vec32 n = {0}; /* 2^32 lines would be too many */
+	uint64_t left = 0;
+
+	for (; lines; lines--, p += sizeof n)
+		n -= (vec32)(*(const vec32 *)p == word);
+	for (int i = 0; i < 16; i++)
+		left += n[i];
+	return left;
+}
+
 #define LEFT(name, type)										\
 	static uint64_t name(const uint8_t *p, size_t n, uint64_t word)					\
 	{												\
-		uint64_t left = 0;									\
+		size_t lines = sizeof(type) == 4 ? n / 64 : 0;						\
+		uint64_t left = left_lines(p, lines, (uint32_t)word);					\
 		type v;											\
 													\
-		for (size_t at = 0; at + sizeof v <= n; at += sizeof v) {				\
+		for (size_t at = lines * 64; at + sizeof v <= n; at += sizeof v) {			\
 			memcpy(&v, p + at, sizeof v);							\
 			left += v == (type)word;							\
 		}											\

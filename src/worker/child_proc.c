@@ -135,14 +135,14 @@ static int wait_some(struct proc *p, double left, int wire)
 	return 1;
 }
 
-/* reps: that may still begin, each with a limit of its own */
-static enum proc_end await(struct proc *p, uint32_t seq, uint32_t reps, double limit_s, int wire)
+/* reps: that may still begin, each with a limit of its own. soon: it may come before this process would have gone to sleep and woken up. */
+static enum proc_end await(struct proc *p, uint32_t seq, uint32_t reps, double limit_s, int wire, bool soon)
 {
 	struct ctl *c = p->ctl;
 	double start = worker_now(), since = start;
 	uint32_t rep = atomic_load(&c->rep);
 
-	while (worker_now() - start < SPIN_S)
+	while (soon && worker_now() - start < SPIN_S)
 		if (atomic_load_explicit(&c->done, memory_order_acquire) == seq)
 			return PROC_OK;
 	for (;;) {
@@ -173,7 +173,7 @@ static enum proc_end await(struct proc *p, uint32_t seq, uint32_t reps, double l
 
 enum proc_end proc_ready(struct proc *p, double limit_s, int wire)
 {
-	return await(p, 1, 0, limit_s, wire);
+	return await(p, 1, 0, limit_s, wire, false);
 }
 
 enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat,
@@ -197,7 +197,7 @@ enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum pr
 		reap(p);
 		return PROC_DIED;
 	}
-	return await(p, seq + 1, mode == PROC_TIMED ? warmup + repeat : 0, limit_s, wire);
+	return await(p, seq + 1, mode == PROC_TIMED ? warmup + repeat : 0, limit_s, wire, mode == PROC_CHECKED && n == 1);
 }
 
 static double seconds_of(const volatile double *shared)
@@ -415,7 +415,7 @@ static uint32_t next_command(struct proc *p, uint32_t seen)
 	double start = worker_now();
 	char byte;
 
-	while (worker_now() - start < SPIN_S)
+	while (c->nsel <= 1 && worker_now() - start < SPIN_S) /* after several there is more to compare */
 		if (atomic_load_explicit(&c->cmd, memory_order_acquire) != seen)
 			return atomic_load(&c->cmd);
 	for (;;) {
