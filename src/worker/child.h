@@ -67,6 +67,12 @@ void mem_before_fork(struct mem *m);
 void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
 void chunk_close(struct chunk *c); /* what is in it stays as it is */
+/* A chunk whose contents are written to a file in memory first and then seen, once and for all: memory that nobody touched before need not
+ * be cleared, and a fork copies nothing of it. In order: the file, -1 where there is none; data with pads of a plain fill, NULL when they
+ * do not fit; what was put appears, and the file is closed. Writing to a page of it makes a private copy. */
+int chunk_file(const struct chunk *c);
+uint8_t *chunk_put(struct chunk *c, int file, const uint8_t *data, size_t bytes, size_t pad, const struct filling *pads);
+bool chunk_show(struct chunk *c, int file);
 bool chunk_shared(const struct chunk *c);
 /* An allocation of a blob: in a chunk of its own, or one with others, which is never lent, when it is small or there are thousands. *where is
  * what to release. alone: the former in any case. */

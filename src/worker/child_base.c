@@ -127,6 +127,7 @@ static struct known *keep(struct worker *w, struct base *b, const struct exec *x
 	struct arena *a = arena_new(NULL);
 	struct known *k = ARENA_NEW(a, struct known);
 	size_t size;
+	int file;
 
 	k->arena = a;
 	size = kept_bytes(p, constant);
@@ -136,23 +137,22 @@ static struct known *keep(struct worker *w, struct base *b, const struct exec *x
 	k->key = arena_memdup(a, x->key, p->nbuffers * sizeof *k->key);
 	k->by_key = map_new(a);
 	w->cached += k->size;
-	if (!(k->chunk = mem_chunk(&w->mem, size))) {
-		k->failed = true;
-		return k;
-	}
-	for (uint32_t i = 0; i < p->nbuffers; i++) {
+	k->chunk = mem_chunk(&w->mem, size);
+	file = k->chunk ? chunk_file(k->chunk) : -1;
+	k->failed = file < 0;
+	for (uint32_t i = 0; i < p->nbuffers && !k->failed; i++) {
 		const struct prog_buffer *buf = &p->buffer[i];
 		struct filling pads;
 
 		if (buf->writer < 0 || p->launch[buf->writer].constant != constant)
 			continue;
 		pads = filling_of_pads((struct fill){FILL_NAN, 0}, buf->name, buf->dtype);
-		k->data[i] = chunk_alloc(k->chunk, buf->bytes, pad_bytes(buf->dtype), &pads);
-		memcpy(k->data[i], x->view[i], buf->bytes);
+		k->data[i] = chunk_put(k->chunk, file, x->view[i], buf->bytes, pad_bytes(buf->dtype), &pads);
 		map_put_hash(k->by_key, k->key[i], (void *)(uintptr_t)(i + 1));
-		chunk_release(&w->mem, k->chunk); /* the known holds the chunk as a whole */
+		k->failed = !k->data[i];
 	}
-	chunk_close(k->chunk);
+	if (file >= 0)
+		k->failed = !chunk_show(k->chunk, file) || k->failed;
 	return k;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -291,6 +292,66 @@ void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct fillin
 	c->used += need;
 	c->holds++;
 	return p;
+}
+
+/* ---- chunks that are made from a file --------------------------------------------------------------------------- */
+
+static bool write_all(int file, const struct iovec *part, size_t n, off_t at)
+{
+	for (size_t i = 0; i < n; at += (off_t)part[i].iov_len, i++)
+		for (size_t done = 0; done < part[i].iov_len;) {
+			ssize_t k = pwrite(file, (const uint8_t *)part[i].iov_base + done, part[i].iov_len - done, at + (off_t)done);
+
+			if (k < 0 && errno == EINTR)
+				continue;
+			if (k <= 0)
+				return false;
+			done += (size_t)k;
+		}
+	return true;
+}
+
+int chunk_file(const struct chunk *c)
+{
+	int file = memfd_create("mutatenn-known", MFD_CLOEXEC);
+
+	if (file >= 0 && !ftruncate(file, (off_t)c->size))
+		return file;
+	if (file >= 0)
+		close(file);
+	return -1;
+}
+
+uint8_t *chunk_put(struct chunk *c, int file, const uint8_t *data, size_t bytes, size_t pad, const struct filling *pads)
+{
+	size_t need = up(bytes, 64) + 2 * pad, behind = need - pad - bytes, phase = bytes & 7;
+	uint8_t *around = need > c->size - c->used ? NULL : malloc(2 * pad + 64 + 8), *p = NULL;
+	struct iovec part[3];
+
+	if (!around)
+		return NULL;
+	filling_put(around + pad, -(int64_t)pad, pad, pads);
+	filling_put(around + pad, (int64_t)phase, behind, pads); /* of a word that repeats: where it begins is all that counts */
+	part[0] = (struct iovec){around, pad};
+	part[1] = (struct iovec){(uint8_t *)data, bytes};
+	part[2] = (struct iovec){around + pad + phase, behind};
+	if (write_all(file, part, 3, (off_t)c->used)) {
+		p = c->base + c->used + pad;
+		c->used += need;
+	}
+	free(around);
+	return p;
+}
+
+bool chunk_show(struct chunk *c, int file)
+{
+	bool ok = mmap(c->base, c->size, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, 0) != MAP_FAILED;
+
+	close(file);
+	if (ok && !c->lent)
+		madvise(c->base, c->size, MADV_DONTFORK); /* as mem_chunk had it */
+	c->closed = ok;
+	return ok;
 }
 
 void chunk_release(struct mem *m, struct chunk *c)
