@@ -402,12 +402,12 @@ static void check_random_networks(uint64_t from, uint64_t to, bool moves)
 
 TEST(compile_layout, blocked_and_tiled_networks_give_the_numbers_of_plain_ones)
 {
-	check_random_networks(1, 90, false);
+	check_random_networks(1, TEST_CASES(90), false);
 }
 
 TEST(compile_layout, networks_that_move_data_give_the_numbers_of_plain_ones)
 {
-	check_random_networks(101, 190, true);
+	check_random_networks(101, 100 + TEST_CASES(90), true);
 }
 
 /* How many kernels of this node. */

@@ -135,7 +135,7 @@ TEST(compile_winograd, convolutions_of_every_geometry_give_the_numbers_of_plain_
 	static const int64_t channels[] = {4, 8, 16, 17, 20, 33, 48};
 	static const int lanes[] = {4, 8, 16};
 	uint64_t state = 1;
-	int strips = 0, n = 120;
+	int strips = 0, n = TEST_CASES(120);
 	bool own;
 
 	for (int i = 0; i < n; i++) {

@@ -9,3 +9,10 @@ void test_leak_check(void);
 void test_leaks_of_others(bool from_here);
 
 #define TEST(suite, name) Test(suite, name, .fini = test_leak_check, .timeout = 120)
+
+/* How many of n random cases are run: under a sanitizer, where each takes several times as long, a part of them. */
+#ifdef __SANITIZE_ADDRESS__
+#define TEST_CASES(n) ((n) / 4)
+#else
+#define TEST_CASES(n) (n)
+#endif
