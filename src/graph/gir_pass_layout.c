@@ -1,6 +1,6 @@
 /* gir_pass_layout.c: tensors of convolutional stretches are stored by blocks of channels, one vector wide
  *
- * A convolution starts a blocked stretch; pools, normalisations, concatenations and element-wise operators continue one they are
+ * A convolution starts a blocked stretch, a depthwise one of small planes only goes on with it; pools, normalisations, concatenations and element-wise operators continue one they are
  * in. Everything else reads plain tensors. Where the two meet, a mutatenn.Reorder changes the layout, once per tensor. Outputs
  * of the graph are plain and keep their names.
  */
@@ -38,15 +38,32 @@ static bool same_dims(const struct gir_value *x, const struct gir_value *y)
 	return x->nd == y->nd && !memcmp(x->dim, y->dim, (size_t)x->nd * sizeof *x->dim);
 }
 
-/* Groups must be whole blocks; or every channel is a group of its own. */
+/* A window and a plane that ops/ works on in the plain layout, a channel at a time. */
+static bool small_planes(const struct gir_node *n)
+{
+	const struct gir_attr *pads = gir_attr(n, "pads"), *dilations = gir_attr(n, "dilations");
+	const int64_t *x = n->in[0]->dim, *w = n->in[1]->dim;
+
+	for (size_t i = 0; pads && i < pads->n; i++)
+		if (pads->ints[i] >= w[2 + i % 2])
+			return false;
+	for (size_t i = 0; dilations && i < dilations->n; i++)
+		if (dilations->ints[i] != 1)
+			return false;
+	return w[2] <= 5 && w[3] <= 5 && x[2] <= 64 && x[3] <= 64;
+}
+
+/* Groups must be whole blocks; or every channel is a group of its own, which is no reason to begin a stretch. */
 static bool conv_fits(const struct layout *l, const struct gir_node *n)
 {
 	int64_t groups = gir_attr_int(n, "group", 1);
 
 	if (!image(n->in[0]) || !image(n->in[1]) || groups < 1)
 		return false;
-	if (groups == 1 || (groups == n->in[0]->dim[1] && groups == n->in[1]->dim[0]))
+	if (groups == 1)
 		return true;
+	if (groups == n->in[0]->dim[1] && groups == n->in[1]->dim[0])
+		return blocked(l, n->in[0]) || !small_planes(n);
 	return whole_blocks(l, n->in[1]->dim[1]) && whole_blocks(l, n->in[1]->dim[0] / groups);
 }
 

@@ -107,6 +107,8 @@ static bool lower(struct op_lower *c, struct err *e)
 		return false;
 	if (c->node->out[0]->block)
 		return op_conv_lower_blocked(c, &v, e);
+	if (op_conv_lower_planes(c, &v))
+		return true;
 	if (op_conv_fits_tiles(c, &v) && op_conv_lower_group(c, &v))
 		return true;
 	if (op_conv_fits_tiles(c, &v))

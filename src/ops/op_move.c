@@ -414,22 +414,19 @@ static bool concat_by_rows(const struct op_lower *c, int axis, bool *whole)
 	return *whole ? out->dim[2] * out->dim[3] >= c->target->lanes : axis < out->nd - 1 && out->dim[out->nd - 1] >= c->target->lanes;
 }
 
-/* A row through the fused chain. */
-static void store_row(struct op_lower *c, struct lir_buffer *in, struct lir_expr **to, struct lir_expr **from, int nd, int64_t n)
-{
-	for (int lanes = c->target->lanes; lanes; lanes = lanes > 1) {
-		int64_t done = lanes > 1 ? 0 : n / c->target->lanes * c->target->lanes;
-		struct lir_expr *at;
+struct row {
+	struct lir_buffer *in;
+	struct lir_expr **to, **from;
+	int nd;
+};
 
-		if (done == n)
-			return;
-		at = lir_for(B, lanes > 1 ? "v" : "t", (n - done) / lanes, LIR_SERIAL);
-		to[nd - 1] = from[nd - 1] = lir_add(B, lir_mul(B, at, lir_int(B, lanes)), lir_int(B, done));
-		op_store(c, to, lanes > 1 ? lir_load_lanes(B, in, from, lanes) : lir_load(B, in, from));
-		lir_end(B);
-		if (lanes == 1)
-			return;
-	}
+/* A piece of it, through the fused chain. */
+static void store_piece(struct op_lower *c, void *user, struct lir_expr *at, int lanes)
+{
+	const struct row *r = user;
+
+	r->to[r->nd - 1] = r->from[r->nd - 1] = at;
+	op_store(c, r->to, lanes > 1 ? lir_load_lanes(B, r->in, r->from, lanes) : lir_load(B, r->in, r->from));
 }
 
 static void concat_rows(struct op_lower *c, int axis, bool whole)
@@ -460,7 +457,7 @@ static void concat_rows(struct op_lower *c, int axis, bool whole)
 		}
 		memcpy(from, to, sizeof from);
 		from[at] = lir_sub(B, to[at], lir_int(B, start));
-		store_row(c, in, to, from, out->nd, out->dim[out->nd - 1]);
+		op_pieces(c, c->target->lanes, out->dim[out->nd - 1], store_piece, &(struct row){in, to, from, out->nd});
 		start += in->dim[at];
 		if (start < out->dim[at])
 			lir_else(B);

@@ -240,23 +240,43 @@ struct lir_expr *op_inner_number(struct op_lower *c, const struct op_space *s)
 
 /* ---- rows ---- */
 
+void op_pieces(struct op_lower *c, int lanes, int64_t n, void (*body)(struct op_lower *c, void *user, struct lir_expr *at, int lanes), void *user)
+{
+	for (int64_t done = 0; done < n; lanes = lanes > 4 ? lanes / 2 : 1) {
+		int64_t count = (n - done) / lanes;
+		struct lir_expr *at;
+
+		if (!count)
+			continue;
+		at = op_loop(c, lanes > 1 ? "v" : "t", count, LIR_SERIAL);
+		body(c, user, lir_add(B, lir_mul(B, at, lir_int(B, lanes)), lir_int(B, done)), lanes);
+		op_loop_end(c, at);
+		done += count * lanes;
+	}
+}
+
+struct copy {
+	struct lir_buffer *out, *in;
+	struct lir_expr *const *to, *const *from;
+};
+
+static void copy(struct op_lower *c, void *user, struct lir_expr *at, int lanes)
+{
+	const struct copy *p = user;
+	struct lir_expr *to[MAX_DIMS], *from[MAX_DIMS];
+
+	memcpy(to, p->to, (size_t)p->out->nd * sizeof *to);
+	memcpy(from, p->from, (size_t)p->in->nd * sizeof *from);
+	to[p->out->nd - 1] = lir_add(B, to[p->out->nd - 1], at);
+	from[p->in->nd - 1] = lir_add(B, from[p->in->nd - 1], at);
+	lir_store(B, p->out, to, lanes > 1 ? lir_load_lanes(B, p->in, from, lanes) : lir_load(B, p->in, from));
+}
+
 void op_copy_row(struct op_lower *c, struct lir_buffer *out, struct lir_expr *const *to, struct lir_buffer *in, struct lir_expr *const *from, int64_t n)
 {
-	int lanes = c->target->lanes > 1 && out->dtype == DT_F32 && n >= c->target->lanes ? c->target->lanes : 1;
-	struct lir_expr *t[MAX_DIMS], *f[MAX_DIMS], *at, *first;
+	struct copy p = {.out = out, .in = in, .to = to, .from = from};
 
-	memcpy(t, to, (size_t)out->nd * sizeof *t);
-	memcpy(f, from, (size_t)in->nd * sizeof *f);
-	for (int64_t done = 0; done < n; done = n / lanes * lanes, lanes = done < n ? 1 : lanes) {
-		at = op_loop(c, lanes > 1 ? "v" : "t", (n - done) / lanes, LIR_SERIAL);
-		first = lir_add(B, lir_mul(B, at, lir_int(B, lanes)), lir_int(B, done));
-		t[out->nd - 1] = lir_add(B, to[out->nd - 1], first);
-		f[in->nd - 1] = lir_add(B, from[in->nd - 1], first);
-		lir_store(B, out, t, lanes > 1 ? lir_load_lanes(B, in, f, lanes) : lir_load(B, in, f));
-		op_loop_end(c, at);
-		if (lanes == 1)
-			break;
-	}
+	op_pieces(c, out->dtype == DT_F32 ? c->target->lanes : 1, n, copy, &p);
 }
 
 bool op_row_vectors(const struct op_lower *c, const struct op_space *s)

@@ -98,6 +98,8 @@ void op_row_each(struct op_lower *c, struct op_space *s, void (*body)(struct op_
 struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char *name, enum lir_op op, struct lir_expr *init,
 			     struct lir_expr *(*term)(struct op_lower *c, struct op_space *s, void *user), void *user);
 
+/* Calls body for vectors of `lanes` from 0 on while they fit into n, then for half as many, down to 4, then for single elements. */
+void op_pieces(struct op_lower *c, int lanes, int64_t n, void (*body)(struct op_lower *c, void *user, struct lir_expr *at, int lanes), void *user);
 /* out[to + i] = in[from + i] for i in 0..n along the last dims, a vector at a time where the target has them and the type is f32. */
 void op_copy_row(struct op_lower *c, struct lir_buffer *out, struct lir_expr *const *to, struct lir_buffer *in, struct lir_expr *const *from,
 		 int64_t n);

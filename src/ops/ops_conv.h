@@ -24,6 +24,8 @@ void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer 
 bool op_conv_lower_blocked(struct op_lower *c, const struct op_conv *v, struct err *e);
 /* Of those: one channel each, the input blocked (op_conv_depthwise.c). */
 void op_conv_lower_depthwise(struct op_lower *c, const struct op_conv *v);
+/* One channel each, plain images with vectors (op_conv_planes.c); false: nothing was lowered, as the window or a plane is too large. */
+bool op_conv_lower_planes(struct op_lower *c, const struct op_conv *v);
 /* The bias (input 2) filled up with zeros to n channels by a kernel of its own; NULL: there is none, or it has as many. */
 struct lower_temp *op_conv_bias(struct op_lower *c, int64_t channels, int64_t n);
 /* Where tap k of output position o lies along dim d (*at), and the condition that this is in the image; NULL: it always is, or
