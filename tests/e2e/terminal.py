@@ -134,7 +134,7 @@ def a_screen_says_how_far_it_is(tmp):
     assert any(re.match(r"\[#*\.*\]$", r) for r in shown), shown
     assert any(r.startswith("host-clang ") for r in shown), shown
     rows = t.end()
-    assert all(re.match(r"\d+ mutants x devices|weights and|'loop.*a sample of", r) for r in rows), rows
+    assert all(re.match(r"\d+ mutants x devices|weights and|where the time went: lower |'loop.*a sample of", r) for r in rows), rows
     said = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", t.raw)
     for phase in "opening devices", "compiling the model", "recording the plan", "running the original", "measuring noise":
         assert phase in said, phase
