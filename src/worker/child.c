@@ -281,6 +281,7 @@ static bool serve(struct worker *w, struct err *e)
 	if (!ok || !slots_open(&w->slots, e))
 		return !*err_text(e);
 	mem_open(&w->mem, &w->slots);
+	w->mem.padded = w->ops->launch;
 	while (read_message(w, &type, &m, e)) {
 		ok = obey(w, type, m, e);
 		wire_free(type, m);

@@ -49,6 +49,7 @@ struct mem {
 	size_t next;     /* in the region */
 	uint32_t n;      /* chunks */
 	uint64_t forks;  /* so far */
+	bool padded; /* blobs that lie together have pads, too: this process hands them to a device as they are */
 };
 struct chunk;
 struct slots;

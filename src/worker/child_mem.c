@@ -386,7 +386,7 @@ void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where)
 	void *p;
 
 	alone = alone || (bytes >= SMALL && m->n < MAX_ALONE);
-	pad = alone ? BLOB_PAD : 0;
+	pad = alone || m->padded ? BLOB_PAD : 0;
 	need = up(bytes, 64) + 2 * pad;
 
 	while (c && (alone || !c->shared || need > c->size - c->used))

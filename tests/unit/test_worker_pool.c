@@ -44,6 +44,27 @@ TEST(pool, what_a_worker_command_prints_instead_of_working_is_shown)
 	expect_error((const char *const[]){"true"}, 1, "status 0");
 }
 
+TEST(pool, small_blobs_have_pads_where_the_worker_hands_them_to_a_device_itself)
+{
+	static const char one[] = "mutatenn_kernel( const float *x, float *y)", two[] = "mutatenn_kernel( const float *x, const float *c, float *y)";
+	struct pool_device d = {.name = "nothing", .backend = "null", .cache_dir = ""};
+	struct arena *a = arena_new(NULL);
+	struct bundle *b = test_bundle(a, (const char *const[]){one, one, two});
+	struct pool_result r;
+	struct err e = {0};
+	struct pool *p;
+
+	for (uint32_t k = 0; k < b->nkernels; k++)
+		b->kernel[k].groups = b->kernel[k].group = 1;
+	pool_close(test_pool_of((const char *const[]){"true"}, 1, 1)); /* knows where the worker is */
+	cr_assert(pool_open(&d, 1, &p, &e), "%s", err_text(&e));
+	cr_assert_null(pool_device_error(p, 0), "%s", pool_device_error(p, 0));
+	r = test_run(p, a, (struct pool_job){.bundle = b, .input = test_inputs(a, 2), .ninputs = 2});
+	cr_expect_eq(r.status, POOL_DONE, "%s", r.text);
+	pool_close(p);
+	arena_free(a);
+}
+
 TEST(pool, what_is_known_not_to_work_is_not_tried)
 {
 	struct pool_device d = {
