@@ -90,6 +90,15 @@ static json_t *json_one(const struct camp_input *in, const struct pool_image *im
 	                 (int)in->label);
 }
 
+/* What the program needs at least: weights as they are read, tensors alive at a time. */
+static json_t *json_memory(const struct bundle *b)
+{
+	uint64_t constants, tensors;
+
+	pool_planned_bytes(b, &constants, &tensors);
+	return json_pack("{s:I,s:I}", "weights_bytes", (json_int_t)constants, "tensors_bytes", (json_int_t)tensors);
+}
+
 static bool show_results(const struct cli_args *args, const struct camp_model *m, const struct camp_input *in, size_t n, const struct pool_result *r,
                          int repeat, const char *device, const struct bundle *b, struct err *e)
 {
@@ -114,8 +123,8 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 			print_launches(&r->image[i], b);
 	}
 	if (cli_flag(args, "json"))
-		return cli_print_json(json_pack("{s:s,s:o,s:f,s:i,s:i}", "device", device, "inputs", list, "build_s", r->build_s, "kernels_built", (int)r->kernels_built,
-		                                "kernels_cached", (int)r->kernels_cached), e);
+		return cli_print_json(json_pack("{s:s,s:o,s:f,s:i,s:i,s:o}", "device", device, "inputs", list, "build_s", r->build_s, "kernels_built",
+		                                (int)r->kernels_built, "kernels_cached", (int)r->kernels_cached, "memory", json_memory(b)), e);
 	json_decref(list);
 	return true;
 }
@@ -125,7 +134,7 @@ static bool infer(const struct cli_args *args, struct pool *pool, const struct b
                   struct err *e)
 {
 	struct pool_input *pi = ARENA_ARRAY(args->a, struct pool_input, n);
-	struct pool_job job = {.bundle = b, .input = pi, .ninputs = n, .repeat = (int)cli_int(args, "repeat", 0), .warmup = (int)cli_int(args, "warmup", 0)};
+	struct pool_job job = {.bundle = b, .input = pi, .ninputs = n, .once = true, .repeat = (int)cli_int(args, "repeat", 0), .warmup = (int)cli_int(args, "warmup", 0)};
 	bool got = false;
 
 	if (job.repeat < 0 || job.repeat > 100000 || job.warmup < 0 || job.warmup > 100000)

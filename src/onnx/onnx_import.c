@@ -367,12 +367,12 @@ static bool opset(const Onnx__ModelProto *p, int *out, struct err *e)
 	return true;
 }
 
-bool onnx_import_bytes(struct arena *a, const char *name, const char *dir, const void *bytes, size_t n, const struct onnx_options *o,
-                       struct gir_graph **out, struct err *e)
+static bool import(struct arena *a, const char *name, const char *dir, const void *bytes, size_t n, bool mapped, const struct onnx_options *o,
+                   struct gir_graph **out, struct err *e)
 {
 	static const struct onnx_options defaults;
 	struct import m = {.a = a, .o = o ? o : &defaults, .dir = dir, .value = map_new(a), .node_names = map_new(a), .input_names = map_new(a), .e = e};
-	Onnx__ModelProto *p = onnx_unpack(a, &onnx__model_proto__descriptor, bytes, n, e);
+	Onnx__ModelProto *p = onnx_unpack(a, &onnx__model_proto__descriptor, bytes, n, mapped, e);
 	int version = 0;
 	bool ok;
 
@@ -393,6 +393,12 @@ bool onnx_import_bytes(struct arena *a, const char *name, const char *dir, const
 	return ok && gir_verify(m.g, e);
 }
 
+bool onnx_import_bytes(struct arena *a, const char *name, const char *dir, const void *bytes, size_t n, const struct onnx_options *o,
+                       struct gir_graph **out, struct err *e)
+{
+	return import(a, name, dir, bytes, n, false, o, out, e);
+}
+
 bool onnx_import(struct arena *a, const char *path, const struct onnx_options *o, struct gir_graph **out, struct err *e)
 {
 	struct bytes b;
@@ -400,7 +406,7 @@ bool onnx_import(struct arena *a, const char *path, const struct onnx_options *o
 
 	if (!file_map(path, &b, e))
 		return false;
-	ok = onnx_import_bytes(a, file_stem(a, path), file_dir(a, path), b.p, b.n, o, out, e);
+	ok = import(a, file_stem(a, path), file_dir(a, path), b.p, b.n, true, o, out, e);
 	file_unmap(b);
 	return ok;
 }

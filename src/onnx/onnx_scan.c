@@ -1,5 +1,9 @@
 /* onnx_scan.c: a walk over the wire format before protobuf-c sees it: protobuf-c recurses without limit */
+#include <sys/mman.h>
+
 #include "onnx/onnx_internal.h"
+
+#define LARGE ((size_t)256 << 10)
 
 #define MAX_NESTING 64
 #define MAX_FIELD ((1u << 29) - 1)
@@ -88,19 +92,31 @@ bool onnx_scan(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n, 
 	return message(&s, d, p, p + n, 0);
 }
 
-static void *take(void *arena, size_t size)
+struct unpack {
+	struct arena *a;
+	void *file;
+	size_t n;
+};
+
+/* The message is read from its beginning to its end, so what lies before a large field has been copied: those pages of the file need not stay. */
+static void *take(void *data, size_t size)
 {
-	return arena_alloc(arena, size);
+	struct unpack *u = data;
+
+	if (u->file && size >= LARGE)
+		madvise(u->file, u->n, MADV_DONTNEED);
+	return arena_alloc(u->a, size);
 }
 
-static void keep(void *arena, void *p)
+static void keep(void *data, void *p)
 {
-	(void)arena, (void)p;
+	(void)data, (void)p;
 }
 
-void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, struct err *e)
+void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, bool mapped, struct err *e)
 {
-	ProtobufCAllocator allocator = {.alloc = take, .free = keep, .allocator_data = a};
+	struct unpack u = {a, mapped ? (void *)bytes : NULL, n};
+	ProtobufCAllocator allocator = {.alloc = take, .free = keep, .allocator_data = &u};
 	void *m;
 
 	if (!onnx_scan(d, bytes, n, e))

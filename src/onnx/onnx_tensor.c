@@ -181,7 +181,7 @@ bool onnx_tensor_read(struct arena *a, const char *path, struct tensor **out, co
 
 	if (!file_read(a, path, 0, &b, e))
 		return false;
-	p = onnx_unpack(a, &onnx__tensor_proto__descriptor, b.p, b.n, e);
+	p = onnx_unpack(a, &onnx__tensor_proto__descriptor, b.p, b.n, false, e);
 	if (name)
 		*name = p && p->name ? p->name : "";
 	return (p && onnx_tensor(a, p, NULL, out, e)) || err_in(e, "'%s'", path);

@@ -24,6 +24,7 @@ struct map;
 
 #define PAD_ELEMENTS BUNDLE_PAD
 #define PAGE ((size_t)4096)
+#define NEVER UINT32_MAX
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -67,6 +68,8 @@ void mem_before_fork(struct mem *m);
 /* bytes in the chunk, pad bytes of filling on both sides; NULL when it does not fit. */
 void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
+/* Where it lies, for a child that has no more use for it. */
+void chunk_place(const struct chunk *c, uint8_t **at, size_t *n);
 void chunk_close(struct chunk *c); /* what is in it stays as it is */
 /* A chunk whose contents are written to a file in memory first and then seen, once and for all: memory that nobody touched before need not
  * be cleared, and a fork copies nothing of it. In order: the file, -1 where there is none; data with pads of a plain fill, NULL when they
@@ -75,6 +78,9 @@ int chunk_file(const struct chunk *c);
 uint8_t *chunk_put(struct chunk *c, int file, const uint8_t *data, size_t bytes, size_t pad, const struct filling *pads);
 bool chunk_show(struct chunk *c, int file);
 bool chunk_shared(const struct chunk *c);
+/* Has what lies at p, wherever that is, pads around it? Blobs that share a chunk have none; those by themselves have blob_pads. */
+bool mem_has_pads(const struct mem *m, const void *p);
+extern const struct filling blob_pads;
 /* An allocation of a blob: in a chunk of its own, or one with others, which is never lent, when it is small or there are thousands. *where is
  * what to release. alone: the former in any case. */
 void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where);
@@ -108,6 +114,8 @@ void slots_close(struct slots *s);
 bool slots_layout(struct slots *s, const struct prog *p, struct fill fill, struct err *e);
 bool slot_intact(const struct slot *s);
 void slot_refill(struct slot *s);
+/* Nobody reads its data again: their memory goes back to the system, pads stay. */
+void slot_give_back(const struct slots *s, const struct slot *slot);
 
 /* ---- the child (child_proc.c) ---------------------------------------------------------------------------- */
 
@@ -146,6 +154,11 @@ struct proc_spec {
 	uint32_t repeat;    /* room for times */
 	double cpu_seconds; /* limit; 0: none */
 	uint64_t memory;    /* beyond what it has at the fork */
+	const uint32_t *last; /* per buffer, of constants: the launch behind which the child gives them back, NEVER; NULL: all stay */
+	const struct place {
+		uint8_t *at;
+		size_t n;
+	} *place;             /* per buffer: where those lie */
 	const struct jail *jail;
 	uint64_t first;     /* byte of the slots' file from which on it may map them */
 	bool closed;        /* no start without the system-call filter */
@@ -213,6 +226,7 @@ struct blob {
 	struct chunk *copy_chunk;
 	struct blob *next_copy;
 	uint64_t lent;           /* mem.forks when it was lent last */
+	bool input;              /* of the job under way that runs once */
 };
 
 /* The tensors that the original made of one image (or of no image: those made of constants only). */
@@ -299,6 +313,10 @@ struct exec {
 	bool *cut, *reused;
 	bool *held; /* per launch: made of constants, ran in this child, still in its slot */
 	bool *may;  /* per launch: the child was given what it reads */
+	uint32_t *last;       /* per buffer: the launch behind which nothing reads it, NEVER; NULL: all stay */
+	struct place *place;  /* per buffer: of constants that a child was lent */
+	size_t spare;         /* bytes of tensors that nothing reads and that stay all the same */
+	size_t dead;          /* bytes that can be given back behind the launches that are pending */
 	uint32_t run, saved;
 	double seconds, limit_s;
 	double *times; /* of exec_timed */
@@ -315,6 +333,7 @@ struct exec_given {
 	const struct known *constant;           /* NULL: launches made of constants run as well */
 	struct known *const *known;             /* per image; NULL: all launches run */
 	bool all;                               /* in any case */
+	bool once;                              /* what nothing reads any more goes */
 };
 
 /* job: 0 for an original that runs to be known. Opens and starts; what may be the machine's trouble of a moment (no process, no
@@ -341,7 +360,8 @@ bool blobs_open_cache(struct worker *w, uint64_t limit); /* bytes on disk, 0: no
 bool blobs_take(struct worker *w, const Wire__Blob *m, struct err *e);
 bool blobs_answer(struct worker *w, const Wire__Have *m, struct err *e);
 void blobs_drop(struct worker *w, const Wire__Drop *m);
-void blobs_close(struct worker *w);
+void blob_drop(struct worker *w, struct blob *b);
+void blobs_close(struct worker *w); /* all go */
 
 bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e);
 bool worker_write(struct worker *w, const void *p, size_t n, struct err *e);

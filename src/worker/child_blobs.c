@@ -103,6 +103,11 @@ static struct blob *blob_new(struct worker *w, struct hash h, uint64_t size, str
 	return b;
 }
 
+void blob_drop(struct worker *w, struct blob *b)
+{
+	blob_free(w, b);
+}
+
 static bool take_data(struct worker *w, uint8_t *to, size_t n, struct err *e)
 {
 	uint8_t raw[WIRE_HEAD];
@@ -216,9 +221,13 @@ void blobs_close(struct worker *w)
 {
 	void *b;
 
-	for (size_t it = 0; map_next(w->blob, &it, NULL, &b);) {
-		copy_free(w, b);
-		chunk_release(&w->mem, ((struct blob *)b)->chunk);
-		free(b);
-	}
+	struct arena *a = arena_new(NULL);
+	struct blob **all = ARENA_ARRAY(a, struct blob *, map_count(w->blob));
+	size_t n = 0;
+
+	for (size_t it = 0; map_next(w->blob, &it, NULL, &b);)
+		all[n++] = b;
+	while (n)
+		blob_free(w, all[--n]);
+	arena_free(a);
 }

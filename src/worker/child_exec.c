@@ -16,6 +16,8 @@
 #define START_TRIES 3
 #define START_PAUSE_MS 20
 #define MOST_TOGETHER 16 /* launches */
+#define SPARE ((size_t)4 << 20) /* of dead tensors is not given back: the next image takes it again */
+#define GIVE_BACK ((size_t)4 << 20) /* launches are run together until so much can go behind them */
 
 static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec *s, struct err *e)
 {
@@ -111,6 +113,8 @@ static bool is_known(const struct exec *x, const struct prog_launch *l, const st
 static bool lend(struct exec *x, uint32_t buffer, struct blob *blob, struct err *e)
 {
 	x->ptr[buffer] = blob_lend(x->w, blob);
+	if (x->last && x->ptr[buffer] && x->prog->buffer[buffer].role == BUF_CONST)
+		chunk_place(blob->copy ? blob->copy_chunk : blob->chunk, &x->place[buffer].at, &x->place[buffer].n);
 	return x->ptr[buffer] || err_set(e, ERR_IO, "no memory for '%s'", x->prog->buffer[buffer].name);
 }
 
@@ -130,6 +134,46 @@ static bool lend_args(struct exec *x, const struct prog_launch *l, const struct 
 					return false;
 	}
 	return true;
+}
+
+/* Behind which launch each buffer goes. What launches made of constants write is there for all images, and so is what the others read of
+ * what is not theirs; buffers with the same bytes are one blob. */
+static void plan_end(struct exec *x, const struct exec_given *g)
+{
+	const struct prog *p = x->prog;
+	struct map *same = map_new(x->arena);
+	uint32_t *blob = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
+
+	x->last = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
+	x->place = ARENA_ARRAY(x->arena, struct place, p->nbuffers);
+	for (uint32_t k = 0; k < g->n; k++)
+		for (uint32_t i = 0; i < p->ninputs; i++)
+			g->input[k][i]->input = true;
+	for (uint32_t i = 0; i < p->nbuffers; i++) {
+		const struct prog_buffer *b = &p->buffer[i];
+
+		blob[i] = i;
+		x->last[i] = b->writer < 0 ? NEVER : (uint32_t)b->writer;
+		if (b->role != BUF_CONST)
+			continue;
+		if (map_get_hash(same, b->hash))
+			blob[i] = (uint32_t)(uintptr_t)map_get_hash(same, b->hash) - 1;
+		else
+			map_put_hash(same, b->hash, (void *)(uintptr_t)(i + 1));
+		x->last[i] = worker_blob(x->w, b->hash)->input ? NEVER : 0;
+	}
+	for (uint32_t k = 0; k < p->nlaunches; k++)
+		for (uint32_t i = 0; i < p->launch[k].nargs - p->launch[k].nout; i++) {
+			uint32_t at = blob[p->launch[k].arg[i]], writer = (uint32_t)p->buffer[at].writer;
+			bool of_all = p->buffer[at].writer < 0 || p->launch[writer].constant;
+
+			if (x->last[at] != NEVER)
+				x->last[at] = of_all && !p->launch[k].constant ? NEVER : k;
+		}
+	for (uint32_t i = 0; i < p->noutputs; i++)
+		x->last[p->output[i]] = NEVER;
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		x->last[i] = x->last[blob[i]];
 }
 
 /* Which launches may have to run, and what they read. A launch that is known for the first image is known for the others, whose
@@ -203,8 +247,12 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, fill, e))
 		return false;
 	if (!w->ops->launch) {
+		if (g->once)
+			plan_end(x, g);
 		if (!lend_all(x, g, &s, e))
 			return false;
+		s.last = x->last;
+		s.place = x->place;
 		return proc_start(&x->proc, &s, e);
 	}
 	gpu_open(x, s.kernel);
@@ -382,6 +430,7 @@ void exec_image(struct exec *x, struct blob *const *input)
 	x->seconds = x->transfer_s = 0;
 	x->overrun = false;
 	x->unwritten.elements = 0;
+	x->dead = 0;
 	if (x->gpu)
 		gpu_image(x);
 }
@@ -516,6 +565,41 @@ static enum step flush_and_compare(struct exec *x, uint32_t n, const struct know
 	return s;
 }
 
+/* What can go behind launch k. */
+static size_t ends_with(const struct exec *x, uint32_t k)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+	size_t n = 0;
+
+	for (uint32_t i = 0; x->last && i < l->nargs; i++)
+		n += x->last[l->arg[i]] == k ? x->prog->buffer[l->arg[i]].bytes : 0;
+	return n;
+}
+
+/* Behind the launches that have just run. The child has let go of the constants, too. */
+static void give_back(struct exec *x)
+{
+	for (uint32_t n = 0; n < x->nsel; n++) {
+		const struct prog_launch *l = &x->prog->launch[x->sel[n]];
+
+		for (uint32_t i = 0; i < l->nargs; i++) {
+			const struct prog_buffer *b = &x->prog->buffer[l->arg[i]];
+			struct blob *blob = b->role == BUF_CONST ? worker_blob(x->w, b->hash) : NULL;
+
+			if (x->last[l->arg[i]] != x->sel[n])
+				continue;
+			if (b->writer >= 0 && x->spare + b->bytes <= SPARE) {
+				x->spare += b->bytes;
+				x->last[l->arg[i]] = NEVER;
+			} else if (b->writer >= 0)
+				slot_give_back(&x->w->slots, &x->w->slots.slot[l->arg[i]]);
+			else if (blob)
+				blob_drop(x->w, blob);
+		}
+	}
+	x->dead = 0;
+}
+
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *image, const uint32_t *twin)
 {
 	uint32_t pending = 0, compared = 0, most = 1;
@@ -541,6 +625,14 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		for (uint32_t o = l->nargs - l->nout; twin && o < l->nargs; o++)
 			compare = compare || twin[l->arg[o]];
 		compared += compare;
+		x->dead += ends_with(x, k);
+		if (x->dead >= GIVE_BACK) { /* then there is nothing to compare with */
+			if ((s = flush(x, pending)) != STEP_OK)
+				return s;
+			give_back(x);
+			pending = 0;
+			continue;
+		}
 		/* nothing depends yet on how it ends: let more come together */
 		if (!compare || (compared < most && x->trusted[l->kernel]))
 			continue;
@@ -565,6 +657,12 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 		x->held[k] = true;
 		x->run++;
 		x->sel[n++] = k;
+		if ((x->dead += ends_with(x, k)) < GIVE_BACK)
+			continue;
+		if ((s = flush(x, n)) != STEP_OK)
+			return s;
+		give_back(x);
+		n = 0;
 	}
 	if ((s = flush(x, n)) != STEP_OK)
 		return s;

@@ -111,13 +111,16 @@ struct chunk *mem_chunk(struct mem *m, size_t size)
 
 	if (size > (size_t)1 << 46 || !(c = calloc(1, sizeof *c)))
 		return NULL;
-	/* a fork copies one entry for a large page, 512 for small ones */
-	*c = (struct chunk){.next = m->chunk, .size = up(size ? size : 1, size > HUGE_PAGE / 2 ? HUGE_PAGE : PAGE), .holds = 1};
+	/* a fork copies one entry for a large page, 512 for small ones; a large page that is mostly empty is a waste all the same */
+	*c = (struct chunk){.next = m->chunk, .size = up(size ? size : 1, PAGE), .holds = 1};
+	if (up(size, HUGE_PAGE) - size < HUGE_PAGE / 8)
+		c->size = up(size, HUGE_PAGE);
 	if (!(m->region && map_in_region(m, c)) && !map_anywhere(m, c)) {
 		free(c);
 		return NULL;
 	}
-	madvise(c->base, c->size, MADV_HUGEPAGE);
+	if (c->size >= HUGE_PAGE)
+		madvise(c->base, c->size, MADV_HUGEPAGE);
 	madvise(c->base, c->size, MADV_DONTFORK);
 	m->chunk = c;
 	m->n++;
@@ -373,14 +376,29 @@ void chunk_close(struct chunk *c)
 	c->closed = c->shared ? false : !mprotect(c->base, c->size, PROT_READ);
 }
 
+void chunk_place(const struct chunk *c, uint8_t **at, size_t *n)
+{
+	*at = c->base;
+	*n = c->size;
+}
+
 bool chunk_shared(const struct chunk *c)
 {
 	return c->shared;
 }
 
+bool mem_has_pads(const struct mem *m, const void *p)
+{
+	for (const struct chunk *c = m->chunk; c; c = c->next)
+		if ((const uint8_t *)p >= c->base && (const uint8_t *)p < c->base + c->size)
+			return !c->shared;
+	return true;
+}
+
+const struct filling blob_pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
+
 void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where)
 {
-	const struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
 	struct chunk *c = m->chunk, *made = NULL;
 	size_t need, pad;
 	void *p;
@@ -397,7 +415,7 @@ void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where)
 		c->shared = !alone;
 	}
 	*where = c;
-	p = chunk_alloc(c, bytes, pad, &pads);
+	p = chunk_alloc(c, bytes, pad, &blob_pads);
 	if (made)
 		chunk_release(m, made); /* only its contents hold it */
 	return p;
@@ -480,6 +498,14 @@ void slot_refill(struct slot *s)
 {
 	filling_put(s->view + s->front, -(int64_t)s->front, s->front, &s->pads);
 	filling_put(s->view + s->front, (int64_t)s->bytes, s->size - s->front - s->bytes, &s->pads);
+}
+
+void slot_give_back(const struct slots *s, const struct slot *slot)
+{
+	size_t first = up(slot->front, PAGE), end = (slot->front + slot->bytes) / PAGE * PAGE;
+
+	if (first < end && fallocate(s->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(slot->off + first), (off_t)(end - first)))
+		errno = 0; /* then it stays */
 }
 
 bool slot_intact(const struct slot *s)

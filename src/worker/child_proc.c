@@ -376,6 +376,9 @@ static void run_one(struct proc *p, uint32_t k, bool checked)
 	if (!p->spec.ops->run(p->spec.device, p->spec.kernel[l->kernel], p->arg + l->first_arg, l->parallel, &e))
 		give_up(p, err_text(&e));
 	p->ctl->seconds += worker_now() - t;
+	for (uint32_t i = 0; p->spec.last && i < l->nargs - l->nout; i++)
+		if (p->spec.last[l->arg[i]] == k && p->spec.place[l->arg[i]].n)
+			munmap(p->spec.place[l->arg[i]].at, p->spec.place[l->arg[i]].n);
 	for (uint32_t i = l->nargs - l->nout; i < l->nargs; i++)
 		p->spec.written[l->arg[i]] = p->ctl->image;
 }

@@ -74,6 +74,7 @@ static bool prepare(struct run *r, struct err *e)
 	r->threads = m->threads ? (int)m->threads : r->w->threads;
 	r->limit_s = m->time_limit > 0 ? m->time_limit : DEFAULT_LIMIT_S;
 	r->nimages = (uint32_t)m->n_input;
+	r->again = m->once; /* what is given back is not there for another child */
 	r->end = (struct run_end){.stage = POOL_END, .launch = -1, .buffer = -1};
 	if (!program)
 		return err_set(e, ERR_PARSE, "the program was not sent");
@@ -238,7 +239,8 @@ static enum step run_child(struct run *r, uint32_t *i, uint32_t last, double cpu
 			       .n = last - *i,
 			       .constant = reuses ? r->base->constant : NULL,
 			       .known = reuses ? r->known + *i : NULL,
-			       .all = r->all};
+			       .all = r->all,
+			       .once = r->m->once};
 	struct exec x;
 	enum step s = exec_begin(&x, r->w, r->prog, r->base, &g, r->m->id, fill, r->threads, r->m->repeat, r->limit_s, cpu);
 
@@ -292,6 +294,8 @@ bool run_job(struct worker *w, const Wire__Run *m, struct err *e)
 
 	if (!prepare(&r, e)) {
 		ok = lost(&r, e);
+		if (m->once)
+			blobs_close(w);
 		arena_free(r.arena);
 		return ok;
 	}
@@ -310,6 +314,8 @@ bool run_job(struct worker *w, const Wire__Run *m, struct err *e)
 			s = run_some(&r, i, next, e);
 	}
 	ok = s != STEP_GONE && tell_done(&r, e);
+	if (m->once)
+		blobs_close(w);
 	arena_free(r.arena);
 	return ok;
 }

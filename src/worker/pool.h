@@ -208,6 +208,7 @@ void peer_obituary(struct peer *p, int status, struct str *out);
 void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq); /* once per life */
 void peer_ask(struct peer *p); /* all blobs of a job have been named */
 bool peer_held(struct peer *p, const Wire__Held *m, struct err *e);
+void peer_gave_back(struct peer *p); /* it will have no blobs once it has done what it was told so far */
 void peer_trim(struct peer *p, uint64_t oldest); /* drops blobs that no job since `oldest` named */
 void peer_forget_questions(struct peer *p);
 

@@ -154,6 +154,13 @@ void peer_forget_questions(struct peer *p)
 	p->asked = p->answered = 0;
 }
 
+void peer_gave_back(struct peer *p)
+{
+	p->sent = map_new(p->arena);
+	p->nsent = 0;
+	p->many = PEER_MANY;
+}
+
 static int longer_unused(const void *a, const void *b)
 {
 	const struct sent *x = *(struct sent *const *)a, *y = *(struct sent *const *)b;

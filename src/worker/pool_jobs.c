@@ -1,6 +1,7 @@
 /* pool_jobs.c: a job from its submission over its kernels and its run to the result */
 #include "worker/pool.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +261,7 @@ bool job_new(struct pool *p, const struct pool_job *given, struct err *e)
 	     (given->baseline &&
 	      !check_inputs(given->baseline, given->baseline_input ? given->baseline_input : given->input, given->ninputs, e))))
 		return err_in(e, "job %llu", (unsigned long long)given->id);
+	assert(!given->once || (!given->baseline && !given->dump));
 	j = must(calloc(1, sizeof *j));
 	j->j = *given;
 	j->dev = &p->dev[given->device];
@@ -436,6 +438,7 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 	m.threads = threads > 0 ? (uint32_t)threads : (uint32_t)j->dev->caps.threads;
 	m.time_limit = j->j.time_limit_s > 0 ? j->j.time_limit_s : DEFAULT_LIMIT_S;
 	m.dump = j->j.dump;
+	m.once = j->j.once;
 	m.fill = j->j.fill.kind;
 	m.fill_seed = j->j.fill.seed;
 	m.n_input = j->j.ninputs;
@@ -454,6 +457,8 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 	peer_ask(p);
 	if (!peer_send(p, WIRE_RUN, &m, e))
 		return false;
+	if (m.once)
+		peer_gave_back(p);
 	j->written = p->queued;
 	j->signs = 0;
 	return true;

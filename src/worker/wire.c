@@ -111,7 +111,7 @@ static bool check_run(const Wire__Run *m)
 	bool base = m->baseline.len != 0;
 
 	if (!hash_ok(m->program) || (base && !hash_ok(m->baseline)) || !seconds_ok(m->time_limit) || m->warmup > 1000000 ||
-	    m->repeat > 1000000 || m->threads > 4096 || m->fill > FILL_STALE)
+	    m->repeat > 1000000 || m->threads > 4096 || m->fill > FILL_STALE || (m->once && (base || m->dump)))
 		return false;
 	for (size_t i = 0; i < m->n_input; i++) {
 		const Wire__Input *in = m->input[i];

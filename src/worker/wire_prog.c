@@ -283,11 +283,10 @@ bool prog_decode(struct arena *a, const uint8_t *bytes, size_t n, struct prog **
 	return ok;
 }
 
-uint64_t pool_baseline_bytes(const struct bundle *b)
+/* Per buffer: does it depend on the program's inputs? */
+static bool *varying(struct arena *a, const struct bundle *b)
 {
-	struct arena *a = arena_new(NULL);
 	bool *varies = ARENA_ARRAY(a, bool, b->nbuffers);
-	uint64_t bytes = WIRE_KEPT_MORE;
 
 	for (uint32_t i = 0; i < b->ninputs; i++)
 		varies[b->input[i]] = true;
@@ -297,15 +296,68 @@ uint64_t pool_baseline_bytes(const struct bundle *b)
 
 		for (uint32_t i = 0; i < l->nargs - l->nout; i++)
 			any = any || varies[l->arg[i]];
-		for (uint32_t o = l->nargs - l->nout; any && o < l->nargs; o++) {
-			const struct bundle_buffer *buf = &b->buffer[l->arg[o]];
-			int64_t n = 0;
+		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+			varies[l->arg[o]] = any;
+	}
+	return varies;
+}
 
-			varies[l->arg[o]] = true;
-			if (dims_elements(buf->dim, buf->nd, &n))
-				bytes += wire_kept_bytes(buf->dtype, (size_t)n * dtype_size(buf->dtype));
-		}
+static uint64_t buffer_bytes(const struct bundle_buffer *b)
+{
+	int64_t n = 0;
+
+	return dims_elements(b->dim, b->nd, &n) ? (uint64_t)n * dtype_size(b->dtype) : 0;
+}
+
+uint64_t pool_baseline_bytes(const struct bundle *b)
+{
+	struct arena *a = arena_new(NULL);
+	const bool *varies = varying(a, b);
+	uint64_t bytes = WIRE_KEPT_MORE;
+
+	for (uint32_t k = 0; k < b->nlaunches; k++) {
+		const struct bundle_launch *l = &b->launch[k];
+
+		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+			if (varies[l->arg[o]])
+				bytes += wire_kept_bytes(b->buffer[l->arg[o]].dtype, buffer_bytes(&b->buffer[l->arg[o]]));
 	}
 	arena_free(a);
 	return bytes;
+}
+
+void pool_planned_bytes(const struct bundle *b, uint64_t *constants, uint64_t *tensors)
+{
+	struct arena *a = arena_new(NULL);
+	const bool *varies = varying(a, b);
+	uint32_t *last = ARENA_ARRAY(a, uint32_t, b->nbuffers); /* launch + 1 */
+	uint64_t now = 0;
+
+	*constants = *tensors = 0;
+	for (uint32_t k = 0; k < b->nlaunches; k++) {
+		const struct bundle_launch *l = &b->launch[k];
+		bool fixed = !varies[l->arg[l->nargs - 1]];
+
+		for (uint32_t i = 0; i < l->nargs - l->nout && !fixed; i++) {
+			*constants += varies[l->arg[i]] || last[l->arg[i]] ? 0 : buffer_bytes(&b->buffer[l->arg[i]]);
+			last[l->arg[i]] = k + 1;
+		}
+	}
+	for (uint32_t i = 0; i < b->noutputs; i++)
+		last[b->output[i]] = b->nlaunches + 1;
+	for (uint32_t i = 0; i < b->ninputs; i++)
+		now += buffer_bytes(&b->buffer[b->input[i]]);
+	for (uint32_t k = 0; k < b->nlaunches; k++) {
+		const struct bundle_launch *l = &b->launch[k];
+
+		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+			now += varies[l->arg[o]] ? buffer_bytes(&b->buffer[l->arg[o]]) : 0;
+		*tensors = now > *tensors ? now : *tensors;
+		for (uint32_t i = 0; i < l->nargs; i++)
+			if (varies[l->arg[i]] && last[l->arg[i]] <= k + 1) {
+				now -= buffer_bytes(&b->buffer[l->arg[i]]);
+				last[l->arg[i]] = b->nlaunches + 1; /* once */
+			}
+	}
+	arena_free(a);
 }

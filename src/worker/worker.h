@@ -94,6 +94,9 @@ struct pool_job {
 	 * of what they make, but for NAN. The baseline itself is always run with NAN. */
 	struct fill fill;
 	bool dump;                        /* return every tensor of every input, not only the outputs */
+	/* Nothing else is run on these constants: the runner gives back the memory of constants and tensors as soon as nothing reads them. Timed
+	 * runs keep their tensors. No baseline, no dump. */
+	bool once;
 	int warmup, repeat;               /* timing: whole program, all launches, warmup + repeat times per input; 0, 0: once with reuse */
 	int threads;                      /* 0: the device's */
 	double time_limit_s;              /* per input and repetition; 0: 600 */
@@ -174,6 +177,9 @@ void pool_restart(struct pool *p, size_t d);
 
 /* What a runner keeps of a baseline for each input, in bytes. */
 uint64_t pool_baseline_bytes(const struct bundle *b);
+/* What a program cannot do without: its constants in the form in which launches read them for each input, and the most of what it computes that is
+ * alive at a time. */
+void pool_planned_bytes(const struct bundle *b, uint64_t *constants, uint64_t *tensors);
 
 /* What a device is at. */
 struct pool_look {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "test_support.h"
 #include "worker_support.h"
@@ -146,6 +147,111 @@ TEST(worker, an_edit_that_spares_the_first_image_runs_what_the_others_need)
 	for (int i = 0; i < 2; i++)
 		cr_expect(!memcmp(r.image[i].output->data, alone.image[i].output->data, N * sizeof(float)));
 	pool_close(p);
+	arena_free(a);
+}
+
+#define LARGE ((int64_t)4 << 20) /* elements: 16 MiB */
+#define CHAIN 14
+
+/* p = c; y0 = x + p, y1 = y0 + p ... */
+static struct bundle *chain(struct arena *a)
+{
+	static const char body[] = KERNEL "{ const float *x = b[0], *p = b[1]; float *y = b[2]; for (int i = 0; i < 4 << 20; i++) y[i] = x[i] + p[i]; }\n";
+	static const char copy[] = KERNEL "{ const float *c = b[0]; float *p = b[1]; for (int i = 0; i < 4 << 20; i++) p[i] = c[i]; }\n";
+	struct bundle *b = ARENA_NEW(a, struct bundle);
+	float *c = arena_alloc(a, (size_t)LARGE * sizeof *c);
+
+	for (int64_t i = 0; i < LARGE; i++)
+		c[i] = (float)(i % 5);
+	b->nbuffers = CHAIN + 3;
+	b->buffer = ARENA_ARRAY(a, struct bundle_buffer, b->nbuffers);
+	for (uint32_t i = 0; i < b->nbuffers; i++)
+		b->buffer[i] = (struct bundle_buffer){.name = arena_printf(a, "t%u", i), .role = BUF_TEMP, .dtype = DT_F32, .nd = 1, .dim = {LARGE}};
+	b->buffer[0].role = BUF_INPUT;
+	b->buffer[1].role = BUF_CONST;
+	b->buffer[1].data = c;
+	b->buffer[1].hash = hash_bytes(c, (size_t)LARGE * sizeof *c);
+	b->buffer[b->nbuffers - 1].role = BUF_OUTPUT;
+	b->nkernels = 2;
+	b->kernel = ARENA_ARRAY(a, struct bundle_kernel, 2);
+	b->kernel[0] = (struct bundle_kernel){.source = copy, .hash = hash_text(copy)};
+	b->kernel[1] = (struct bundle_kernel){.source = body, .hash = hash_text(body)};
+	b->nlaunches = CHAIN + 1;
+	b->launch = ARENA_ARRAY(a, struct bundle_launch, b->nlaunches);
+	b->launch[0] = (struct bundle_launch){.name = "pack", .kernel = 0, .nargs = 2, .nout = 1, .arg = arena_memdup(a, (uint32_t[]){1, 2}, 8)};
+	for (uint32_t k = 1; k < b->nlaunches; k++)
+		b->launch[k] = (struct bundle_launch){.name = arena_printf(a, "add%u", k), .kernel = 1, .nargs = 3, .nout = 1,
+						      .arg = arena_memdup(a, (uint32_t[]){k == 1 ? 0 : k + 1, 2, k + 2}, 12)};
+	b->ninputs = b->noutputs = 1;
+	b->input = arena_memdup(a, (uint32_t[]){0}, 4);
+	b->output = arena_memdup(a, (uint32_t[]){b->nbuffers - 1}, 4);
+	return b;
+}
+
+static struct pool_input large_input(struct arena *a, float first)
+{
+	struct tensor *t = tensor_new(a, DT_F32, 1, (int64_t[]){LARGE});
+	const struct tensor **list = ARENA_ARRAY(a, const struct tensor *, 1);
+
+	for (int64_t i = 0; i < LARGE; i++)
+		((float *)t->data)[i] = first + (float)(i % 7);
+	list[0] = t;
+	return (struct pool_input){.name = "x", .tensor = list, .ntensors = 1};
+}
+
+static void expect_chain(const struct pool_result *r)
+{
+	cr_assert_eq(r->status, POOL_DONE, "%s", r->text);
+	for (int k = 0; k < 2; k++)
+		for (int64_t i = 0; i < LARGE; i += 997) {
+			float y = ((float *)r->image[k].output->data)[i], want = (float)(10 * k) + (float)(i % 7) + CHAIN * (float)(i % 5);
+
+			cr_assert_eq(y, want, "image %d, element %lld: %g, not %g", k, (long long)i, (double)y, (double)want);
+		}
+}
+
+/* Of the largest process below this one: the child that runs kernels. */
+static long most_mib(void)
+{
+	struct rusage u;
+
+	cr_assert(!getrusage(RUSAGE_CHILDREN, &u));
+	return u.ru_maxrss >> 10;
+}
+
+TEST(worker, a_program_that_runs_once_takes_what_is_alive_and_64_mib)
+{
+	struct arena *a = arena_new(NULL);
+	struct bundle *b = chain(a);
+	struct pool_input in[2] = {large_input(a, 0), large_input(a, 10)};
+	struct pool_job j = {.id = 1, .bundle = b, .input = in, .ninputs = 2, .once = true};
+	uint64_t constants, tensors;
+	struct pool *p = test_pool("gcc");
+	struct pool_result r;
+	long once;
+
+	pool_planned_bytes(b, &constants, &tensors);
+	cr_expect_eq(constants >> 20, 16u);
+	cr_expect_eq(tensors >> 20, 16u * 2); /* what a launch reads and what it writes */
+	r = test_run(p, a, j);
+	expect_chain(&r);
+	pool_close(p);
+	once = most_mib();
+	p = test_pool("gcc");
+	j.once = false;
+	r = test_run(p, a, j);
+	expect_chain(&r);
+	j.once = true; /* and what is sent for it is sent again */
+	for (j.id = 2; j.id < 4; j.id++) {
+		r = test_run(p, a, j);
+		expect_chain(&r);
+	}
+	pool_close(p);
+#ifndef __SANITIZE_ADDRESS__
+	/* and both inputs, which the plan lets go */
+	cr_expect_leq(once, (long)((constants + tensors) >> 20) + 32 + 64, "%ld MiB", once);
+	cr_expect_geq(most_mib(), 16 * CHAIN, "%ld MiB without: this test measures nothing", most_mib());
+#endif
 	arena_free(a);
 }
 
