@@ -10,8 +10,11 @@
 #define TILE 36          /* of a tile of 4 x 4 pixels */
 #define TRANSFORM_IN 260 /* of a tile and input channel: shared by all output channels */
 #define TRANSFORM_OUT 200
-#define READ_WEIGHTS 8   /* of one weight: so many multiplications would be done meanwhile */
-#define GAIN 0.8         /* at most so much of the direct sum's cost, or it stays */
+#define READ_NEAR 2      /* of one weight, where all are in the second cache: so many multiplications would be done meanwhile */
+#define READ_FAR 6       /* where they are not */
+#define NEAR_BYTES (3 << 19)
+#define LAUNCH 6e5       /* of another kernel, that threads wait for: for all pairs together */
+#define GAIN 0.7         /* at most so much of the direct sum's cost, or it stays */
 
 static bool all(const struct gir_node *n, const char *name, int64_t value)
 {
@@ -36,8 +39,9 @@ static bool pays(const struct gir_node *n)
 	const int64_t *x = n->in[0]->dim, *y = n->out[0]->dim;
 	double pixels = (double)y[0] * (double)y[2] * (double)y[3];
 	double tiles = (double)y[0] * (double)((y[2] + 3) / 4) * (double)((y[3] + 3) / 4);
-	double direct = 9 * (pixels + READ_WEIGHTS);
-	double ours = TILE * (tiles + READ_WEIGHTS) + tiles * (TRANSFORM_IN / (double)y[1] + TRANSFORM_OUT / (double)x[1]);
+	double pairs = (double)x[1] * (double)y[1], read = TILE * 4.0 * pairs <= NEAR_BYTES ? READ_NEAR : READ_FAR;
+	double direct = 9 * (pixels + read);
+	double ours = TILE * (tiles + read) + tiles * (TRANSFORM_IN / (double)y[1] + TRANSFORM_OUT / (double)x[1]) + LAUNCH / pairs;
 
 	return ours <= GAIN * direct;
 }

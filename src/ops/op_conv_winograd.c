@@ -8,6 +8,8 @@
  * (into `points`), multiply (into `sums`), transform back. Where a map has too few strips for all threads, the points are a tensor that
  * the kernel `tiles` makes, and threads share the output channels. Bias and fused chain are applied to what is transformed back.
  */
+#include <math.h>
+
 #include "ops/ops_conv.h"
 #include "ops/ops_tile.h"
 
@@ -17,12 +19,15 @@
 #define POINTS (IN * IN)
 #define POINTS_BYTES (768 << 10)     /* of a strip: with its sums and the weights at hand they are to stay in the second cache */
 #define SUMS_BYTES (512 << 10)
+#define WEIGHTS_BYTES (3 << 19)      /* what is read again from the second cache */
+#define LATENCY 4                    /* cycles of a multiply-add */
 #define PARTS 8                      /* of work at least, for the threads */
 #define FEW_TILES 12                 /* a strip of fewer fills no register tile */
 
 struct winograd {
 	struct op_conv v;
-	int lanes, vectors;
+	int lanes, vectors;            /* of a register tile; with at most so many pixels */
+	int64_t pixels;
 	int64_t batch, in_blocks, out_blocks;
 	int64_t height, width;         /* of a map, in tiles */
 	int64_t rows, cols, tiles;     /* of a strip, in tiles */
@@ -73,24 +78,62 @@ static bool strips_for_each(struct winograd *p)
 	return best_rows;
 }
 
-/* As large as a channel tile's sums allow. */
+/* How much longer so many parts take than evenly shared ones. */
+static double uneven(int64_t parts, int64_t threads)
+{
+	return (double)((parts + threads - 1) / threads * threads) / (double)parts;
+}
+
+/* What the products of the strips at hand take with one, two and four threads, in cycles for each input channel: multiply-adds, or the
+ * loads that feed them, or their latency; and the weights, which every strip reads from the second cache or beyond. */
+static double products_cost(const struct winograd *p)
+{
+	int64_t step = op_tile_step(p->tiles, p->pixels), chunks = p->out_blocks / p->vectors, parts = p->strips * chunks;
+	bool near = point_bytes(p, p->v.in_channels, p->out_blocks) <= WEIGHTS_BYTES;
+	double cycles = p->vectors * p->lanes * (double)sizeof(float) / (near ? 32 : 8);
+
+	for (int64_t left = p->tiles; left > 0; left -= step) {
+		double pixels = (double)(left < step ? left : step), adds = pixels * p->vectors / 2, loads = (pixels + p->vectors) / 2;
+
+		cycles += adds > loads ? (adds > LATENCY ? adds : LATENCY) : loads > LATENCY ? loads : LATENCY;
+	}
+	return cycles * (double)parts * (1 + uneven(parts, 2) + uneven(parts, 4));
+}
+
+static void set_vectors(struct winograd *p, int64_t vectors)
+{
+	int unused;
+
+	op_tile_size(p->lanes, vectors, &unused, &p->pixels); /* 1, 2 and 3 are themselves */
+	p->vectors = (int)vectors;
+}
+
+/* Strips and channel tiles that cost least. */
 static void strips_for_all(struct winograd *p)
 {
-	int64_t best_rows = 1, best_cols = 1;
+	int64_t best_rows = 1, best_cols = 1, best_vectors = 1;
+	double least = INFINITY;
 
-	for (int64_t rows = 1; rows <= p->height; rows++)
-		for (int64_t cols = 1; cols <= p->width; cols++)
-			if (p->height % rows == 0 && p->width % cols == 0 && rows * cols > best_rows * best_cols &&
-			    point_bytes(p, rows * cols, p->vectors) <= SUMS_BYTES) {
-				best_rows = rows;
-				best_cols = cols;
-			}
+	for (int64_t i = 0; i < p->height * p->width * 3; i++) {
+		int64_t rows = i / 3 / p->width + 1, cols = i / 3 % p->width + 1, vectors = 3 - i % 3;
+
+		if (p->height % rows || p->width % cols || p->out_blocks % vectors)
+			continue;
+		set_strip(p, rows, cols);
+		set_vectors(p, vectors);
+		if (point_bytes(p, p->tiles, vectors) > SUMS_BYTES || products_cost(p) > least)
+			continue;
+		least = products_cost(p);
+		best_rows = rows;
+		best_cols = cols;
+		best_vectors = vectors;
+	}
 	set_strip(p, best_rows, best_cols);
+	set_vectors(p, best_vectors);
 }
 
 static void measure(struct op_lower *c, struct winograd *p)
 {
-	int64_t pixels;
 	bool own;
 
 	p->lanes = c->node->out[0]->block;
@@ -99,14 +142,14 @@ static void measure(struct op_lower *c, struct winograd *p)
 	p->out_blocks = (p->v.out_channels + p->lanes - 1) / p->lanes;
 	p->height = (p->v.w.out[0] + OUT - 1) / OUT;
 	p->width = (p->v.w.out[1] + OUT - 1) / OUT;
-	op_tile_size(p->lanes, p->out_blocks, &p->vectors, &pixels);
+	op_tile_size(p->lanes, p->out_blocks, &p->vectors, &p->pixels);
 	own = strips_for_each(p);
 	if (!own)
 		strips_for_all(p);
 	p->chunk = p->vectors;
 	for (int64_t more = p->vectors; more <= p->out_blocks; more += p->vectors)
 		if (p->out_blocks % more == 0 && point_bytes(p, p->tiles, more) <= SUMS_BYTES &&
-		    (own || p->strips * (p->out_blocks / more) >= PARTS))
+		    (own || p->strips * (p->out_blocks / more) % PARTS == 0))
 			p->chunk = more;
 	if (!own)
 		p->points = op_temp(c, "points", DT_F32, 5,
@@ -398,13 +441,9 @@ static void multiply_tile(struct op_lower *c, struct winograd *p, int64_t tiles)
 /* Point by point, so that the points of all tiles meet a channel tile's weights while both are in the first cache. */
 static void multiply(struct op_lower *c, struct winograd *p)
 {
-	int64_t step, pixels, whole;
-	int vectors;
+	int64_t step = op_tile_step(p->tiles, p->pixels), whole = p->tiles / step;
 	struct lir_expr *s;
 
-	op_tile_size(p->lanes, p->out_blocks, &vectors, &pixels);
-	step = op_tile_step(p->tiles, pixels);
-	whole = p->tiles / step;
 	p->k = lir_for(B, "k", POINTS, LIR_SERIAL);
 	p->group = op_loop(c, "g", p->chunk / p->vectors, LIR_SERIAL);
 	s = op_loop(c, "s", whole, LIR_SERIAL);
