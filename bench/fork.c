@@ -131,6 +131,7 @@ static bool measure(struct bench *t, const char *file, int threads, struct err *
 {
 	struct config_campaign c;
 	struct camp_model_options mo = {.batch = 1};
+	struct camp_level level = {.opt_level = 3};
 	struct pool_device dev;
 	struct camp_target target;
 	struct camp_model *m;
@@ -148,7 +149,7 @@ static bool measure(struct bench *t, const char *file, int threads, struct err *
 		return false;
 	if (pool_device_error(t->pool, 0))
 		return err_set(e, ERR_DEVICE, "%s", pool_device_error(t->pool, 0));
-	if (!camp_targets(t->pool, &c, &target, e) || !camp_program_build(t->a, m, 3, NULL, 0, &target, &p, e) || !input(t, m, p.bundle, e))
+	if (!camp_targets(t->pool, &c, &target, e) || !camp_program_build(t->a, m, &level, &target, &p, e) || !input(t, m, p.bundle, e))
 		return false;
 	mutant = mutate(t->a, p.bundle);
 	for (int i = -UNCOUNTED; i < JOBS; i++) {

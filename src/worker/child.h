@@ -78,9 +78,6 @@ int chunk_file(const struct chunk *c);
 uint8_t *chunk_put(struct chunk *c, int file, const uint8_t *data, size_t bytes, size_t pad, const struct filling *pads);
 bool chunk_show(struct chunk *c, int file);
 bool chunk_shared(const struct chunk *c);
-/* Has what lies at p, wherever that is, pads around it? Blobs that share a chunk have none; those by themselves have blob_pads. */
-bool mem_has_pads(const struct mem *m, const void *p);
-extern const struct filling blob_pads;
 /* An allocation of a blob: in a chunk of its own, or one with others, which is never lent, when it is small or there are thousands. *where is
  * what to release. alone: the former in any case. */
 void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where);

@@ -151,13 +151,12 @@ static bool memory_new(struct worker *w, size_t bytes, size_t pad, struct device
 static bool upload(struct worker *w, struct device_memory *m, const uint8_t *data, const struct prog_buffer *b, struct fill fill,
 		   struct err *e)
 {
-	bool filled = fill.kind == FILL_ZERO || fill.kind == FILL_RANDOM;
-	struct filling pads = filled ? filling_of_pads(fill, b->name, b->dtype) : blob_pads;
+	struct filling pads = filling_of_pads(fill, b->name, b->dtype);
 	size_t pad = pad_bytes(b->dtype), n = b->bytes + 2 * pad;
 	uint8_t *copy = NULL;
 	bool ok;
 
-	if (filled || !mem_has_pads(&w->mem, data)) {
+	if (fill.kind == FILL_ZERO || fill.kind == FILL_RANDOM) {
 		if (!(copy = malloc(n)))
 			return err_set(e, ERR_IO, "out of memory");
 		memcpy(copy + pad, data, b->bytes);

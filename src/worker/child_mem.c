@@ -387,18 +387,9 @@ bool chunk_shared(const struct chunk *c)
 	return c->shared;
 }
 
-bool mem_has_pads(const struct mem *m, const void *p)
-{
-	for (const struct chunk *c = m->chunk; c; c = c->next)
-		if ((const uint8_t *)p >= c->base && (const uint8_t *)p < c->base + c->size)
-			return !c->shared;
-	return true;
-}
-
-const struct filling blob_pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
-
 void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where)
 {
+	const struct filling pads = {.fill = {FILL_NAN, 0}, .word = FILLING_OF_BLOBS};
 	struct chunk *c = m->chunk, *made = NULL;
 	size_t need, pad;
 	void *p;
@@ -415,7 +406,7 @@ void *mem_alloc(struct mem *m, size_t bytes, bool alone, struct chunk **where)
 		c->shared = !alone;
 	}
 	*where = c;
-	p = chunk_alloc(c, bytes, pad, &blob_pads);
+	p = chunk_alloc(c, bytes, pad, &pads);
 	if (made)
 		chunk_release(m, made); /* only its contents hold it */
 	return p;

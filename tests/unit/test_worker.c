@@ -247,6 +247,7 @@ TEST(worker, a_program_that_runs_once_takes_what_is_alive_and_64_mib)
 		expect_chain(&r);
 	}
 	pool_close(p);
+	(void)once;
 #ifndef __SANITIZE_ADDRESS__
 	/* and both inputs, which the plan lets go */
 	cr_expect_leq(once, (long)((constants + tensors) >> 20) + 32 + 64, "%ld MiB", once);
