@@ -9,7 +9,7 @@
 
 #include "campaign/campaign_internal.h"
 
-static int usable_cores(void)
+int camp_usable_cores(void)
 {
 	cpu_set_t set;
 	long n;
@@ -46,24 +46,30 @@ static uint64_t runners_that_fit(const struct camp *c)
 	return half / (one < CAMP_ACTIVATION_BYTES ? one : CAMP_ACTIVATION_BYTES);
 }
 
+static bool is_here(const struct pool_device *d)
+{
+	return !d->nworker && !strcmp(d->backend, "cpu");
+}
+
 static bool shares(const struct pool_device *d)
 {
-	return !d->nworker && !strcmp(d->backend, "cpu") && d->runners <= 0;
+	return is_here(d) && d->runners <= 0;
 }
 
 void camp_share_cores(const struct camp *c, struct pool_device *dev)
 {
-	uint64_t cores = (uint64_t)usable_cores(), fit = runners_that_fit(c), sharing = 0;
+	uint64_t cores = (uint64_t)camp_usable_cores(), fit = runners_that_fit(c), sharing = 0;
 
-	for (size_t d = 0; d < c->ndevices; d++)
+	for (size_t d = 0; d < c->ndevices; d++) {
 		sharing += shares(&dev[d]);
+		if (is_here(&dev[d]) && dev[d].threads <= 0)
+			dev[d].threads = 1;
+	}
 	for (size_t d = 0; d < c->ndevices; d++) {
 		uint64_t n;
 
 		if (!shares(&dev[d]))
 			continue;
-		if (dev[d].threads <= 0)
-			dev[d].threads = 1;
 		n = cores / (uint64_t)dev[d].threads / sharing;
 		n = n < fit / sharing ? n : fit / sharing;
 		dev[d].runners = n > 1 ? (int)n : 1;

@@ -161,7 +161,7 @@ bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first,
 	p->ended = ended;
 	if (seen && !s->message)
 		s->message = arena_printf(a, "%s (seen with fill %s)", seen, fill_text(camp_other_fill(c->fill), g));
-	if (why) {
+	if (why && s->outcome != OUTCOME_UNDEFINED) { /* else an earlier batch of images has said it */
 		s->message = why;
 		if (s->outcome < OUTCOME_UNDEFINED || s->outcome == OUTCOME_CRASH)
 			s->outcome = OUTCOME_UNDEFINED;

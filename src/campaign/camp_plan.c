@@ -173,9 +173,8 @@ static bool choose_chunk(struct camp *c, struct err *e)
 		most = bytes > most ? bytes : most;
 	}
 	if (c->config->memory && c->budget < most)
-		return err_set(e, ERR_USAGE, "a memory of %llu bytes is too little: the original's tensors for one image take %llu bytes in each runner, %llu for %llu of them",
-			       (unsigned long long)c->config->memory, (unsigned long long)most, (unsigned long long)(most * c->runners),
-			       (unsigned long long)c->runners);
+		return err_set(e, ERR_USAGE, "memory (--memory) must be at least %lluK: the original's tensors for one image take %llu bytes in each runner, and there are %llu",
+			       (unsigned long long)((most * c->runners + 1023) / 1024), (unsigned long long)most, (unsigned long long)c->runners);
 	c->chunk = (size_t)(c->budget / most);
 	c->chunk = c->chunk < 1 ? 1 : c->chunk > c->ninputs ? c->ninputs : c->chunk;
 	return true;

@@ -139,6 +139,16 @@ bool camp_program_render(struct arena *a, const struct camp_program *p, const ch
 	return true;
 }
 
+/* What runs by its level need not be named; to name it would only make another configuration. */
+static bool are_asked(const char *const *name, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; gir_passes[k]; k++)
+			if (!strcmp(gir_passes[k]->name, name[i]) && !gir_passes[k]->asked)
+				return err_set(e, ERR_USAGE, "the pass '%s' runs from opt-level %d on and is not one to enable", name[i], gir_passes[k]->level);
+	return true;
+}
+
 static bool are_passes(const char *const *name, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++)
@@ -160,7 +170,8 @@ bool camp_program_lower(struct arena *a, const struct camp_model *m, const struc
 {
 	struct lir_func **func;
 
-	if (!are_passes(l->disabled, l->ndisabled, e) || !are_passes(l->enabled, l->nenabled, e))
+	if (!are_passes(l->disabled, l->ndisabled, e) || !are_passes(l->enabled, l->nenabled, e) ||
+	    !are_asked(l->enabled, l->nenabled, e))
 		return false;
 	*out = (struct camp_program){.options = {.opt_level = l->opt_level,
 						 .disabled = l->disabled,

@@ -53,7 +53,6 @@ void camp_times_phase(struct camp *c, double now)
 void camp_times_end(struct camp *c, struct camp_summary *out)
 {
 	struct camp_times *t = &c->times;
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	for (size_t v = 0; v < c->nvariants; v++) {
 		t->lower_s += c->variant[v].program.lower_s;
@@ -62,7 +61,7 @@ void camp_times_end(struct camp *c, struct camp_summary *out)
 	t->compile_s = out->pool.building_s;
 	t->run_s = out->pool.running_s;
 	t->kernels_s = out->pool.run_s;
-	t->cores = cores > 0 ? (int)cores : 1;
+	t->cores = camp_usable_cores();
 	t->processor_s = c->processor_s + all_processor_time();
 	t->idle_s = t->cores * out->elapsed_s - t->processor_s;
 	if (t->idle_s < 0)

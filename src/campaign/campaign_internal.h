@@ -118,7 +118,7 @@ struct camp {
 	uint64_t launches_run, launches_saved; /* of what was stored */
 	size_t group_first;               /* of the mutants: what the jobs of the group under way are numbered from */
 	bool in_group;                    /* a group is under way */
-	bool originals;                   /* jobs under way are runs of the original, numbered by device */
+	bool originals;                   /* jobs under way are runs of the original (camp_original_first) */
 	bool recording;                   /* the store is not to be written to */
 	uint64_t group;                   /* number of the group under way, from 1 */
 	double started;
@@ -165,6 +165,7 @@ bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(st
                    void *user, struct err *e);
 /* camp_cores.c: threads and runners of the devices that do not say how many they have. */
 void camp_share_cores(const struct camp *c, struct pool_device *dev);
+int camp_usable_cores(void); /* by this process */
 
 /* The original on inputs first.., on all devices that work and are not left out: divided among a device's runners, or, with each, all of
  * them on every runner. What take is given is of the inputs from camp_original_first on. */

@@ -25,13 +25,14 @@ static const struct cli_option options[] = {
         {"mutant", CLI_TEXT, "ID", "run this mutant alone"},
         {"shard", CLI_TEXT, "K/N", "run the K-th of N parts of the mutants; 'mutatenn merge' makes one store of N"},
         {"plan", CLI_FLAG, NULL, "print the mutants that would run, what that takes in time and disk, and stop"},
-        {"no-reuse", CLI_FLAG, NULL, "compile and run every mutant's whole program, nothing of the original or of others reused: slow, for checking"},
+        {"no-reuse", CLI_FLAG, NULL, "compile and run every mutant's whole program, nothing of the original or of others reused, what is equivalent not left out: slow, for checking"},
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
-        {"memory", CLI_TEXT, "SIZE", "for the original's tensors, in all runners together: 512M, 8G (default: half of this machine's); with less, images are done in batches"},
+        {"memory", CLI_TEXT, "SIZE", "for the original's tensors, in all runners together: 512M, 8G (default: half of this machine's, 4G for each runner at most); with less, images are done in batches"},
         {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
         CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
-        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
+        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH,
+        {"threads", CLI_INT, "N", "threads per run (default: 1 on this machine's processor, with a runner for each core; else number of cores)"}, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
         CLI_OPT_SEED, {"json", CLI_FLAG, NULL, "print what was done and where the time went as JSON, in place of the report"}, CLI_OPT_QUIET, {"progress", CLI_TEXT, "HOW", "auto, screen, lines or none (default: a screen on a terminal, lines on a dumb one)"}, {"keys", CLI_FLAG, NULL, "print what may stand in a campaign file, as Markdown, and stop"}, CLI_OPT_END};
 
 static bool set_mutations(const struct cli_args *args, struct config_campaign *c, struct err *e)
@@ -275,6 +276,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 
 	if (cli_flag(args, "keys"))
 		return cli_print_keys(args->a, e);
+	if (cli_flag(args, "json") && cli_flag(args, "plan"))
+		return err_set(e, ERR_USAGE, "--plan prints text, there is no --json of it; 'mutatenn mutants --json' lists mutants for scripts");
 	if (cli_flag(args, "quiet"))
 		log_set_level(LOG_ERROR);
 	if (cli_get(args, "max-time")->given && !duration(cli_text(args, "max-time", ""), &o.max_time_s, e))

@@ -62,7 +62,8 @@ void library_settle(void *library)
 	if (mmap(base, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == (void *)base) {
 		memcpy(base, copy, n);
 		__builtin___clear_cache((char *)base, (char *)base + n);
-		mprotect(base, n, PROT_READ | PROT_EXEC);
+		if (mprotect(base, n, PROT_READ | PROT_EXEC)) /* out of mappings, as out of memory; no kernel of this library could run */
+			abort();
 	}
 	free(copy);
 }

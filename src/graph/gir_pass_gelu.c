@@ -37,17 +37,23 @@ static struct gir_value *beside(const struct gir_node *n, enum gir_op op, double
 	return op != GIR_DIV && is_number(n->in[0], number) ? n->in[1] : NULL;
 }
 
+/* Numbers of a higher rank than the tensor's make a result of another shape. */
+static bool alike(const struct gir_value *x, const struct gir_value *y)
+{
+	if (x->dtype != DT_F32 || y->dtype != DT_F32 || x->nd != y->nd)
+		return false;
+	for (int d = 0; d < x->nd; d++)
+		if (x->dim[d] != y->dim[d])
+			return false;
+	return true;
+}
+
 /* The only reader of v, which makes a value of the same shape. */
 static struct gir_node *next(const struct gelu *f, const struct gir_value *v)
 {
 	struct gir_node *n = f->uses[v->id] == 1 ? f->user[v->id] : NULL;
 
-	if (!n || n->nout != 1 || n->out[0]->dtype != DT_F32 || n->out[0]->nd != v->nd)
-		return NULL;
-	for (int d = 0; d < v->nd; d++)
-		if (n->out[0]->dim[d] != v->dim[d])
-			return NULL;
-	return n;
+	return n && n->nout == 1 && alike(n->out[0], v) ? n : NULL;
 }
 
 /* x of erf's argument, which is x / sqrt(2). */
@@ -66,7 +72,7 @@ static struct gir_node *last_of(const struct gelu *f, const struct gir_node *erf
 	struct gir_node *sum, *product, *half;
 	const struct gir_value *other;
 
-	if (erf->op != GIR_ERF || !(*x = argument(erf)) || f->uses[erf->in[0]->id] != 1)
+	if (erf->op != GIR_ERF || !(*x = argument(erf)) || !alike(*x, erf->out[0]) || f->uses[erf->in[0]->id] != 1)
 		return NULL;
 	sum = next(f, erf->out[0]);
 	if (!sum || beside(sum, GIR_ADD, 1) != erf->out[0] || !(product = next(f, sum->out[0])) || product->op != GIR_MUL)

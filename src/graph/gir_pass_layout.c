@@ -1,8 +1,8 @@
 /* gir_pass_layout.c: tensors of convolutional stretches are stored by blocks of channels, one vector wide
  *
- * A convolution starts a blocked stretch, a depthwise one of small planes only goes on with it; pools, normalisations, concatenations and element-wise operators continue one they are
- * in. Everything else reads plain tensors. Where the two meet, a mutatenn.Reorder changes the layout, once per tensor. Outputs
- * of the graph are plain and keep their names.
+ * A convolution starts a blocked stretch, a depthwise one of small planes only goes on with it; pools, normalisations, concatenations and
+ * element-wise operators continue one they are in. Everything else reads plain tensors. Where the two meet, a mutatenn.Reorder changes
+ * the layout, once per tensor. Outputs of the graph are plain and keep their names.
  */
 #include <string.h>
 

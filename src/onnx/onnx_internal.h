@@ -8,7 +8,7 @@
 
 /* Checks lengths and nesting (64 levels at most) of a serialised message before anything is allocated for it. */
 bool onnx_scan(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n, struct err *e);
-/* Unpacked into the arena; never freed. */
+/* Unpacked into the arena; never freed. mapped: the bytes are a private mapping of a file, whose pages are given back once they are copied. */
 void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, bool mapped, struct err *e);
 bool onnx_dtype(int onnx_type, enum dtype *out);   /* TensorProto.DataType */
 int onnx_dtype_number(enum dtype t);

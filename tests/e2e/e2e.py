@@ -3,6 +3,7 @@
 
 usage: e2e.py BUILD_DIR SOURCE_DIR [TEST...]     needs only python3's standard library
 """
+import contextlib
 import csv
 import json
 import os
@@ -35,6 +36,11 @@ def table(store):
     con.close()
     return [(m["id"], m["sites"], [(d["device"], d["outcome"], d["images"], d["images_changed"], d["code"]) for d in m["devices"]])
             for m in report["mutants"]]
+
+
+def messages(store):
+    with contextlib.closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as con:
+        return con.execute("SELECT id, device, message FROM results JOIN mutants USING(mutant) ORDER BY id, device").fetchall()
 
 
 def same(got, want):
@@ -205,6 +211,7 @@ def passes_that_round_otherwise_run_where_they_are_named(tmp):
     for command in ("infer", picture), ("mutants",), ("run", "--images", IMAGES, "--mutations", "mutatenn-paper"):
         model = ["--model", MODEL] if command[0] == "run" else [MODEL]
         assert "'wino' is not a pass" in run(command[0], *model, *command[1:], "--enable-pass", "wino", status=2, cwd=tmp).stderr
+        assert "not one to enable" in run(command[0], *model, *command[1:], "--enable-pass", "fuse", status=2, cwd=tmp).stderr
     loops = lambda *more: json.loads(run("mutants", MODEL, "--opt-level", 3, "--operator", "loop.arith.*", "--json", *more).stdout)
     assert not any(".transform/" in m["id"] for m in loops()["mutants"])
     named = [m["id"] for m in loops("--enable-pass", "winograd")["mutants"] if "/res1.conv.transform/" in m["id"]]
@@ -289,12 +296,13 @@ def little_memory_changes_no_verdict(tmp):
     args = ["run", *CAMPAIGN, "--images", images, "--mutations", "mutatenn-paper,loop.cond.*,input.*", "--sites", "sample 12", "--opt-level", 3]
     run(*args, "--store", tmp / "all.db")
     r = run(*args, "--store", tmp / "none.db", "--memory", "1K", status=2)
-    need = re.search(r"a memory of 1024 bytes is too little: .* for one image take (\d+) bytes in each runner, (\d+) for 1 of them", r.stderr)
+    need = re.search(r"memory \(--memory\) must be at least \d+K: .* for one image take (\d+) bytes in each runner, and there are 1", r.stderr)
     assert need and not (tmp / "none.db").exists(), r.stderr
     (tmp / "two.yaml").write_text("device-definitions:\n  - {name: host-gcc, runners: 2}\n")
     for name, memory, more in [("one", int(need[1]), []), ("two", 5 * int(need[1]), ["--devices-file", tmp / "two.yaml"])]:
         run(*args, "--store", tmp / f"{name}.db", "--memory", memory, *more)
         same(table(tmp / f"{name}.db"), table(tmp / "all.db"))
+        same(messages(tmp / f"{name}.db"), messages(tmp / "all.db"))
     for bad in ("", "0", "much", "-1"):
         assert "--memory takes a size" in run(*args, "--store", tmp / "none.db", f"--memory={bad}", status=2).stderr, bad
 
