@@ -165,8 +165,8 @@ def check_files(definitions, tmp):
         assert kind == "<f4" and list(shape) == t[name]["a"]["shape"]
         worst = max(abs(x - y) for x, y in zip(a, b))
         assert abs(worst - t[name]["distance"]["max_abs"]) <= 1e-12, name
-    run("infer", MODEL, IMAGE, "--npy", tmp / "logits", "--opt-level", "3", "--quiet")
-    assert npy(tmp / "dump" / t["logits"]["a"]["file"])[2] == npy(tmp / "logits/03_triangle.npy")[2], "the dump is what infer computes"
+    run("infer", MODEL, IMAGE, "--npy", tmp / "logits", "--opt-level", "3", "--disable-pass", "winograd", "--quiet")
+    assert npy(tmp / "dump" / t["logits"]["a"]["file"])[2] == npy(tmp / "logits/03_triangle.npy")[2], "the dump is what infer computes as a campaign does"
     page = (tmp / "d.html").read_text()
     assert page.count("<rect") == len(t) and "First bad layer: <b>res.act</b>" in page and "http" not in page
     run("diff", MODEL, IMAGE, "--device", "host-gcc,brain", "--devices-file", definitions, "--dump", tmp / "brain")
