@@ -58,9 +58,9 @@ static struct hash sight(const struct camp *c, size_t device, size_t first, size
 	hash_put_u64(h, r->status);
 	for (size_t i = first; p->result.image && i < first + n; i++) {
 		const struct store_image_result *im = &p->result.image[i];
-		bool lost = c->device[device].noise[i] > 0 && im->outcome == OUTCOME_IDENTICAL; /* by chance: the next run may be tolerated */
+		bool chance = c->device[device].noise[i] > 0 && im->outcome == OUTCOME_IDENTICAL; /* the next run may be tolerated */
 
-		hash_put_u64(h, lost ? OUTCOME_TOLERATED : im->outcome);
+		hash_put_u64(h, chance ? OUTCOME_TOLERATED : im->outcome);
 		hash_put_u64(h, im->answer.k ? (uint64_t)im->answer.label[0] : UINT64_MAX);
 		if (c->device[device].noise[i] == 0)
 			hash_put_hash(h, im->answer.digest);

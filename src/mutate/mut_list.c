@@ -337,18 +337,22 @@ static void go_through(struct lister *l, const struct mut_spec *spec, const stru
 			list_each(l, spec, f[i].op, &f[i].sites, f[i].wanted);
 }
 
-/* Room for n more mutants and no more: doubling millions of them would leave as many behind. */
+/* Room for n more mutants. The first spec's is exact: doubling millions of them would leave as many behind; with each of a thousand specs it
+ * would be quadratic. */
 static void reserve(struct lister *l, uint64_t n)
 {
+	size_t cap = l->out.n + n;
 	struct mutant *v;
 
-	if (l->out.n + n <= l->out.cap)
+	if (cap <= l->out.cap)
 		return;
-	v = ARENA_ARRAY(l->a, struct mutant, l->out.n + n);
+	if (cap < 2 * l->out.cap)
+		cap = 2 * l->out.cap;
+	v = ARENA_ARRAY(l->a, struct mutant, cap);
 	if (l->out.n)
 		memcpy(v, l->out.v, l->out.n * sizeof *v);
 	l->out.v = v;
-	l->out.cap = l->out.n + n;
+	l->out.cap = cap;
 }
 
 static bool list_spec(struct lister *l, const struct mut_spec *spec, struct mut_drawn *drawn, struct err *e)
