@@ -139,13 +139,21 @@ bool camp_program_render(struct arena *a, const struct camp_program *p, const ch
 	return true;
 }
 
-/* What runs by its level need not be named; to name it would only make another configuration. */
-static bool are_asked(const char *const *name, size_t n, struct err *e)
+/* To name what runs by its level, or not at this one, would change nothing and make another configuration. */
+static bool may_be_enabled(const struct camp_level *l, struct err *e)
 {
-	for (size_t i = 0; i < n; i++)
-		for (size_t k = 0; gir_passes[k]; k++)
-			if (!strcmp(gir_passes[k]->name, name[i]) && !gir_passes[k]->asked)
-				return err_set(e, ERR_USAGE, "the pass '%s' runs from opt-level %d on and is not one to enable", name[i], gir_passes[k]->level);
+	for (size_t i = 0; i < l->nenabled; i++)
+		for (size_t k = 0; gir_passes[k]; k++) {
+			const struct gir_pass *p = gir_passes[k];
+
+			if (strcmp(p->name, l->enabled[i]))
+				continue;
+			if (!p->asked)
+				return err_set(e, ERR_USAGE, "the pass '%s' runs from opt-level %d on and is not one to enable", p->name, p->level);
+			if (p->level > l->opt_level)
+				return err_set(e, ERR_USAGE, "the pass '%s' can be enabled from opt-level %d on, this is opt-level %d", p->name, p->level,
+					       l->opt_level);
+		}
 	return true;
 }
 
@@ -171,7 +179,7 @@ bool camp_program_lower(struct arena *a, const struct camp_model *m, const struc
 	struct lir_func **func;
 
 	if (!are_passes(l->disabled, l->ndisabled, e) || !are_passes(l->enabled, l->nenabled, e) ||
-	    !are_asked(l->enabled, l->nenabled, e))
+	    !may_be_enabled(l, e))
 		return false;
 	*out = (struct camp_program){.options = {.opt_level = l->opt_level,
 						 .disabled = l->disabled,

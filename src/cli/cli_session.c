@@ -92,7 +92,7 @@ static void enable(const struct cli_args *args, struct camp_level *l)
 	for (size_t i = 0; i < on->n; i++)
 		vec_push(args->a, &name, on->list[i]);
 	for (size_t i = 0; args->command->all_passes && gir_passes[i]; i++)
-		if (gir_passes[i]->asked)
+		if (gir_passes[i]->asked && gir_passes[i]->level <= l->opt_level)
 			vec_push(args->a, &name, gir_passes[i]->name);
 	l->enabled = name.v;
 	l->nenabled = name.n;

@@ -412,7 +412,7 @@ static bool build(struct arena *a, struct gir_graph *g, void *user, struct err *
 
 	c.dialect = "c";
 	b->lowered = false;
-	if (!camp_program_build(a, &m, &(struct camp_level){.opt_level = b->r->o->level, .enabled = &winograd, .nenabled = 1}, &c, &b->s->p, e))
+	if (!camp_program_build(a, &m, &(struct camp_level){.opt_level = b->r->o->level, .enabled = &winograd, .nenabled = b->r->o->level == 3}, &c, &b->s->p, e))
 		return false;
 	b->lowered = true;
 	return camp_program_render(a, &b->s->p, b->r->target.dialect, &b->s->p, e);

@@ -184,7 +184,7 @@ static void run(struct arena *a, const struct options *o, int *count)
 	size_t n;
 
 	target.lanes = o->lanes;
-	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, &(struct camp_level){.opt_level = o->level, .enabled = &winograd, .nenabled = 1}, &target, &p, &e) ||
+	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, &(struct camp_level){.opt_level = o->level, .enabled = &winograd, .nenabled = o->level == 3}, &target, &p, &e) ||
 	    !mut_list(a, &p.subject, &spec, 1, o->seed, &mutant, &n, &e)) {
 		printf("%s\n", err_text(&e));
 		exit(1);

@@ -212,6 +212,7 @@ def passes_that_round_otherwise_run_where_they_are_named(tmp):
         model = ["--model", MODEL] if command[0] == "run" else [MODEL]
         assert "'wino' is not a pass" in run(command[0], *model, *command[1:], "--enable-pass", "wino", status=2, cwd=tmp).stderr
         assert "not one to enable" in run(command[0], *model, *command[1:], "--enable-pass", "fuse", status=2, cwd=tmp).stderr
+        assert "from opt-level 3 on" in run(command[0], *model, *command[1:], "--opt-level", 2, "--enable-pass", "winograd", status=2, cwd=tmp).stderr
     loops = lambda *more: json.loads(run("mutants", MODEL, "--opt-level", 3, "--operator", "loop.arith.*", "--json", *more).stdout)
     assert not any(".transform/" in m["id"] for m in loops()["mutants"])
     named = [m["id"] for m in loops("--enable-pass", "winograd")["mutants"] if "/res1.conv.transform/" in m["id"]]
