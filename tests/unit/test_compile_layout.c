@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "compile/compile.h"
-#include "test_support.h"
+#include "compile_support.h"
 
 struct net {
 	struct arena *a;
@@ -352,18 +352,6 @@ static struct tensor **outputs(struct net *n, const struct comp_options *o, cons
 	return out;
 }
 
-static double worst(const struct tensor *x, const struct tensor *y)
-{
-	double most = 0, scale = 1e-3;
-
-	cr_assert_eq(tensor_elements(x), tensor_elements(y));
-	for (int64_t i = 0; i < tensor_elements(x); i++) {
-		most = fmax(most, fabs(tensor_get_f64(x, i) - tensor_get_f64(y, i)));
-		scale = fmax(scale, fabs(tensor_get_f64(y, i)));
-	}
-	return most / scale;
-}
-
 static bool any_blocked(const struct comp_program *p)
 {
 	for (uint32_t i = 0; i < p->nbuffers; i++)
@@ -390,10 +378,10 @@ static void check_random_networks(uint64_t from, uint64_t to, bool moves)
 		tiled = outputs(&n, &(struct comp_options){.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 32 << 10}, in, &p);
 		cr_expect_not(any_blocked(p));
 		for (int i = 0; i < 2; i++) {
-			cr_expect_lt(worst(blocked[i], plain[i]), 1e-4, "seed %d, output %d: %g", (int)seed, i,
-				     worst(blocked[i], plain[i]));
-			cr_expect_lt(worst(tiled[i], plain[i]), 1e-4, "seed %d, output %d, accelerators: %g", (int)seed, i,
-				     worst(tiled[i], plain[i]));
+			cr_expect_lt(test_worst(blocked[i], plain[i]), 1e-4, "seed %d, output %d: %g", (int)seed, i,
+				     test_worst(blocked[i], plain[i]));
+			cr_expect_lt(test_worst(tiled[i], plain[i]), 1e-4, "seed %d, output %d, accelerators: %g", (int)seed, i,
+				     test_worst(tiled[i], plain[i]));
 		}
 		arena_free(a);
 	}
@@ -438,11 +426,11 @@ TEST(compile_layout, reshapes_have_no_kernel_unless_they_make_an_output)
 	other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, in, &p);
 	cr_expect_eq(kernels_of(p, GIR_RESHAPE), 1u);
 	cr_expect_eq(kernels_of(p, GIR_VIEW), 0u);
-	cr_expect_eq(worst(other[0], plain[0]), 0);
-	cr_expect_eq(worst(other[1], plain[1]), 0);
+	cr_expect_eq(test_worst(other[0], plain[0]), 0);
+	cr_expect_eq(test_worst(other[1], plain[1]), 0);
 	other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16, .disabled = (const char *const[]){"views"}, .ndisabled = 1}, in, &p);
 	cr_expect_eq(kernels_of(p, GIR_RESHAPE), 3u);
-	cr_expect_eq(worst(other[1], plain[1]), 0);
+	cr_expect_eq(test_worst(other[1], plain[1]), 0);
 	arena_free(a);
 }
 
@@ -478,7 +466,7 @@ TEST(compile_layout, depthwise_convolutions_take_small_planes_as_they_are_and_la
 		other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, in, &p);
 		cr_expect_eq(any_blocked(p), cases[i].blocked, "size %d", (int)cases[i].size);
 		cr_expect_eq(p->nkernels, cases[i].blocked ? 5u : 1u, "%u kernels", p->nkernels);
-		cr_expect_lt(worst(other[0], plain[0]), 1e-5, "size %d", (int)cases[i].size);
+		cr_expect_lt(test_worst(other[0], plain[0]), 1e-5, "size %d", (int)cases[i].size);
 		arena_free(a);
 	}
 }
@@ -502,7 +490,7 @@ TEST(compile_layout, padding_far_larger_than_its_image_costs_nothing)
 	plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
 	other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, x, &p);
 	cr_expect(any_blocked(p));
-	cr_expect_lt(worst(other[0], plain[0]), 1e-4);
+	cr_expect_lt(test_worst(other[0], plain[0]), 1e-4);
 	arena_free(a);
 }
 
@@ -550,7 +538,7 @@ TEST(compile_layout, convolutions_of_every_geometry_give_the_numbers_of_plain_on
 		fill(&n, in, -1, 1);
 		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
 		blocked = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[seed % 3]}, in, &p);
-		cr_expect_lt(worst(blocked[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(blocked[0], plain[0]));
+		cr_expect_lt(test_worst(blocked[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, test_worst(blocked[0], plain[0]));
 		arena_free(a);
 	}
 }
@@ -596,7 +584,7 @@ TEST(compile_layout, groups_that_share_tiles_give_the_numbers_of_plain_nests)
 		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
 		shared = outputs(&n, &o, in, &p);
 		used += any_group(p);
-		cr_expect_lt(worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(shared[0], plain[0]));
+		cr_expect_lt(test_worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, test_worst(shared[0], plain[0]));
 		if (seed % 10 == 0)
 			for (uint32_t k = 0; k < p->nkernels; k++)
 				expect_no_races(a, p->kernel[k].func, arena_printf(a, "seed %d", (int)seed));
@@ -644,7 +632,7 @@ TEST(compile_layout, products_by_groups_give_the_numbers_of_plain_nests)
 		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
 		shared = outputs(&n, &o, in, &p);
 		used += any_group(p);
-		cr_expect_lt(worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, worst(shared[0], plain[0]));
+		cr_expect_lt(test_worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, test_worst(shared[0], plain[0]));
 		if (seed % 8 == 0)
 			for (uint32_t k = 0; k < p->nkernels; k++)
 				expect_no_races(a, p->kernel[k].func, arena_printf(a, "product %d", (int)seed));
@@ -692,7 +680,7 @@ TEST(compile_layout, products_of_what_is_computed_take_every_column_once)
 		strips = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[i % 3]}, x, &p);
 		cr_expect_eq(p->nkernels, 1u, "%u kernels", p->nkernels);
 		cr_expect(p->kernel[0].func->contract, "no tiles");
-		cr_expect_lt(worst(strips[0], plain[0]), 1e-5, "%d columns: %g", (int)dim[2], worst(strips[0], plain[0]));
+		cr_expect_lt(test_worst(strips[0], plain[0]), 1e-5, "%d columns: %g", (int)dim[2], test_worst(strips[0], plain[0]));
 		expect_no_races(a, p->kernel[0].func, arena_printf(a, "%d columns", (int)dim[2]));
 		arena_free(a);
 	}

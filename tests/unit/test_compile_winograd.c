@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "compile/compile.h"
+#include "compile_support.h"
 #include "loop/loop.h"
-#include "test_support.h"
 
 struct shape {
 	int lanes;
@@ -79,18 +79,6 @@ static struct gir_graph *network(struct arena *a, const struct shape *s, enum gi
 	return g;
 }
 
-static double worst(const struct tensor *x, const struct tensor *y)
-{
-	double most = 0, scale = 1e-3;
-
-	cr_assert_eq(tensor_elements(x), tensor_elements(y));
-	for (int64_t i = 0; i < tensor_elements(x); i++) {
-		most = fmax(most, fabs(tensor_get_f64(x, i) - tensor_get_f64(y, i)));
-		scale = fmax(scale, fabs(tensor_get_f64(y, i)));
-	}
-	return most / scale;
-}
-
 static bool has_kernel(const struct comp_program *p, const char *name)
 {
 	for (uint32_t k = 0; k < p->nkernels; k++)
@@ -124,7 +112,7 @@ static void check(const struct shape *s, bool *strips)
 		cr_expect_eq(b.kind, LIR_BOUNDS_IN_RANGE, "%s: %s", q->kernel[k].func->name, b.text);
 		cr_expect(lir_has_parallel(q->kernel[k].func), "%s runs in one thread", q->kernel[k].func->name);
 	}
-	d = worst(got, want);
+	d = test_worst(got, want);
 	cr_expect_lt(d, 2e-5, "%d lanes, %d x %d to %d channels, %d x %d: %g", s->lanes, (int)s->batch, (int)s->in, (int)s->out, (int)s->height,
 		     (int)s->width, d);
 	arena_free(a);
