@@ -110,6 +110,8 @@ size_t slots_gap(const struct slots *s); /* between two tensors, where there is 
 void slots_close(struct slots *s);
 bool slots_layout(struct slots *s, const struct prog *p, struct fill fill, struct err *e);
 bool slot_intact(const struct slot *s);
+/* For runs that keep nothing but outputs: slot[i] becomes the slot of p's buffer i, which a buffer that no launch reads any more had. */
+void slots_share(struct arena *a, const struct prog *p, uint32_t *slot);
 void slot_refill(struct slot *s);
 /* Nobody reads its data again: their memory goes back to the system, pads stay. */
 void slot_give_back(const struct slots *s, const struct slot *slot);
@@ -306,6 +308,7 @@ struct exec {
 	struct proc proc;
 	void **ptr;           /* per buffer: where its data are now for the child */
 	const uint8_t **view; /* and for the worker */
+	uint32_t *slot;       /* the one that it is written to */
 	struct hash *key;
 	bool *cut, *reused;
 	bool *held; /* per launch: made of constants, ran in this child, still in its slot */
@@ -341,7 +344,8 @@ enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const str
 void exec_image(struct exec *x, struct blob *const *input);
 /* AGAIN: a launch is to run that was not expected to. k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *k, const uint32_t *twin);
-enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat);
+/* keep: tensors besides the outputs are wanted */
+enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep);
 /* Ends the child and looks at all canaries, those too that no launch was to come near. */
 void exec_stop(struct exec *x);
 void exec_close(struct exec *x);

@@ -233,6 +233,9 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	x->proc.pid = x->proc.sock = -1;
 	x->ptr = ARENA_ARRAY(x->arena, void *, p->nbuffers);
 	x->view = ARENA_ARRAY(x->arena, const uint8_t *, p->nbuffers);
+	x->slot = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		x->slot[i] = i;
 	x->key = ARENA_ARRAY(x->arena, struct hash, p->nbuffers);
 	x->cut = ARENA_ARRAY(x->arena, bool, p->nbuffers);
 	x->reused = ARENA_ARRAY(x->arena, bool, p->nbuffers);
@@ -458,7 +461,7 @@ static void set_args(struct exec *x, uint32_t k)
 	const struct prog_launch *l = &x->prog->launch[k];
 
 	for (uint32_t i = 0; i < l->nargs; i++) {
-		const struct slot *s = &x->w->slots.slot[l->arg[i]];
+		const struct slot *s = &x->w->slots.slot[x->slot[l->arg[i]]];
 
 		if (i >= l->nargs - l->nout) {
 			x->ptr[l->arg[i]] = (x->gpu ? s->view : s->at) + s->front;
@@ -644,7 +647,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 	return flush_and_compare(x, pending, constant, image, twin, &cut);
 }
 
-enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
+enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep)
 {
 	uint32_t n = 0;
 	enum step s;
@@ -667,6 +670,8 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat)
 	if ((s = flush(x, n)) != STEP_OK)
 		return s;
 	n = 0;
+	if (!x->gpu && !keep)
+		slots_share(x->arena, x->prog, x->slot);
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++)
 		if (!x->prog->launch[k].constant) {
 			make_keys(x, k);

@@ -205,7 +205,7 @@ static enum step run_image(struct run *r, struct exec *x, uint32_t i, struct err
 
 	exec_image(x, r->input[i]);
 	if (r->m->repeat)
-		s = exec_timed(x, r->m->warmup, r->m->repeat);
+		s = exec_timed(x, r->m->warmup, r->m->repeat, r->m->dump);
 	else if (r->base && !k->failed && r->base->constant)
 		s = exec_all(x, r->base->constant, k, r->twin);
 	else

@@ -297,6 +297,30 @@ TEST(worker, repeated_runs_give_as_many_times)
 	arena_free(a);
 }
 
+/* y1 says where it lies, y2 the same, y how far it lies from there. */
+TEST(worker, only_timed_runs_write_where_a_tensor_lay_that_nobody_reads_any_more)
+{
+	const char *const where[3] = {KERNEL "{ *(float *)b[1] = (unsigned long)b[1] >> 12 & 0xffffff; }\n",
+				      KERNEL "{ *(float *)b[1] = *(float *)b[0]; }\n",
+				      KERNEL "{ *(float *)b[2] = ((unsigned long)b[2] >> 12 & 0xffffff) - *(float *)b[0]; }\n"};
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_job j = {.id = 1, .bundle = test_bundle(a, where), .input = test_inputs(a, 2), .ninputs = 2};
+
+	for (int kept = 0; kept < 3; kept++) {
+		struct pool_result r;
+
+		j.repeat = kept == 1 ? 0 : 2;
+		j.dump = kept == 2;
+		r = test_run(p, a, j);
+		cr_assert_eq(r.status, POOL_DONE, "%s %s", r.text, r.log ? r.log : "");
+		for (int i = 0; i < 2; i++)
+			cr_expect_eq(*(float *)r.image[i].output->data == 0, kept == 0);
+	}
+	pool_close(p);
+	arena_free(a);
+}
+
 /* ---- blame ------------------------------------------------------------------------------------------------- */
 
 static struct pool_result run_mutant(struct pool *p, struct arena *a, const char *second, double limit)
