@@ -78,6 +78,29 @@ static void choose_budget(struct camp *c, struct pool_device *dev)
 		dev[d].budget = c->budget ? c->budget : 1;
 }
 
+/* Neither our cache of compiled kernels nor those that drivers keep. What the configuration says of a variable stands. */
+static void without_caches(struct arena *a, struct pool_device *dev)
+{
+	static const char *const off[] = {"POCL_KERNEL_CACHE=0", "CUDA_CACHE_DISABLE=1", "MESA_SHADER_CACHE_DISABLE=true"};
+	size_t n = sizeof off / sizeof *off;
+	const char **env = ARENA_ARRAY(a, const char *, dev->nenv + n);
+	size_t all = 0;
+
+	for (size_t i = 0; i < dev->nenv; i++)
+		env[all++] = dev->env[i];
+	for (size_t i = 0; i < n; i++) {
+		size_t k = 0;
+
+		while (k < dev->nenv && strncmp(dev->env[k], off[i], strcspn(off[i], "=") + 1) != 0)
+			k++;
+		if (k == dev->nenv)
+			env[all++] = off[i];
+	}
+	dev->env = env;
+	dev->nenv = all;
+	dev->cache_dir = "";
+}
+
 static bool open_devices(struct camp *c, struct err *e)
 {
 	const struct config_campaign *f = c->config;
@@ -91,7 +114,7 @@ static bool open_devices(struct camp *c, struct err *e)
 		if (!camp_device(c->a, f->devices[d], f, &dev[d], e))
 			return false;
 		if (c->options->no_reuse)
-			dev[d].cache_dir = "";
+			without_caches(c->a, &dev[d]);
 	}
 	camp_share_cores(c, dev);
 	for (size_t d = 0; d < c->ndevices; d++) {
@@ -310,9 +333,15 @@ bool camp_record_device(struct camp *c, size_t d, const char *error, struct err 
 	return store_put_device(c->store, &dev, e);
 }
 
+/* What a campaign is, to be kept and compared when it goes on. Mutants found equivalent are counted otherwise without reuse. */
+static const char *configuration(const struct camp *c)
+{
+	return arena_printf(c->a, "%s%s", config_text(c->a, c->config), c->options->no_reuse ? "no-reuse: true\n" : "");
+}
+
 static bool record_facts(struct camp *c, struct err *e)
 {
-	if (!store_configure(c->store, config_text(c->a, c->config), e) || !record_model(c, e) || !same_number_of_images(c, e))
+	if (!store_configure(c->store, configuration(c), e) || !record_model(c, e) || !same_number_of_images(c, e))
 		return false;
 	for (size_t i = 0; i < c->ninputs; i++) {
 		struct store_image im = {

@@ -83,7 +83,7 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 	return true;
 }
 
-/* What --enable-pass names; for commands that want speed every pass that runs only when it is named, too. */
+/* What --enable-pass names, where the command has it; for commands that want speed every pass that runs only when it is named. */
 static void enable(const struct cli_args *args, struct camp_level *l)
 {
 	const struct cli_value *on = cli_get(args, "enable-pass");

@@ -12,7 +12,7 @@
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
-        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
+        CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_THREADS, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
         {"top", CLI_INT, "K", "classes per input (default: 5)"},
         {"npy", CLI_TEXT, "DIR", "write the scores of each input as DIR/NAME.npy, float32"},
         {"repeat", CLI_INT, "N", "time N whole runs per input and report the median (default: 1)"},

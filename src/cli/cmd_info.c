@@ -9,7 +9,7 @@
 #include "cli/cli_json.h"
 
 static const struct cli_option options[] = {
-        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_OUTPUT, CLI_OPT_DEVICE, CLI_OPT_DIALECT, CLI_OPT_DEFINITIONS,
+        CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_BATCH, CLI_OPT_OUTPUT, CLI_OPT_DEVICE, CLI_OPT_DIALECT, CLI_OPT_DEFINITIONS,
         {"graph", CLI_FLAG, NULL, "print the graph after the passes"},
         {"loops", CLI_FLAG, NULL, "print the loop IR of every kernel"},
         {"source", CLI_FLAG, NULL, "print the source of every kernel"},

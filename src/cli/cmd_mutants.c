@@ -144,6 +144,19 @@ static void json_one(struct str *out, const struct mutant *m, const struct camp_
 	str_add(out, "\n    }");
 }
 
+/* A list that ends early is a whole document all the same, and says so. */
+static void json_end(bool any, const struct err *failed)
+{
+	struct str text = {0};
+
+	str_add(&text, any ? "\n  ]" : "]");
+	if (failed)
+		json_field(&text, ",\n  \"", "error", err_text(failed));
+	str_add(&text, "\n}\n");
+	fwrite(text.s, 1, text.n, stdout);
+	str_free(&text);
+}
+
 static bool print_mutants(const struct cli_args *args, struct camp_program *p, const struct mutant *m, size_t n, struct err *e)
 {
 	bool json = cli_flag(args, "json"), predict = cli_flag(args, "bounds"), ok = true;
@@ -166,8 +179,8 @@ static bool print_mutants(const struct cli_args *args, struct camp_program *p, c
 		}
 		arena_free(a);
 	}
-	if (ok && json)
-		fputs(n ? "\n  ]\n}\n" : "]\n}\n", stdout);
+	if (json)
+		json_end(n > 0, ok ? NULL : e);
 	str_free(&text);
 	return ok;
 }

@@ -58,7 +58,8 @@ const char *store_path(const struct store *s);
 bool store_merge(const char *const *path, size_t n, const char *out, struct err *e);
 
 /* The campaign's configuration as canonical text: lines "key: value" (config_text). The first call keeps it; later
- * calls (a resumed campaign) fail with ERR_USAGE naming the first key that differs and both values. */
+ * calls (a resumed campaign) fail with ERR_USAGE naming the first key that differs and both values. The lines "model", "images" and
+ * "labels" say where things lie and may differ. */
 bool store_configure(struct store *s, const char *text, struct err *e);
 bool store_configuration(struct store *s, struct arena *a, char **out, struct err *e); /* NULL when none was kept */
 

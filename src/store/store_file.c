@@ -406,15 +406,38 @@ static size_t line_length(const char *s)
 	return strcspn(s, "\n");
 }
 
-/* Names the first line in which two configurations differ. */
-static bool differs(struct store *s, struct arena *a, const char *old, const char *new, struct err *e)
+bool store_is_place(const char *line)
+{
+	static const char *const key[] = {"model: ", "images: ", "labels: "};
+
+	for (size_t i = 0; i < sizeof key / sizeof *key; i++)
+		if (!strncmp(line, key[i], strlen(key[i])))
+			return true;
+	return false;
+}
+
+static const char *past_places(const char *text)
+{
+	while (store_is_place(text)) {
+		text += line_length(text);
+		text += *text != 0;
+	}
+	return text;
+}
+
+/* Names the first line in which two configurations differ, but for places; true where there is none. */
+static bool same_but_places(struct store *s, struct arena *a, const char *old, const char *new, struct err *e)
 {
 	const char *now = new;
 	int no, nn, key, old_key;
 
 	for (;;) {
+		old = past_places(old);
+		new = past_places(new);
 		no = (int)line_length(old);
 		nn = (int)line_length(new);
+		if (!*old && !*new)
+			return true;
 		if (no != nn || strncmp(old, new, (size_t)no) || !*old || !*new)
 			break;
 		old += no + (old[no] != 0);
@@ -441,8 +464,8 @@ bool store_configure(struct store *s, const char *text, struct err *e)
 
 	if (ok && !old)
 		ok = store_set(s, "configuration", text, e);
-	else if (ok && strcmp(old, text))
-		ok = differs(s, a, old, text, e);
+	else if (ok)
+		ok = same_but_places(s, a, old, text, e);
 	arena_free(a);
 	return ok;
 }

@@ -32,6 +32,10 @@ struct store_step {
 extern const struct store_step store_steps[];
 extern const char store_views[];
 
+/* A line of the configuration that says where something lies, not what it is: models, images and labels are known by what is in them
+ * (store_put_model, store_put_image), so that a campaign goes on after its folder has moved, and shards of several machines merge. */
+bool store_is_place(const char *line);
+
 /* Says what SQLite said; returns false. */
 bool store_fail(struct store *s, const char *doing, struct err *e);
 bool store_damaged(struct store *s, const char *what, struct err *e);

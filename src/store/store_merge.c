@@ -46,7 +46,7 @@ static bool none(struct merge *m, const char *sql, const char *message, struct e
 	return rc == SQLITE_DONE;
 }
 
-/* Keys of the configuration that may differ: which mutants and devices. */
+/* What may differ: which mutants and devices, and where things lie. */
 static bool may_differ(const char *line)
 {
 	static const char *const keys[] = {"devices:", "device ", "mutation "};
@@ -54,7 +54,7 @@ static bool may_differ(const char *line)
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (!strncmp(line, keys[i], strlen(keys[i])))
 			return true;
-	return false;
+	return store_is_place(line);
 }
 
 static bool has_line(const char *text, const char *line, size_t n)
@@ -91,6 +91,9 @@ static bool agree(struct merge *m, struct err *e)
 		    "model '$0' has another hash than '$1'", e) &&
 	       none(m, "SELECT b.name FROM other.images b LEFT JOIN main.images a ON a.image = b.image"
 		       " WHERE a.name IS NOT b.name OR a.hash IS NOT b.hash LIMIT 1", "image '$0' is only in one, or is another picture", e) &&
+	       none(m, "SELECT a.name, a.label, b.label FROM main.images a JOIN other.images b ON a.image = b.image"
+		       " WHERE a.label >= 0 AND b.label >= 0 AND a.label <> b.label LIMIT 1",
+		    "image '$0' is of class $1 in one and $2 in the other", e) &&
 	       none(m, "SELECT a.name FROM main.images a WHERE a.image NOT IN (SELECT image FROM other.images) LIMIT 1", "image '$0' is only in one", e) &&
 	       none(m, "SELECT a.name, a.identity, b.identity FROM main.devices a JOIN other.devices b ON a.name = b.name"
 		       " WHERE a.identity <> '' AND b.identity <> '' AND a.identity <> b.identity LIMIT 1",

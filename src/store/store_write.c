@@ -58,13 +58,31 @@ static bool same_hash(struct store *s, const char *what, const char *path, const
 	return ok;
 }
 
+static bool same_model_name(struct store *s, const struct store_model *m, struct err *e)
+{
+	sqlite3_stmt *st = store_statement(s, "SELECT name FROM models WHERE name <> ? LIMIT 1", e);
+	int rc;
+
+	if (!st)
+		return false;
+	rc = store_bind(st, "t", m->name) ? sqlite3_step(st) : SQLITE_NOMEM;
+	if (rc == SQLITE_ROW)
+		err_set(e, ERR_USAGE, "store '%s' was begun with a model of the name '%s', now it is '%s'; use another store", s->path,
+			store_text(st, 0), m->file);
+	else if (rc != SQLITE_DONE)
+		store_fail(s, "read it", e);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE;
+}
+
 bool store_put_model(struct store *s, const struct store_model *m, struct err *e)
 {
 	bool ok;
 
 	if (!store_put_begin(s, e))
 		return false;
-	ok = store_run(s, e, "INSERT OR IGNORE INTO models(name, file, hash) VALUES(?, ?, ?)", "tth", m->name, m->file, m->hash) &&
+	ok = same_model_name(s, m, e) &&
+	     store_run(s, e, "INSERT OR IGNORE INTO models(name, file, hash) VALUES(?, ?, ?)", "tth", m->name, m->file, m->hash) &&
 	     same_hash(s, "the model", m->file, "SELECT hash FROM models WHERE name = ?", m->name, m->hash, e);
 	return store_put_end(s, ok, e);
 }

@@ -208,7 +208,7 @@ def passes_that_round_otherwise_run_where_they_are_named(tmp):
     on, off = numbers(tmp / "on/00_disc.npy"), numbers(tmp / "off/00_disc.npy")
     assert on == numbers(tmp / "threads/00_disc.npy"), "as many threads as you like: the same bits"
     assert on != off and max(abs(x - y) for x, y in zip(on, off)) < 1e-4 * max(map(abs, off)), (on, off)
-    for command in ("infer", picture), ("mutants",), ("run", "--images", IMAGES, "--mutations", "mutatenn-paper"):
+    for command in ("mutants",), ("run", "--images", IMAGES, "--mutations", "mutatenn-paper"):
         model = ["--model", MODEL] if command[0] == "run" else [MODEL]
         assert "'wino' is not a pass" in run(command[0], *model, *command[1:], "--enable-pass", "wino", status=2, cwd=tmp).stderr
         assert "not one to enable" in run(command[0], *model, *command[1:], "--enable-pass", "fuse", status=2, cwd=tmp).stderr
@@ -336,6 +336,11 @@ def a_store_is_of_one_campaign(tmp):
     assert "m.onnx' (the model) has changed" in run(*args, status=2).stderr
     model.write_bytes(whole)
     run(*args)
+    moved = tmp / "moved"
+    moved.mkdir()
+    for what in (model, tmp / "m.yaml", tmp / "labels.txt", images):
+        shutil.move(what, moved)
+    run("run", "--model", moved / "m.onnx", "--images", moved / "im", "--mutations", "mutatenn-paper", "--store", store)  # places are not what things are
     assert table(store) == before
 
 

@@ -135,6 +135,24 @@ def without_reuse_every_mutant_is_built_and_run_alone_and_gives_the_same(tmp):
         else:  # far beyond the pads lies another tensor of the original, or nothing
             assert other == mine or (other[1] == code and {other[0], outcome} <= strays), (m, mine, other)
     assert len(outcomes) > 4, outcomes
+    for name, how in ("reuse", ["--no-reuse"]), ("alone", []):  # they count otherwise what is equivalent
+        assert "'no-reuse: true'" in run("run", *more, *how, "--store", tmp / f"{name}.db", status=2).stderr
+
+
+@test
+def without_reuse_drivers_keep_no_caches(tmp):
+    """nor with it are they told anything; what the configuration says of a variable stands"""
+    folder, worker = demo(tmp, 1), BUILD / "mutatenn-worker"
+    names = {"POCL_KERNEL_CACHE", "CUDA_CACHE_DISABLE", "MESA_SHADER_CACHE_DISABLE"}
+    (tmp / "worker").write_text(f"#!/bin/sh\nenv >> $(dirname $0)/env\nexec {worker} \"$@\"\n")
+    (tmp / "worker").chmod(0o755)
+    (tmp / "d.yaml").write_text(f"device-definitions:\n  - {{name: mine, worker: [{tmp}/worker], env: [CUDA_CACHE_DISABLE=0]}}\n")
+    for how, said in ([], {"CUDA_CACHE_DISABLE=0"}), (["--no-reuse"], {"POCL_KERNEL_CACHE=0", "CUDA_CACHE_DISABLE=0", "MESA_SHADER_CACHE_DISABLE=true"}):
+        run("run", "--model", folder / "model.onnx", "--images", folder / "images", "--mutations", "loop.bound.min", "--sites", "sample 1", "--device", "mine",
+            "--devices-file", tmp / "d.yaml", "--store", tmp / f"{len(how)}.db", "--quiet", *how)
+        told = {l for l in (tmp / "env").read_text().split() if l.split("=")[0] in names}
+        assert told == said, (how, told)
+        (tmp / "env").unlink()
 
 
 def fills(folder, store, device, fill):

@@ -313,12 +313,16 @@ TEST(store, refuses_a_campaign_that_changed_and_names_the_key)
 	cr_expect(strstr(err_text(&e), "'seed: 1' is in the store only"), "%s", err_text(&e));
 	cr_expect_not(store_configure(s, "model: a\nbatch: 1\nopt-level: 2\nseed: 1\n", &e));
 	cr_expect(strstr(err_text(&e), "'batch: 1' is new"), "%s", err_text(&e));
+	OK(store_configure(s, "model: b\nimages: elsewhere\nopt-level: 2\nlabels: here\nseed: 1\n", &e));
 	fill(s);
 	cr_expect_not(store_put_device(s, &(struct store_device){"host-gcc", "cpu", "gcc 13", "", NULL}, &e));
 	cr_expect(strstr(err_text(&e), "'gcc 12'") && strstr(err_text(&e), "'gcc 13'"), "%s", err_text(&e));
 	OK(store_put_device(s, &(struct store_device){"board", "cpu", "gcc 9", "works now", NULL}, &e));
 	cr_expect_not(store_put_image(s, &(struct store_image){.index = 0, .name = "other.png", .hash = {1, 1}}, &e));
 	cr_expect_not(store_put_image(s, &(struct store_image){.index = 0, .name = "0.png", .hash = {1, 1}}, &e));
+	cr_expect_not(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 3}}, &e));
+	cr_expect_not(store_put_model(s, &(struct store_model){"other", "other.onnx", {1, 2}}, &e));
+	cr_expect(strstr(err_text(&e), "was begun with a model of the name 'net', now it is 'other.onnx'"), "%s", err_text(&e));
 	cr_expect_not(store_put_model(s, &(struct store_model){"net", "net.onnx", {1, 3}}, &e));
 	cr_expect(strstr(err_text(&e), "'net.onnx' (the model) has changed since store ") && strstr(err_text(&e), "use another store"), "%s",
 		  err_text(&e));
