@@ -83,15 +83,19 @@ bool cli_pool(const struct cli_args *args, const struct config_campaign *c, stru
 	return true;
 }
 
-/* What --enable-pass names, where the command has it; for commands that want speed every pass that runs only when it is named. */
+/* What --enable-pass names; of a command that has no such option, because speed counts, every pass that runs only when it is named. */
 static void enable(const struct cli_args *args, struct camp_level *l)
 {
-	const struct cli_value *on = cli_get(args, "enable-pass");
 	VEC(const char *) name = {0};
 
-	for (size_t i = 0; i < on->n; i++)
-		vec_push(args->a, &name, on->list[i]);
-	for (size_t i = 0; args->command->all_passes && gir_passes[i]; i++)
+	if (!args->command->all_passes) {
+		const struct cli_value *on = cli_get(args, "enable-pass");
+
+		l->enabled = on->list;
+		l->nenabled = on->n;
+		return;
+	}
+	for (size_t i = 0; gir_passes[i]; i++)
 		if (gir_passes[i]->asked && gir_passes[i]->level <= l->opt_level)
 			vec_push(args->a, &name, gir_passes[i]->name);
 	l->enabled = name.v;
