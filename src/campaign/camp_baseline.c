@@ -4,6 +4,8 @@
  */
 #include <math.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "campaign/campaign_internal.h"
 
@@ -55,6 +57,24 @@ uint64_t camp_original_jobs(const struct camp *c, size_t d, size_t n)
 	return c->device[d].runners < n ? c->device[d].runners : n;
 }
 
+/* Where a mutant was refused: was it the mutant, or can nothing be built any more? The original with a kernel, its shortest, that no
+ * cache has seen. */
+static const struct bundle *built_anew(struct arena *a, const struct bundle *original)
+{
+	struct bundle *b = arena_memdup(a, original, sizeof *b);
+	struct bundle_kernel *k = arena_memdup(a, b->kernel, b->nkernels * sizeof *k), *shortest = k;
+	struct timespec now;
+
+	for (uint32_t i = 1; i < b->nkernels; i++)
+		if (!k[i].plain && strlen(k[i].source) < strlen(shortest->source))
+			shortest = &k[i];
+	clock_gettime(CLOCK_REALTIME, &now);
+	shortest->source = arena_printf(a, "%s/* %lld.%09ld %d */\n", shortest->source, (long long)now.tv_sec, now.tv_nsec, (int)getpid());
+	shortest->hash = hash_text(shortest->source);
+	b->kernel = k;
+	return b;
+}
+
 static bool submit_original(struct camp *c, struct arena *a, size_t d, size_t first, size_t n, struct fill fill, size_t *jobs, struct err *e)
 {
 	struct pool_job j = {.id = first * c->ndevices + d,
@@ -64,6 +84,8 @@ static bool submit_original(struct camp *c, struct arena *a, size_t d, size_t fi
 			     .ninputs = n,
 			     .fill = fill};
 
+	if (c->device[d].refused)
+		j.bundle = built_anew(a, j.bundle);
 	++*jobs;
 	return pool_submit(c->pool, &j, e);
 }
@@ -296,5 +318,9 @@ bool camp_control(struct camp *c, bool *good, struct err *e)
 	n = n < c->chunk ? n : c->chunk;
 	for (size_t d = 0; d < c->ndevices; d++)
 		good[d] = true;
-	return camp_run_original(c, 0, n, c->fill, NULL, true, take_control, good, e);
+	if (!camp_run_original(c, 0, n, c->fill, NULL, true, take_control, good, e))
+		return false;
+	for (size_t d = 0; d < c->ndevices; d++)
+		c->device[d].refused = false;
+	return true;
 }

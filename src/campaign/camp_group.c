@@ -168,6 +168,7 @@ static bool take(struct chunk *k, const struct pool_result *r, size_t *jobs, str
 	struct camp_pending *p = &k->g->pending[r->job];
 
 	--*jobs;
+	c->device[r->device].refused = c->device[r->device].refused || r->status == POOL_BUILD_FAILED;
 	if (r->status == POOL_SKIPPED) {
 		p->wanted = false;
 		return true;
@@ -268,7 +269,7 @@ static bool withdraw(struct camp *c, size_t d, int tries, struct err *e)
 	for (int o = 0; o < OUTCOME_COUNT; o++)
 		c->progress.by_outcome[o] = (uint64_t)n.outcome[o];
 	if (tries < CONTROL_TRIES) {
-		log_warn("device '%s': the original no longer gives what it gave; %lld mutants are run again", c->device[d].name,
+		log_warn("device '%s': the original is no longer built, or no longer gives what it gave; %lld mutants are run again", c->device[d].name,
 			 (long long)taken);
 		pool_restart(c->pool, d);
 	} else {

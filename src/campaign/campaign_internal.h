@@ -11,6 +11,7 @@ struct camp_device_state {
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
 	const char *aside;                /* why it was set aside before a mutant ran; NULL: it was not */
 	uint64_t done;                    /* mutants */
+	bool refused;                     /* a mutant was not built since the last control: that builds something, too */
 	double time_limit_s;              /* per image, from the original's time */
 	double seconds;                   /* of the original, the longest image */
 	const float **logits;             /* per input: the original's scores on this device */

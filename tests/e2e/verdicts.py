@@ -140,6 +140,28 @@ def without_reuse_every_mutant_is_built_and_run_alone_and_gives_the_same(tmp):
 
 
 @test
+def a_compiler_that_breaks_down_is_not_the_mutants_fault(tmp):
+    """a control builds something, too, where a mutant was refused; what was refused since is taken back, and is done once the compiler is mended"""
+    folder = demo(tmp, 2)
+    (tmp / "cc").write_text(f'#!/bin/sh\ncase " $* " in *" -dM "*) ;; *) [ ! -e {tmp}/tired ] || {{ echo "out of licences" >&2; exit 1; }} ;; esac\nexec gcc "$@"\n')
+    (tmp / "cc").chmod(0o755)
+    (tmp / "d.yaml").write_text(f"device-definitions:\n  - {{name: mine, cc: {tmp}/cc}}\n")
+
+    def campaign(what, status):
+        r = run("run", "--model", folder / "model.onnx", "--images", folder / "images", "--mutations", f"loop.bound.{what}", "--sites", "sample 4", "--device",
+                "mine", "--devices-file", tmp / "d.yaml", "--store", tmp / f"{what}.db", status=status, XDG_CACHE_HOME=str(tmp / "cache"))
+        return r.stderr, {outcome for outcome, *_ in seen(tmp / f"{what}.db").values()}
+
+    assert "build-failed" not in campaign("min", 0)[1]  # the cache has the original and the changes without effect now
+    (tmp / "tired").touch()
+    said, outcomes = campaign("extent", 1)
+    assert "'mine' is set aside: its control run failed 3 times" in said and "build-failed" not in outcomes, (said, outcomes)
+    (tmp / "tired").unlink()
+    outcomes = campaign("extent", 0)[1]
+    assert outcomes and "build-failed" not in outcomes, outcomes
+
+
+@test
 def without_reuse_drivers_keep_no_caches(tmp):
     """nor with it are they told anything; what the configuration says of a variable stands"""
     folder, worker = demo(tmp, 1), BUILD / "mutatenn-worker"
