@@ -4,8 +4,9 @@
  *
  * For each model, on one runner of host-gcc at opt-level 3 with one image: jobs that find everything known (`idle`) and jobs whose last
  * launch alone is another kernel, which computes the same (`mutant`), in turn. Milliseconds from submission to result, medians; those of the
- * mutant are above the time of its launch, which is the worker's own figure. `processor`: time of the workers and their children per job,
- * which other work on the machine does not lengthen.
+ * mutant are above the time of its launch, which is the worker's own figure. `processor`: time of the workers and their children per mutant,
+ * which other work on the machine does not lengthen. Then, of both, medians of each of the runner's steps (worker/worker.h); `elsewhere` is what is
+ * none of them: the program's side, the messages' way.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,8 +93,8 @@ static struct bundle *mutate(struct arena *a, const struct bundle *b)
 	return m;
 }
 
-/* Milliseconds beside the launches. */
-static bool job(struct bench *t, const struct bundle *b, const struct bundle *original, double *ms, double *launches, struct err *e)
+/* Milliseconds beside the launches; step: likewise, then what no step of the runner's is. */
+static bool job(struct bench *t, const struct bundle *b, const struct bundle *original, double *ms, double *launches, double *step, struct err *e)
 {
 	struct pool_job j = {.id = ++t->id, .bundle = b, .baseline = original, .input = &t->in, .ninputs = 1, .run_equivalent = true};
 	struct arena *a = arena_new(t->a);
@@ -108,6 +109,11 @@ static bool job(struct bench *t, const struct bundle *b, const struct bundle *or
 		return err_set(e, ERR_DEVICE, "%s", got ? r.text : "no result");
 	*launches = r.image[0].time_s * 1e3;
 	*ms -= *launches;
+	step[POOL_STEP_COUNT] = *ms + *launches;
+	for (int i = 0; i < POOL_STEP_COUNT; i++) {
+		step[i] = r.step_s[i] * 1e3;
+		step[POOL_STEP_COUNT] -= step[i];
+	}
 	arena_free(a);
 	return true;
 }
@@ -137,7 +143,13 @@ static bool measure(struct bench *t, const char *file, int threads, struct err *
 	struct camp_model *m;
 	struct camp_program p;
 	struct bundle *mutant;
-	double idle[JOBS], mut[JOBS], launch[JOBS], ms, l, before = 0, used;
+	static const char *const name[] = {
+#define X(id, text) text,
+	    POOL_STEPS(X)
+#undef X
+	    "elsewhere"};
+	static double idle[JOBS], mut[JOBS], launch[JOBS], step[2][POOL_STEP_COUNT + 1][JOBS];
+	double one[POOL_STEP_COUNT + 1], ms, l, before, used;
 
 	config_campaign_default(&c);
 	c.ndevices = 1;
@@ -153,14 +165,28 @@ static bool measure(struct bench *t, const char *file, int threads, struct err *
 		return false;
 	mutant = mutate(t->a, p.bundle);
 	for (int i = -UNCOUNTED; i < JOBS; i++) {
-		before = i ? before : workers_used();
-		if (!job(t, p.bundle, p.bundle, i < 0 ? &ms : &idle[i], &l, e) ||
-		    !job(t, mutant, p.bundle, i < 0 ? &ms : &mut[i], i < 0 ? &l : &launch[i], e))
-			return false;
+		for (int which = 0; which < 2; which++) {
+			double *to = i < 0 ? &ms : which ? &mut[i] : &idle[i];
+
+			if (!job(t, which ? mutant : p.bundle, p.bundle, to, which && i >= 0 ? &launch[i] : &l, one, e))
+				return false;
+			for (int k = 0; i >= 0 && k <= POOL_STEP_COUNT; k++)
+				step[which][k][i] = one[k];
+		}
 	}
-	used = (workers_used() - before) / (2 * JOBS);
+	before = workers_used();
+	for (int i = 0; i < JOBS; i++)
+		if (!job(t, mutant, p.bundle, &ms, &l, one, e))
+			return false;
+	used = (workers_used() - before) / JOBS;
 	printf("| %s | %u | %u | %.2f | %.2f | %.2f | %.2f | %.3f | %.2f |\n", m->name, p.bundle->nlaunches, p.bundle->nbuffers, at(idle, JOBS, .5), at(mut, JOBS, .5),
 	       at(mut, JOBS, .1), at(mut, JOBS, .9), at(launch, JOBS, .5), used * 1e3);
+	for (int which = 0; which < 2; which++) {
+		printf("  %s ms:", which ? "mutant" : "idle");
+		for (int k = 0; k <= POOL_STEP_COUNT; k++)
+			printf(" %s %.3f", name[k], at(step[which][k], JOBS, .5));
+		puts("");
+	}
 	fflush(stdout);
 	return true;
 }

@@ -17,11 +17,16 @@
 #include "device/device_internal.h"
 
 #define MAX_LOG ((size_t)64 << 10)
+#define ENTRY "mutatenn_kernel"
 #define MAX_MACROS ((size_t)1 << 20)
 
 struct kernel {
 	struct kernel *next;
-	void *library;
+	void *library; /* of dlopen; NULL: put into memory at `at` */
+	uint8_t *at;
+	struct plain_block *block; /* that it was moved to; NULL: memory of its own */
+	struct elf_plain plain;
+	bool moves; /* its bytes are the same elsewhere */
 	kernel_fn *fn;
 	bool constant; /* the library has no data that change */
 	bool settled;
@@ -490,12 +495,16 @@ static bool cpu_load(struct device *d, const struct artefact *art, struct kernel
 			       target_here());
 	if (elf_runs_at_load(art->data, art->size))
 		return err_set(e, ERR_DEVICE, "a kernel that runs code when it is loaded");
-	if (!(k.library = load_library(art, e)))
-		return false;
-	symbol = dlsym(k.library, "mutatenn_kernel");
-	if (!symbol) {
-		dlclose(k.library);
-		return err_set(e, ERR_DEVICE, "a kernel without 'mutatenn_kernel'");
+	if (elf_plain(art->data, art->size, ENTRY, &k.plain) && (k.at = plain_load(&k.plain, art->data, &k.moves))) {
+		symbol = k.at + k.plain.fn;
+	} else {
+		if (!(k.library = load_library(art, e)))
+			return false;
+		symbol = dlsym(k.library, ENTRY);
+		if (!symbol) {
+			dlclose(k.library);
+			return err_set(e, ERR_DEVICE, "a kernel without '" ENTRY "'");
+		}
 	}
 	memcpy(&k.fn, &symbol, sizeof symbol);
 	k.constant = elf_is_constant(art->data, art->size);
@@ -513,16 +522,46 @@ static void cpu_unload(struct device *d, struct kernel *k)
 	if (!*at)
 		return;
 	*at = k->next;
-	dlclose(k->library);
+	if (k->library)
+		dlclose(k->library);
+	else if (k->block)
+		plain_release(k->block);
+	else
+		plain_unload(&k->plain, k->at);
+}
+
+static bool to_be_moved(const struct kernel *k)
+{
+	return !k->settled && !k->library && k->moves;
 }
 
 static void cpu_settle(struct device *d)
 {
+	struct arena *scratch = arena_new(NULL);
+	struct plain_block *block;
+	struct plain_part *part;
+	size_t n = 0;
+
+	for (struct kernel *k = d->kernels; k; k = k->next)
+		n += to_be_moved(k);
+	part = ARENA_ARRAY(scratch, struct plain_part, n);
+	n = 0;
+	for (struct kernel *k = d->kernels; k; k = k->next)
+		if (to_be_moved(k))
+			part[n++] = (struct plain_part){k->at, k->plain.size};
+	block = n ? plain_settle(part, n) : NULL;
+	n = 0;
 	for (struct kernel *k = d->kernels; k; k = k->next) {
-		if (k->constant && !k->settled)
+		if (block && to_be_moved(k)) {
+			k->block = block;
+			k->at = part[n++].at;
+			k->fn = (kernel_fn *)(void *)(k->at + k->plain.fn);
+		}
+		if (k->constant && k->library && !k->settled)
 			library_settle(k->library);
 		k->settled = true;
 	}
+	arena_free(scratch);
 }
 
 static bool cpu_start_threads(struct device *d, int n, struct err *e)

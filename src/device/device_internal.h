@@ -30,6 +30,25 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
 bool elf_runs_at_load(const uint8_t *p, size_t n);
 /* Has it no data that change, once the loader has resolved everything? */
 bool elf_is_constant(const uint8_t *p, size_t n);
+/* A shared object of this machine's order that needs little of a loader: constant, without libraries and without thread-local data. Where its parts
+ * lie in memory, from its start; its tables; and the function of that name. False: dlopen it. */
+#define ELF_MAX_PARTS 8
+struct elf_plain {
+	size_t size; /* of all of it */
+	size_t fn;
+	unsigned nparts;
+	struct elf_part {
+		size_t at, offset, bytes; /* in memory; in the file */
+	} part[ELF_MAX_PARTS];
+	struct elf_table {
+		size_t at, bytes; /* in memory */
+	} relocations[2], names;
+	size_t symbols;
+};
+bool elf_plain(const uint8_t *p, size_t n, const char *name, struct elf_plain *out);
+/* The bytes of its memory, which will lie at `base`, at `to`. False: it wants something else of a loader, or names what nobody has. *moves: they
+ * are the same wherever they lie. */
+bool elf_place(const struct elf_plain *o, const uint8_t *file, uint8_t *to, uintptr_t base, bool *moves);
 /* Its machine, as in elf.h; EM_NONE when it is no ELF file. */
 unsigned elf_machine(const uint8_t *p, size_t n);
 
@@ -37,6 +56,18 @@ unsigned elf_machine(const uint8_t *p, size_t n);
 
 /* Of a library that dlopen gave with RTLD_NOW and that elf_is_constant: makes it one mapping, where that is possible. */
 void library_settle(void *library);
+/* Puts a plain object into memory that is read and executed only. NULL: no memory, or the system does not let it be executed, or it is not so plain. */
+void *plain_load(const struct elf_plain *o, const uint8_t *file, bool *moves);
+void plain_unload(const struct elf_plain *o, void *at);
+/* Memory of objects whose bytes are the same elsewhere. */
+struct plain_part {
+	uint8_t *at; /* then: where it is now */
+	size_t size;
+};
+struct plain_block;
+/* Moves all of them into one mapping, of which a fork copies nothing. NULL: they stay where they are. */
+struct plain_block *plain_settle(struct plain_part *part, size_t n);
+void plain_release(struct plain_block *b); /* of one part */
 
 typedef void kernel_fn(void *const *buffer, int64_t part, int64_t parts);
 

@@ -15,14 +15,13 @@
 #include "base/map.h"
 #include "device/device.h"
 
+#define MAX_HELD ((size_t)64 << 10)
 #define BIG_ENDIAN_HOST (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 /* ---- the wire ---------------------------------------------------------------------------------------------- */
 
-bool worker_write(struct worker *w, const void *p, size_t n, struct err *e)
+static bool write_all(struct worker *w, const uint8_t *at, size_t n, struct err *e)
 {
-	const uint8_t *at = p;
-
 	while (n) {
 		ssize_t k = write(w->out, at, n);
 
@@ -34,6 +33,26 @@ bool worker_write(struct worker *w, const void *p, size_t n, struct err *e)
 		n -= (size_t)k;
 	}
 	return true;
+}
+
+bool worker_flush(struct worker *w, struct err *e)
+{
+	bool ok = write_all(w, (const uint8_t *)w->held.s, w->held.n, e);
+
+	w->hold = false;
+	str_clear(&w->held);
+	return ok;
+}
+
+bool worker_write(struct worker *w, const void *p, size_t n, struct err *e)
+{
+	bool fits = w->held.n + n <= MAX_HELD;
+
+	if (w->hold && fits) {
+		str_addn(&w->held, p, n);
+		return true;
+	}
+	return (!w->held.n || worker_flush(w, e)) && write_all(w, p, n, e);
 }
 
 bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e)
@@ -197,6 +216,7 @@ static const char *describe(struct worker *w, const Wire__Hello *m, const struct
 {
 	if (!c->isolates || strcmp(m->role, "runner") != 0)
 		return c->describe;
+	jail_open(&w->jail);
 	w->closes = jail_make(PROC_SOCK, PROC_SLOTS, &w->jail) && jail_closes(&w->jail);
 	return arena_printf(w->arena, "%s%s%s", c->describe, w->closes ? "" : ", no system-call filter",
 			    jail_limits_memory() ? "" : ", no memory limit");
@@ -297,14 +317,14 @@ static bool serve(struct worker *w, struct err *e)
 
 int worker_main(int argc, char **argv)
 {
-	struct worker w = {.in = fcntl(0, F_DUPFD_CLOEXEC, 10), .out = fcntl(1, F_DUPFD_CLOEXEC, 10)};
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct worker w = {.in = fcntl(0, F_DUPFD_CLOEXEC, 10), .out = fcntl(1, F_DUPFD_CLOEXEC, 10), .jail = {.oom = -1, .statm = -1}};
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct err e = {0};
 	bool ok;
 
 	dup2(2, 1); /* nothing that prints may disturb the wire */
-	if (null >= 0)
-		dup2(null, 0);
+	if (null < 0 || dup2(null, 0) < 0)
+		close(0);
 	if (argc > 1 || isatty(w.in)) {
 		fputs("mutatenn-worker " MUTATENN_VERSION
 		      ": started by mutatenn, speaks its protocol on standard input and output\n",
@@ -328,5 +348,6 @@ int worker_main(int argc, char **argv)
 		w.ops->close(w.device);
 	err_free(&e);
 	arena_free(w.arena);
+	str_free(&w.held);
 	return ok ? 0 : 1;
 }

@@ -12,6 +12,7 @@
 
 #include "base/cachedir.h"
 #include "base/hash.h"
+#include "base/str.h"
 #include "worker/wire.h"
 #include "worker/worker.h"
 
@@ -63,8 +64,8 @@ void filling_put(uint8_t *p, int64_t from, size_t n, const struct filling *f);
 uint64_t filling_left(const uint8_t *p, size_t n, const struct filling *f);
 /* The next child reads what is in it. */
 void chunk_lend(const struct mem *m, struct chunk *c);
-/* Before a fork: what was lent since the last one is what the child inherits. */
-void mem_before_fork(struct mem *m);
+/* Before a fork: what was lent since the last one is what the child inherits. Writable bytes that it does not. */
+uint64_t mem_before_fork(struct mem *m);
 /* bytes in the chunk, pad bytes of filling on both sides; NULL when it does not fit. */
 void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
@@ -129,16 +130,24 @@ struct ctl {
 	_Atomic uint32_t cmd, done; /* sequence numbers */
 	_Atomic uint32_t worker_sleeps, child_sleeps;
 	_Atomic uint32_t stage, launch, rep; /* announced before entering */
-	uint32_t mode, nsel, warmup, repeat, image;
+	uint32_t mode, nsel, warmup, repeat, image, last;
 	double seconds; /* of the selected launches */
+	double reached[POOL_STEP_COUNT]; /* monotonic: when the child was through with a step */
 	char text[256]; /* why it gave up; not terminated perhaps */
 };
 
 enum slot_state { SLOT_ABSENT, SLOT_OPEN, SLOT_READ };
 
+/* Where the time of a job goes: each moment belongs to the step that ends next. */
+struct steps {
+	double since, s[POOL_STEP_COUNT];
+};
+void step_end(struct steps *t, enum pool_step which);
+
 struct proc_spec {
 	const struct prog *prog;
 	struct kernel **kernel;   /* per kernel: loaded already, or NULL */
+	void *const *arg;         /* prog->nargs: of a launch when it is posted */
 	uint8_t *open;            /* per buffer: enum slot_state; the child's own copy */
 	uint32_t *written;        /* per buffer: the image for which it was written last; likewise */
 	const bool *trusted;      /* per kernel: the original's, which stays inside its buffers and writes before it reads */
@@ -158,7 +167,7 @@ struct proc_spec {
 		uint8_t *at;
 		size_t n;
 	} *place;             /* per buffer: where those lie */
-	const struct jail *jail;
+	struct jail *jail;
 	uint64_t first;     /* byte of the slots' file from which on it may map them */
 	bool closed;        /* no start without the system-call filter */
 };
@@ -170,7 +179,9 @@ struct proc {
 	uint32_t *sel; /* launches to run next */
 	double *times;
 	double *spent; /* per launch: seconds, over all repetitions */
-	void **arg; /* prog->nargs */
+	void **arg; /* prog->nargs: the child's copy */
+	uint32_t reps;
+	bool soon; /* of the last command: how often it repeats; it may end soon */
 	uint32_t seq; /* of the last command; the child's copy may be anything */
 	uint32_t image; /* the how many-th it runs */
 	pid_t pid;
@@ -186,12 +197,14 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e);
 double worker_now(void); /* monotonic seconds */
 
 enum proc_end proc_ready(struct proc *p, double limit_s, int wire);
-/* Runs the launches pick[0..n). limit_s is per repetition. */
-enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat,
-		       double limit_s, int wire);
+/* The launches pick[0..n) are what it runs next; before it is ready: as soon as it is. last: then it ends by itself. */
+void proc_post(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat, bool last);
+/* Waits until they have run. limit_s is per repetition. */
+enum proc_end proc_done(struct proc *p, double limit_s, int wire);
 /* What the child says: seconds of the last run; of each repetition; of each launch. Each is finite, not negative and below 1e9. */
 double proc_seconds(const struct proc *p);
 void proc_times(const struct proc *p, double *times, double *spent);
+void proc_steps(const struct proc *p, struct steps *t); /* of its start */
 void proc_text(const struct proc *p, char out[static 256]); /* why it gave up: printable */
 /* Kills and reaps what is left, with what it may have forked. stuck says that it would not go. */
 void proc_stop(struct proc *p);
@@ -202,13 +215,23 @@ struct sock_filter;
 struct jail {
 	struct sock_filter *filter;
 	unsigned short n;
+	int statm, oom; /* files of this process in /proc; -1: not there */
+	char score[16]; /* of its own: which process goes first when memory is short */
+	ssize_t nscore;
+	uint64_t data;  /* private writable bytes that the next child inherits; 0: not known */
 };
+/* What a fork needs again and again. */
+void jail_open(struct jail *j);
+/* Around a fork. not_inherited: private writable bytes that the child will not have. */
+void jail_before_fork(struct jail *j, uint64_t not_inherited);
+void jail_after_fork(struct jail *j);
+void jail_signals(void);
 bool jail_make(int sock, int slots, struct jail *out);
 void jail_free(struct jail *j);
 /* Lets the child's threads do little more than compute, and map the file of tensors from byte `first` on; false where the platform refuses. */
 bool jail_close(const struct jail *j, uint64_t first);
-void jail_enter(void); /* before anything else: no privileges, first to go when memory is short */
-void jail_limits(double cpu_seconds, uint64_t memory); /* before a kernel is loaded, and once threads run */
+void jail_enter(void); /* before anything else: no privileges */
+void jail_limits(const struct jail *j, double cpu_seconds, uint64_t memory, bool threads); /* before a kernel is loaded, and once threads run */
 void jail_files(int files);    /* no file but those below `files` from here on */
 bool jail_closes(const struct jail *j); /* would jail_close work? */
 void jail_worker(void); /* the worker itself: what root could do and a worker need not */
@@ -255,6 +278,9 @@ struct base { /* an original */
 
 struct worker {
 	int in, out; /* the wire */
+	bool hold;       /* what is written, as long as it is short, waits for what follows at once: the pool wakes up once */
+	struct str held;
+	struct steps steps;
 	const struct device_ops *ops;
 	struct device *device;
 	uint64_t memory_limit;
@@ -293,8 +319,10 @@ struct exec {
 	struct gpu_exec *gpu; /* NULL: in a child */
 	uint64_t job;         /* for announcements */
 	bool original;        /* runs to be known: nobody's fault when it fails */
-	bool ready;           /* the child has said that it is */
+	bool started;         /* there is a child: a launch was to run */
+	bool ready;           /* it has said that it is */
 	bool *trusted;        /* per kernel: the original's, which stays inside its buffers */
+	void **arg;           /* prog->nargs, for a child */
 	uint32_t *sel, nsel;  /* launches to run next, running, or just run */
 	struct fill fill;
 	struct {              /* what a kernel that is not trusted left unwritten, of the image under way */
@@ -323,6 +351,7 @@ struct exec {
 	double *spent; /* per launch: seconds, over its repetitions */
 	double transfer_s;
 	bool overrun;
+	bool last_image, last_now; /* nothing more is to run: behind this image, behind what runs next */
 	struct run_end end;
 };
 
@@ -336,12 +365,14 @@ struct exec_given {
 	bool once;                              /* what nothing reads any more goes */
 };
 
-/* job: 0 for an original that runs to be known. Opens and starts; what may be the machine's trouble of a moment (no process, no
- * memory) is tried again. ENDED: x->end says why. Close it whatever comes of it. */
+/* job: 0 for an original that runs to be known. What may be the machine's trouble of a moment (no process, no memory) is tried again. ENDED:
+ * x->end says why. Close it whatever comes of it. A child is started once a launch is to run: many a mutant changes none. */
 enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, const struct exec_given *g, uint64_t job, struct fill fill,
 		     int threads, uint32_t repeat, double limit_s, double cpu_seconds);
-/* Sets an image's inputs: bytes in mem, their hashes are the keys. */
-void exec_image(struct exec *x, struct blob *const *input);
+/* Starts the child now. ENDED before x->ready: nothing has run. */
+enum step exec_start(struct exec *x);
+/* Sets the inputs of an image, which may be the last: bytes in mem, their hashes are the keys. */
+void exec_image(struct exec *x, struct blob *const *input, bool last);
 /* AGAIN: a launch is to run that was not expected to. k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *k, const uint32_t *twin);
 /* keep: tensors besides the outputs are wanted */
@@ -365,6 +396,7 @@ void blob_drop(struct worker *w, struct blob *b);
 void blobs_close(struct worker *w); /* all go */
 
 bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e);
+bool worker_flush(struct worker *w, struct err *e); /* what was held; holds no more */
 bool worker_write(struct worker *w, const void *p, size_t n, struct err *e);
 bool worker_data(struct worker *w, const void *p, size_t n, struct err *e);
 

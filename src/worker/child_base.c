@@ -211,7 +211,7 @@ static enum step know_one(struct worker *w, struct base *b, struct exec *x, stru
 	enum step s;
 	struct known *k;
 
-	exec_image(x, input);
+	exec_image(x, input, false);
 	s = exec_all(x, b->constant, NULL, NULL);
 	if (s == STEP_GONE)
 		return s;
@@ -237,6 +237,8 @@ static enum step open_original(struct exec *x, struct worker *w, struct base *b,
 	struct exec_given g = {.input = input, .n = n, .constant = b->constant};
 	enum step s = exec_begin(x, w, b->prog, b, &g, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0);
 
+	if (s == STEP_OK)
+		s = exec_start(x);
 	if (s == STEP_ENDED)
 		err_set(e, ERR_DEVICE, "%s", x->end.text);
 	if (s != STEP_OK) {

@@ -244,6 +244,7 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	x->times = ARENA_ARRAY(x->arena, double, repeat);
 	x->spent = ARENA_ARRAY(x->arena, double, p->nlaunches);
 	x->sel = ARENA_ARRAY(x->arena, uint32_t, p->nlaunches);
+	x->arg = ARENA_ARRAY(x->arena, void *, p->nargs);
 	x->trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
 	s.written = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
@@ -256,7 +257,10 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 			return false;
 		s.last = x->last;
 		s.place = x->place;
-		return proc_start(&x->proc, &s, e);
+		s.arg = x->arg;
+		x->proc.spec = s;
+		step_end(&w->steps, POOL_STEP_PLAN);
+		return true;
 	}
 	gpu_open(x, s.kernel);
 	return true;
@@ -383,12 +387,65 @@ static enum step ended(struct exec *x, enum proc_end how)
 	return STEP_ENDED;
 }
 
-static enum step start_once(struct exec *x)
+static void could_not(struct exec *x, const struct err *e)
 {
-	enum step s = x->gpu ? gpu_start(x) : ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
+	x->end.status = POOL_LOST;
+	snprintf(x->end.text, sizeof x->end.text, "%s", err_text(e));
+}
 
+/* n: launches of x->sel that it goes on with at once. */
+static enum step start_once(struct exec *x, uint32_t n)
+{
+	const struct proc_spec spec = x->proc.spec;
+	const uint32_t image = x->proc.image;
+	struct steps *t = &x->w->steps;
+	struct err e = {0};
+	enum step s;
+
+	if (!proc_start(&x->proc, &spec, &e)) {
+		could_not(x, &e);
+		err_free(&e);
+		return STEP_ENDED;
+	}
+	x->proc.image = image;
+	if (n)
+		proc_post(&x->proc, x->sel, n, PROC_CHECKED, 0, 1, x->last_now);
+	step_end(t, POOL_STEP_FORK);
+	s = ended(x, proc_ready(&x->proc, START_LIMIT_S, x->w->in));
 	x->ready = s == STEP_OK;
+	if (x->ready)
+		proc_steps(&x->proc, t);
+	step_end(t, POOL_STEP_READY);
 	return s;
+}
+
+static enum step start(struct exec *x, uint32_t n)
+{
+	struct err e = {0};
+
+	x->started = true;
+	for (int tries = 1;; tries++) {
+		const struct proc before = x->proc;
+		enum step s = start_once(x, n);
+
+		x->since = worker_now(); /* an image's limit is for its launches */
+		if (s != STEP_ENDED || x->w->stuck || tries == START_TRIES)
+			return s;
+		proc_stop(&x->proc);
+		x->proc = before;
+		poll(NULL, 0, START_PAUSE_MS);
+		if (!slots_layout(&x->w->slots, x->prog, x->fill, &e)) {
+			could_not(x, &e);
+			err_free(&e);
+			return STEP_ENDED;
+		}
+		x->end = (struct run_end){.launch = -1, .buffer = -1};
+	}
+}
+
+enum step exec_start(struct exec *x)
+{
+	return x->started || x->gpu ? STEP_OK : start(x, 0);
 }
 
 enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, const struct exec_given *g, uint64_t job, struct fill fill,
@@ -396,27 +453,25 @@ enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const str
 {
 	for (int tries = 1;; tries++) {
 		struct err e = {0};
-		enum step s;
 		bool again;
 
 		if (open_once(x, w, p, b, g, job, fill, threads, repeat, limit_s, cpu_seconds, &e)) {
-			s = start_once(x);
-			again = s == STEP_ENDED && !x->gpu && !w->stuck;
-		} else {
-			s = STEP_ENDED;
-			again = e.code == ERR_IO;
-			x->end.status = POOL_LOST;
-			snprintf(x->end.text, sizeof x->end.text, "%s", err_text(&e));
+			enum step s = x->gpu ? gpu_start(x) : STEP_OK;
+
+			x->ready = x->gpu && s == STEP_OK;
+			return s;
 		}
+		again = e.code == ERR_IO;
+		could_not(x, &e);
 		err_free(&e);
 		if (!again || tries == START_TRIES)
-			return s;
+			return STEP_ENDED;
 		exec_close(x);
 		poll(NULL, 0, START_PAUSE_MS);
 	}
 }
 
-void exec_image(struct exec *x, struct blob *const *input)
+void exec_image(struct exec *x, struct blob *const *input, bool last)
 {
 	const struct prog *p = x->prog;
 
@@ -425,6 +480,7 @@ void exec_image(struct exec *x, struct blob *const *input)
 		x->ptr[p->input[i]] = input[i]->copy && !x->gpu ? input[i]->copy : input[i]->data;
 		x->key[p->input[i]] = input[i]->hash;
 	}
+	x->last_image = last;
 	x->proc.image++;
 	x->since = worker_now();
 	memset(x->cut, 0, p->nbuffers * sizeof *x->cut);
@@ -468,7 +524,7 @@ static void set_args(struct exec *x, uint32_t k)
 			x->view[l->arg[i]] = s->view + s->front;
 		}
 		if (!x->gpu)
-			x->proc.arg[l->first_arg + i] = x->ptr[l->arg[i]];
+			x->arg[l->first_arg + i] = x->ptr[l->arg[i]];
 	}
 }
 
@@ -526,19 +582,36 @@ static bool cut_off(struct exec *x, uint32_t k, const struct known *constant, co
 	return any;
 }
 
-static enum step flush(struct exec *x, uint32_t n)
+static double time_left(const struct exec *x)
 {
 	double left = x->limit_s - (worker_now() - x->since); /* the limit is the image's */
+
+	return left < 0.01 ? 0.01 : left;
+}
+
+static enum step run_in_child(struct exec *x, uint32_t n)
+{
+	enum step s = STEP_OK;
+
+	if (x->started)
+		proc_post(&x->proc, x->sel, n, PROC_CHECKED, 0, 1, x->last_now);
+	else
+		s = start(x, n);
+	if (s == STEP_OK)
+		s = ended(x, proc_done(&x->proc, time_left(x), x->w->in));
+	if (s == STEP_OK)
+		x->seconds += proc_seconds(&x->proc);
+	return s;
+}
+
+static enum step flush(struct exec *x, uint32_t n)
+{
 	enum step s;
 
 	if (!n)
 		return STEP_OK;
-	if (left < 0.01)
-		left = 0.01;
 	x->nsel = n;
-	s = x->gpu ? gpu_run(x, n, left) : ended(x, proc_run(&x->proc, x->sel, n, PROC_CHECKED, 0, 1, left, x->w->in));
-	if (s == STEP_OK && !x->gpu)
-		x->seconds += proc_seconds(&x->proc);
+	s = x->gpu ? gpu_run(x, n, time_left(x)) : run_in_child(x, n);
 	for (uint32_t i = 0; s == STEP_OK && i < n; i++) {
 		check_pads(x, x->sel[i]);
 		check_written(x, x->sel[i]);
@@ -629,6 +702,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 			compare = compare || twin[l->arg[o]];
 		compared += compare;
 		x->dead += ends_with(x, k);
+		x->last_now = x->last_image && k + 1 == x->prog->nlaunches;
 		if (x->dead >= GIVE_BACK) { /* then there is nothing to compare with */
 			if ((s = flush(x, pending)) != STEP_OK)
 				return s;
@@ -644,14 +718,17 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		most = together(x, most, k, cut);
 		pending = compared = 0;
 	}
+	x->last_now = x->last_image;
 	return flush_and_compare(x, pending, constant, image, twin, &cut);
 }
 
 enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep)
 {
 	uint32_t n = 0;
-	enum step s;
+	enum step s = exec_start(x);
 
+	if (s != STEP_OK)
+		return s;
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++) { /* what is made of constants is not part of the time */
 		if (!x->prog->launch[k].constant || x->held[k])
 			continue;
@@ -682,8 +759,9 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 	x->run += n;
 	x->nsel = n;
 	memset(x->spent, 0, x->prog->nlaunches * sizeof *x->spent);
-	s = x->gpu ? gpu_timed(x, n, warmup, repeat)
-		   : ended(x, proc_run(&x->proc, x->sel, n, PROC_TIMED, warmup, repeat, x->limit_s, x->w->in));
+	if (!x->gpu)
+		proc_post(&x->proc, x->sel, n, PROC_TIMED, warmup, repeat, x->last_image);
+	s = x->gpu ? gpu_timed(x, n, warmup, repeat) : ended(x, proc_done(&x->proc, x->limit_s, x->w->in));
 	if (s == STEP_OK && !x->gpu)
 		proc_times(&x->proc, x->times, x->spent);
 	for (uint32_t i = 0; s == STEP_OK && i < n; i++)

@@ -25,31 +25,42 @@
 
 #define STACK ((rlim_t)16 << 20) /* as the other threads have */
 
-static void limit(int what, rlim_t soft, rlim_t hard)
-{
-	struct rlimit r;
+static struct rlimit limits[RLIMIT_NLIMITS]; /* of this process, as far as it knows */
 
-	if (getrlimit((__rlimit_resource_t)what, &r))
-		return;
-	r.rlim_cur = soft < r.rlim_max ? soft : r.rlim_max;
-	r.rlim_max = hard < r.rlim_max ? hard : r.rlim_max;
-	setrlimit((__rlimit_resource_t)what, &r);
+static void know_limits(void)
+{
+	for (int i = 0; i < RLIMIT_NLIMITS; i++)
+		if (getrlimit((__rlimit_resource_t)i, &limits[i]))
+			limits[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
 }
 
-/* Private writable memory of this process now, which is what RLIMIT_DATA counts. */
-static uint64_t data_bytes(void)
+static void limit(int what, rlim_t soft, rlim_t hard)
 {
-	unsigned long long pages = 0;
-	char text[200];
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	for (int tries = 0; tries < 2; tries++) {
+		struct rlimit *r = &limits[what];
 
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = 0;
-	if (sscanf(text, "%*u %*u %*u %*u %*u %llu", &pages) != 1)
-		return 0;
-	return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+		r->rlim_cur = soft < r->rlim_max ? soft : r->rlim_max;
+		r->rlim_max = hard < r->rlim_max ? hard : r->rlim_max;
+		/* somebody may have lowered the worker's meanwhile */
+		if (!setrlimit((__rlimit_resource_t)what, r) || getrlimit((__rlimit_resource_t)what, r))
+			return;
+	}
+}
+
+/* Private writable memory of a process now, which is what RLIMIT_DATA counts, by its statm. */
+static uint64_t data_bytes(int statm)
+{
+	unsigned field = 0;
+	uint64_t pages = 0;
+	char text[200];
+	ssize_t n = pread(statm, text, sizeof text, 0);
+
+	for (ssize_t i = 0; i < n && field < 6; i++)
+		if (text[i] == ' ')
+			field++;
+		else if (field == 5 && text[i] >= '0' && text[i] <= '9')
+			pages = 10 * pages + (uint64_t)(text[i] - '0');
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Keeps of the process's capabilities those in the mask. Root without them is a user who owns root's files. */
@@ -66,41 +77,76 @@ static void keep_capabilities(uint32_t keep)
 	syscall(SYS_capset, &head, now);
 }
 
+/* The signals that end what goes wrong do so in children, whatever this process was started with. */
+void jail_signals(void)
+{
+	static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU};
+
+	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+		signal(deadly[i], SIG_DFL);
+}
+
 /* It starts compilers and keeps caches, which may belong to others when it is root's. */
 void jail_worker(void)
 {
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	keep_capabilities(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER);
+	know_limits();
+	if (!SANITIZED) /* its runtime has handlers for the worker */
+		jail_signals();
+}
+
+/* A fork's part of it is short: opening files in /proc, for one, takes longer than the rest of entering the jail. */
+void jail_open(struct jail *j)
+{
+	j->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	j->oom = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	j->nscore = j->oom < 0 ? 0 : pread(j->oom, j->score, sizeof j->score, 0);
+}
+
+void jail_before_fork(struct jail *j, uint64_t not_inherited)
+{
+	uint64_t data = SANITIZED ? 0 : data_bytes(j->statm);
+
+	j->data = data > not_inherited ? data - not_inherited : 0;
+	if (j->nscore > 0 && pwrite(j->oom, "1000", 4, 0) < 0)
+		j->nscore = 0; /* then the kernel chooses as it likes */
+}
+
+void jail_after_fork(struct jail *j)
+{
+	if (j->nscore > 0 && pwrite(j->oom, j->score, (size_t)j->nscore, 0) < 0)
+		j->nscore = 0;
 }
 
 void jail_enter(void)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
-	if (fd >= 0 && write(fd, "1000", 4) < 0)
-		errno = 0; /* then the kernel chooses as it likes */
-	if (fd >= 0)
-		close(fd);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	keep_capabilities(0);
+	syscall(SYS_capset, &head, none);
+	if (SANITIZED)
+		jail_signals();
+	signal(SIGPIPE, SIG_DFL);
 }
 
 /* RLIMIT_DATA leaves out what is shared and what is stack: the filter lets neither be made, the stack has a limit. */
-void jail_limits(double cpu_seconds, uint64_t memory)
+void jail_limits(const struct jail *j, double cpu_seconds, uint64_t memory, bool threads)
 {
-	uint64_t now;
+	int statm = threads && j->data ? open("/proc/self/statm", O_RDONLY | O_CLOEXEC) : -1; /* their stacks count */
+	uint64_t now = statm < 0 ? j->data : data_bytes(statm);
 
+	if (statm >= 0)
+		close(statm);
 	limit(RLIMIT_CORE, 0, 0);
 	limit(RLIMIT_NPROC, 0, 0);
 	limit(RLIMIT_STACK, STACK, STACK);
-	limit(RLIMIT_FSIZE, WIRE_MAX_ARTEFACT, WIRE_MAX_ARTEFACT); /* a kernel is loaded from a file in memory */
 	if (cpu_seconds > 0 && cpu_seconds < 1e9) {
 		rlim_t s = (rlim_t)ceil(cpu_seconds);
 
 		limit(RLIMIT_CPU, s, s + 5);
 	}
-	now = SANITIZED ? 0 : data_bytes();
 	if (now)
 		limit(RLIMIT_DATA, now + memory, now + memory);
 }
@@ -158,8 +204,10 @@ static bool export(scmp_filter_ctx c, struct jail *out)
 	if (!seccomp_export_bpf(c, fd) && (n = lseek(fd, 0, SEEK_END)) > 0 && !((size_t)n % sizeof *out->filter) &&
 	    (size_t)n / sizeof *out->filter <= BPF_MAXINSNS && (out->filter = malloc((size_t)n))) {
 		out->n = (unsigned short)((size_t)n / sizeof *out->filter);
-		if (pread(fd, out->filter, (size_t)n, 0) != n)
-			jail_free(out);
+		if (pread(fd, out->filter, (size_t)n, 0) != n) {
+			free(out->filter);
+			out->filter = NULL;
+		}
 	}
 	close(fd);
 	return out->filter != NULL;
@@ -222,7 +270,11 @@ bool jail_close(const struct jail *j, uint64_t first)
 void jail_free(struct jail *j)
 {
 	free(j->filter);
-	*j = (struct jail){0};
+	if (j->oom >= 0)
+		close(j->oom);
+	if (j->statm >= 0)
+		close(j->statm);
+	*j = (struct jail){.oom = -1, .statm = -1};
 }
 
 bool jail_closes(const struct jail *j)

@@ -132,8 +132,10 @@ void chunk_lend(const struct mem *m, struct chunk *c)
 	c->wanted = m->forks + 1;
 }
 
-void mem_before_fork(struct mem *m)
+uint64_t mem_before_fork(struct mem *m)
 {
+	uint64_t writable = 0;
+
 	m->forks++;
 	for (struct chunk *c = m->chunk; c; c = c->next) {
 		bool want = c->wanted == m->forks;
@@ -141,7 +143,9 @@ void mem_before_fork(struct mem *m)
 		if (want != c->lent)
 			madvise(c->base, c->size, want ? MADV_DOFORK : MADV_DONTFORK);
 		c->lent = want;
+		writable += want || c->closed ? 0 : c->size;
 	}
+	return writable;
 }
 
 /* ---- what nobody wrote ------------------------------------------------------------------------------------------ */

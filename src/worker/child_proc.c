@@ -31,6 +31,14 @@ double worker_now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+void step_end(struct steps *t, enum pool_step which)
+{
+	double now = worker_now();
+
+	t->s[which] += now - t->since;
+	t->since = now;
+}
+
 /* ---- the worker's side ------------------------------------------------------------------------------------- */
 
 static size_t align16(size_t n)
@@ -39,12 +47,22 @@ static size_t align16(size_t n)
 }
 
 /* Blobs are not there in a child. */
-static void copy_artefacts(struct proc *p, uint8_t *to)
+static void copy_artefacts(const struct proc *p, uint8_t *to)
 {
 	for (uint32_t k = 0; k < p->spec.prog->nkernels; k++)
 		if (p->spec.artefact[k]) {
-			p->spec.artefact[k] = memcpy(to, p->spec.artefact[k], p->spec.artefact_size[k]);
+			memcpy(to, p->spec.artefact[k], p->spec.artefact_size[k]);
 			to += align16(p->spec.artefact_size[k]);
+		}
+}
+
+/* In the child. */
+static void find_artefacts(struct proc *p, const uint8_t *at)
+{
+	for (uint32_t k = 0; k < p->spec.prog->nkernels; k++)
+		if (p->spec.artefact[k]) {
+			p->spec.artefact[k] = at;
+			at += align16(p->spec.artefact_size[k]);
 		}
 }
 
@@ -72,10 +90,13 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 	copy_artefacts(p, (uint8_t *)p->arg + arg);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv))
 		return err_set(e, ERR_IO, "no socket to talk to a child: %s", strerror(errno));
-	mem_before_fork(spec->mem);
+	jail_before_fork(spec->jail, mem_before_fork(spec->mem));
 	p->pid = fork();
-	if (!p->pid)
+	if (!p->pid) {
+		find_artefacts(p, (uint8_t *)p->arg + arg);
 		proc_child(p, sv[1], self);
+	}
+	jail_after_fork(spec->jail);
 	close(sv[1]);
 	p->sock = sv[0];
 	return p->pid > 0 || err_set(e, ERR_IO, "cannot fork: %s", strerror(errno));
@@ -111,7 +132,7 @@ static void reap_orphans(void)
 	}
 }
 
-/* 1: something came or time passed, 0: the child is dead, -1: the pool is gone */
+/* 2: the child said something, 1: something came or time passed, 0: the child is dead, -1: the pool is gone */
 static int wait_some(struct proc *p, double left, int wire)
 {
 	struct pollfd f[2] = {{.fd = p->sock, .events = POLLIN}, {.fd = wire, .events = 0}};
@@ -128,11 +149,18 @@ static int wait_some(struct proc *p, double left, int wire)
 			reap(p); /* it is ending, or closed its only descriptor */
 			return 0;
 		}
-	} else if (waitpid(p->pid, &p->status, WNOHANG) == p->pid) { /* a process of its own may still hold the socket */
+		return n > 0 ? 2 : 1;
+	}
+	if (waitpid(p->pid, &p->status, WNOHANG) == p->pid) { /* a process of its own may still hold the socket */
 		p->pid = -1;
 		return 0;
 	}
 	return 1;
+}
+
+static bool answered(struct ctl *c, uint32_t seq)
+{
+	return atomic_load_explicit(&c->done, memory_order_acquire) >= seq;
 }
 
 /* reps: that may still begin, each with a limit of its own. soon: it may come before this process would have gone to sleep and woken up. */
@@ -143,21 +171,23 @@ static enum proc_end await(struct proc *p, uint32_t seq, uint32_t reps, double l
 	uint32_t rep = atomic_load(&c->rep);
 
 	while (soon && worker_now() - start < SPIN_S)
-		if (atomic_load_explicit(&c->done, memory_order_acquire) == seq)
+		if (answered(c, seq))
 			return PROC_OK;
 	for (;;) {
 		uint32_t at;
 		int r;
 
 		atomic_store(&c->worker_sleeps, 1);
-		if (atomic_load(&c->done) == seq)
+		if (answered(c, seq))
 			return PROC_OK;
-		if ((r = wait_some(p, limit_s - (worker_now() - since), wire)) <= 0) {
-			if (r < 0)
-				reap(p);
-			return r < 0 ? PROC_GONE : PROC_DIED;
+		if ((r = wait_some(p, limit_s - (worker_now() - since), wire)) < 0) {
+			reap(p);
+			return PROC_GONE;
 		}
-		if (atomic_load(&c->done) == seq)
+		if (!r) /* after its last answer a child ends */
+			return answered(c, seq) ? PROC_OK : PROC_DIED;
+		/* what it says first is that it is ready: from then on kernels may overwrite the page */
+		if (answered(c, seq) || (r == 2 && seq == 1))
 			return PROC_OK;
 		if (reps && (at = atomic_load(&c->rep)) != rep) {
 			rep = at;
@@ -176,28 +206,38 @@ enum proc_end proc_ready(struct proc *p, double limit_s, int wire)
 	return await(p, 1, 0, limit_s, wire, false);
 }
 
-enum proc_end proc_run(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat,
-		       double limit_s, int wire)
+void proc_post(struct proc *p, const uint32_t *pick, uint32_t n, enum proc_mode mode, uint32_t warmup, uint32_t repeat, bool last)
 {
 	struct ctl *c = p->ctl;
-	uint32_t seq = ++p->seq;
 
 	memcpy(p->sel, pick, n * sizeof *pick);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct prog_launch *l = &p->spec.prog->launch[pick[i]];
+
+		memcpy(p->arg + l->first_arg, p->spec.arg + l->first_arg, l->nargs * sizeof *p->arg);
+	}
 	memset(p->spent, 0, p->spec.prog->nlaunches * sizeof *p->spent);
 	c->nsel = n;
 	c->image = p->image;
 	c->mode = mode;
+	c->last = last;
 	c->warmup = warmup;
 	c->repeat = repeat;
 	c->seconds = 0;
-	atomic_store(&c->cmd, seq);
+	p->reps = mode == PROC_TIMED ? warmup + repeat : 0;
+	p->soon = mode == PROC_CHECKED && n == 1;
+	atomic_store(&c->cmd, ++p->seq);
+}
+
+enum proc_end proc_done(struct proc *p, double limit_s, int wire)
+{
 	/* one that does not read what wakes it up has filled its socket: no kernel's thread of control gets here */
-	if (atomic_exchange(&c->child_sleeps, 0) && send(p->sock, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE &&
+	if (atomic_exchange(&p->ctl->child_sleeps, 0) && send(p->sock, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno != EPIPE &&
 	    errno != ECONNRESET) {
 		reap(p);
 		return PROC_DIED;
 	}
-	return await(p, seq + 1, mode == PROC_TIMED ? warmup + repeat : 0, limit_s, wire, mode == PROC_CHECKED && n == 1);
+	return await(p, p->seq + 1, p->reps, limit_s, wire, p->soon);
 }
 
 static double seconds_of(const volatile double *shared)
@@ -210,6 +250,20 @@ static double seconds_of(const volatile double *shared)
 double proc_seconds(const struct proc *p)
 {
 	return seconds_of(&p->ctl->seconds);
+}
+
+void proc_steps(const struct proc *p, struct steps *t)
+{
+	double now = worker_now();
+
+	for (int i = POOL_STEP_ENTER; i <= POOL_STEP_LIMIT; i++) {
+		double at = *(volatile double *)&p->ctl->reached[i];
+
+		if (!(at > t->since && at <= now))
+			continue;
+		t->s[i] += at - t->since;
+		t->since = at;
+	}
 }
 
 void proc_times(const struct proc *p, double *times, double *spent)
@@ -257,24 +311,19 @@ static void announce(struct ctl *c, enum pool_stage stage, uint32_t launch)
 	atomic_store(&c->stage, (uint32_t)stage);
 }
 
+/* Standard input is /dev/null for a worker. */
 static void leave_worker(int sock, int slots, pid_t parent)
 {
-	static const int deadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP, SIGXCPU, SIGPIPE};
-	int null;
-
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(4);
-	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-		signal(deadly[i], SIG_DFL);
-	sock = fcntl(sock, F_DUPFD, 10);
-	slots = fcntl(slots, F_DUPFD, 10);
-	if (dup2(sock, PROC_SOCK) < 0 || dup2(slots, PROC_SLOTS) < 0)
-		_exit(4);
-	null = open("/dev/null", O_RDWR);
-	for (int fd = 0; fd < (SANITIZED ? 2 : 3); fd++)
-		if (null < 0 || dup2(null, fd) < 0)
+	for (int fd = 1; fd < (SANITIZED ? 2 : 3); fd++)
+		if (dup2(0, fd) < 0)
 			close(fd);
+	if (slots == PROC_SOCK)
+		slots = fcntl(slots, F_DUPFD, PROC_SLOTS + 1);
+	if (dup2(sock, PROC_SOCK) < 0 || (slots != PROC_SLOTS && dup2(slots, PROC_SLOTS) < 0))
+		_exit(4);
 	if (syscall(SYS_close_range, PROC_SLOTS + 1, ~0u, 0))
 		for (int fd = PROC_SLOTS + 1; fd < 1024; fd++)
 			close(fd);
@@ -434,7 +483,7 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent)
 {
 	struct ctl *c = p->ctl;
 	struct err e = {0};
-	uint32_t seen = 0;
+	uint32_t seen = 0, last;
 
 	announce(c, POOL_START, 0);
 	leave_worker(sock, p->spec.slots->file, parent);
@@ -442,15 +491,19 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent)
 	mem_read_only(p->spec.mem);
 	if (!p->spec.ops->start_threads(p->spec.device, p->spec.threads, &e))
 		give_up(p, err_text(&e));
-	jail_limits(p->spec.cpu_seconds, p->spec.memory);
+	jail_limits(p->spec.jail, p->spec.cpu_seconds, p->spec.memory, p->spec.threads > 1);
+	c->reached[POOL_STEP_ENTER] = worker_now();
 	load_all(p);
+	c->reached[POOL_STEP_LOAD] = worker_now();
 	announce(c, POOL_START, 0);
 	jail_files(PROC_SLOTS + 1);
 	if (!jail_close(p->spec.jail, p->spec.first) && p->spec.closed)
 		give_up(p, "no system-call filter for the child");
+	c->reached[POOL_STEP_LIMIT] = worker_now();
 	answer(p, 1);
 	for (;;) {
 		seen = next_command(p, seen);
+		last = c->last; /* once this one is answered, it is of the next */
 		if (c->mode == PROC_TIMED)
 			run_timed(p);
 		else
@@ -458,5 +511,7 @@ _Noreturn void proc_child(struct proc *p, int sock, pid_t parent)
 				run_one(p, p->sel[i], true);
 		announce(c, POOL_RUN, 0);
 		answer(p, seen + 1);
+		if (last) /* its end takes about as long as its beginning: the worker does other things meanwhile */
+			_exit(0);
 	}
 }

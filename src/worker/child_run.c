@@ -189,40 +189,49 @@ static bool tell_done(struct run *r, struct err *e)
 	d.buffer = (uint32_t)(r->end.buffer + 1);
 	d.text = r->end.text;
 	d.seconds = r->seconds;
+	d.n_step = POOL_STEP_COUNT;
+	d.step = r->w->steps.s;
 	if (r->w->stuck)
 		d.lost = "a process that ran a kernel was killed and does not end";
-	return worker_send(r->w, WIRE_DONE, &d, e);
+	return worker_send(r->w, WIRE_DONE, &d, e) && worker_flush(r->w, e);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------- */
 
-static enum step run_image(struct run *r, struct exec *x, uint32_t i, struct err *e)
+static enum step run_image(struct run *r, struct exec *x, uint32_t i, bool last, struct err *e)
 {
 	const struct known *k = r->known[i];
 	bool strayed = x->end.status == POOL_OVERRUN;
 	enum pool_status status;
 	enum step s;
 
-	exec_image(x, r->input[i]);
+	exec_image(x, r->input[i], last);
 	if (r->m->repeat)
 		s = exec_timed(x, r->m->warmup, r->m->repeat, r->m->dump);
 	else if (r->base && !k->failed && r->base->constant)
 		s = exec_all(x, r->base->constant, k, r->twin);
 	else
 		s = exec_all(x, NULL, NULL, NULL);
+	step_end(&r->w->steps, POOL_STEP_EXEC);
 	if (s == STEP_GONE)
 		return s;
 	if (s == STEP_AGAIN) {
 		r->all = true;
 		return s;
 	}
+	if (s == STEP_ENDED && !x->ready)
+		return s;
 	if (s == STEP_ENDED && x->end.ours && !r->again && !strayed) {
 		r->again = true;
 		return STEP_AGAIN;
 	}
 	r->seconds += x->seconds;
 	status = s == STEP_ENDED ? x->end.status : x->overrun ? POOL_OVERRUN : POOL_DONE;
-	return tell_image(r, x, i, status, e) ? s : STEP_GONE;
+	r->w->hold = last && i + 1 == r->nimages; /* the end of the job is told soon */
+	if (!tell_image(r, x, i, status, e))
+		return STEP_GONE;
+	step_end(&r->w->steps, POOL_STEP_TELL);
+	return s;
 }
 
 static int worse(enum pool_status a, enum pool_status b)
@@ -245,7 +254,7 @@ static enum step run_child(struct run *r, uint32_t *i, uint32_t last, double cpu
 	enum step s = exec_begin(&x, r->w, r->prog, r->base, &g, r->m->id, fill, r->threads, r->m->repeat, r->limit_s, cpu);
 
 	while (s == STEP_OK && *i < last) {
-		s = run_image(r, &x, *i, e);
+		s = run_image(r, &x, *i, *i + 1 == last, e);
 		*i += s != STEP_AGAIN;
 	}
 	exec_stop(&x);
@@ -255,6 +264,7 @@ static enum step run_child(struct run *r, uint32_t *i, uint32_t last, double cpu
 			r->end.stage = POOL_RUN;
 	}
 	exec_close(&x);
+	step_end(&r->w->steps, POOL_STEP_STOP);
 	return s;
 }
 
@@ -292,6 +302,7 @@ bool run_job(struct worker *w, const Wire__Run *m, struct err *e)
 	enum step s = STEP_OK;
 	bool ok;
 
+	w->steps = (struct steps){.since = worker_now()};
 	if (!prepare(&r, e)) {
 		ok = lost(&r, e);
 		if (m->once)
@@ -299,6 +310,7 @@ bool run_job(struct worker *w, const Wire__Run *m, struct err *e)
 		arena_free(r.arena);
 		return ok;
 	}
+	step_end(&w->steps, POOL_STEP_TAKE);
 	for (uint32_t i = 0, next; s == STEP_OK && i < r.nimages; i = next) {
 		next = batch(&r, i);
 		if (r.base) {

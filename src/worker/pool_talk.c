@@ -320,6 +320,7 @@ static bool on_done(struct peer *p, const Wire__Done *m, struct err *e)
 	count_time(p, &st->running_s);
 	st->run_s += m->seconds;
 	j->r.run_s = m->seconds;
+	memcpy(j->r.step_s, m->step, sizeof j->r.step_s);
 	j->r.signal = m->signal;
 	j->r.launch = m->launch ? j->prog->launch[m->launch - 1].name : NULL;
 	j->r.buffer = m->buffer ? j->prog->buffer[m->buffer - 1].name : NULL;

@@ -167,6 +167,11 @@ static bool check_ready(const Wire__Ready *r)
 
 static bool check_done(const Wire__Done *m)
 {
+	if (m->n_step != POOL_STEP_COUNT)
+		return false;
+	for (size_t i = 0; i < m->n_step; i++)
+		if (!seconds_ok(m->step[i]))
+			return false;
 	return text_ok(m->text, WIRE_MAX_TEXT) && text_ok(m->lost, WIRE_MAX_TEXT) && m->status <= POOL_LOST && m->stage <= POOL_END && m->signal >= 0 && m->signal < 128 && seconds_ok(m->seconds);
 }
 

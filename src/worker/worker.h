@@ -108,6 +108,15 @@ struct pool_job {
 
 enum pool_stage { POOL_START, POOL_BUILD, POOL_LOAD, POOL_RUN, POOL_END };
 
+/* What a runner's time for a job goes into beside its messages' reading, in order. ENTER to LIMIT are a child's own. */
+#define POOL_STEPS(X) X(TAKE, "take") X(PLAN, "plan") X(FORK, "fork") X(ENTER, "enter") X(LOAD, "load") X(LIMIT, "limit") X(READY, "ready") X(EXEC, "run") X(STOP, "stop") X(TELL, "tell")
+enum pool_step {
+#define X(id, name) POOL_STEP_##id,
+	POOL_STEPS(X)
+#undef X
+	POOL_STEP_COUNT
+};
+
 enum pool_status {
 	POOL_DONE,         /* see the images */
 	POOL_EQUIVALENT,   /* same code and same inputs as the baseline: not run */
@@ -160,6 +169,7 @@ struct pool_result {
 	struct pool_image *image;         /* ninputs */
 	size_t nimages;
 	double build_s, run_s;            /* processor-independent wall times of the stages; 0 when cached */
+	double step_s[POOL_STEP_COUNT];   /* of the runner, by its own clock; 0 where it took none */
 	uint32_t kernels_built, kernels_cached;
 };
 
