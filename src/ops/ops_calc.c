@@ -317,12 +317,11 @@ void op_row_each(struct op_lower *c, struct op_space *s, void (*body)(struct op_
 		}
 }
 
-/* Halves first, then what they give: a chain would wait for each of its steps. */
-static struct lir_expr *fold_lanes(struct op_lower *c, enum lir_op op, struct lir_expr *all, int first, int n)
+struct lir_expr *op_fold_lanes(struct op_lower *c, enum lir_op op, struct lir_expr *all, int first, int n)
 {
 	if (n == 1)
 		return lir_lane(B, all, first);
-	return lir_binary(B, op, fold_lanes(c, op, all, first, n / 2), fold_lanes(c, op, all, first + n / 2, n - n / 2));
+	return lir_binary(B, op, op_fold_lanes(c, op, all, first, n / 2), op_fold_lanes(c, op, all, first + n / 2, n - n / 2));
 }
 
 struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char *name, enum lir_op op, struct lir_expr *init,
@@ -337,7 +336,7 @@ struct lir_expr *op_row_fold(struct op_lower *c, struct op_space *s, const char 
 	op_acc_set(c, many, lir_binary(B, op, op_acc_get(c, many), term(c, s, user)));
 	row_end(c);
 	all = op_let(c, "all", op_acc_get(c, many));
-	one = op_acc(c, name, fold_lanes(c, op, all, 0, c->target->lanes));
+	one = op_acc(c, name, op_fold_lanes(c, op, all, 0, c->target->lanes));
 	if (row_begin(c, s, false)) {
 		op_acc_set(c, one, lir_binary(B, op, op_acc_get(c, one), term(c, s, user)));
 		row_end(c);

@@ -87,6 +87,9 @@ void op_outer_end(struct op_lower *c, struct op_space *s);
 /* May be opened and closed several times inside the outer loops. */
 void op_inner_begin(struct op_lower *c, struct op_space *s);
 void op_inner_end(struct op_lower *c, struct op_space *s);
+/* Lanes first .. first + n of a vector, op between them: halves first, then what they give, since a chain would wait for each of its steps. */
+struct lir_expr *op_fold_lanes(struct op_lower *c, enum lir_op op, struct lir_expr *all, int first, int n);
+
 /* ---- rows of f32 along the last dim, a vector at a time ---- */
 
 /* The only inner dim is the last, everything is f32, and a row is at least one vector of the target. */

@@ -287,6 +287,8 @@ bool op_product_lower(struct op_lower *c, const struct op_product *p)
 	struct product q = {.p = p, .lanes = c->target->lanes, .nd = out->nd};
 	int64_t pixels, dim[MAX_BATCH + 2];
 
+	if (op_product_lower_dot(c, p))
+		return true;
 	memcpy(q.dim, out->dim, sizeof *q.dim * (size_t)q.nd);
 	if (p->groups)
 		memcpy(q.dim, (int64_t[]){out->dim[0], p->groups, p->m, p->n}, 4 * sizeof *q.dim);

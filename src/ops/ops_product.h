@@ -31,6 +31,8 @@ bool op_fused_by_groups(const struct gir_node *n);
 bool op_product_fits(const struct op_lower *c, const struct op_product *p);
 /* On accelerators: by groups that share tiles (ops_product_group.c); false: nothing was lowered. */
 bool op_product_lower_group(struct op_lower *c, const struct op_product *p);
+/* A few rows by a transposed matrix (ops_product_dot.c); false: more rows than pay, or another form; nothing was lowered. */
+bool op_product_lower_dot(struct op_lower *c, const struct op_product *p);
 /* The whole lowering. A B that is computed by the network is read where it lies, in strips of columns. One that is constant, or
  * transposed, is brought by `pack` into the order in which it is read (once, when constant); where n is then not a multiple of the
  * lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. */

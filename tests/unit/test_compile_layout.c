@@ -10,54 +10,8 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "compile/compile.h"
+#include "compile_net.h"
 #include "compile_support.h"
-
-struct net {
-	struct arena *a;
-	struct gir_graph *g;
-	uint64_t state;
-	int count;
-};
-
-static int64_t draw(struct net *n, int64_t low, int64_t high)
-{
-	n->state = n->state * 6364136223846793005u + 1442695040888963407u;
-	return low + (int64_t)((n->state >> 33) % (uint64_t)(high - low + 1));
-}
-
-static void fill(struct net *n, struct tensor *t, float low, float high)
-{
-	for (int64_t i = 0; i < tensor_elements(t); i++)
-		((float *)t->data)[i] = low + (high - low) * (float)draw(n, 0, 1000) / 1000;
-}
-
-static struct gir_value *constant(struct net *n, int nd, const int64_t *dim, float low, float high)
-{
-	struct tensor *t = tensor_new(n->a, DT_F32, nd, dim);
-
-	fill(n, t, low, high);
-	return gir_const(n->g, arena_printf(n->a, "c%d", n->count++), t);
-}
-
-static struct gir_value *add(struct net *n, enum gir_op op, uint32_t nin, struct gir_value **in, struct gir_node **node)
-{
-	struct gir_value *out = gir_value(n->g, arena_printf(n->a, "v%d", n->count++));
-	struct gir_node *made = gir_node(n->g, arena_printf(n->a, "n%d", n->count++), op, nin, in, 1, &out);
-
-	gir_append(n->g, made);
-	if (node)
-		*node = made;
-	return out;
-}
-
-/* Shapes are needed while drawing: inference of the graph so far. */
-static struct gir_value *typed(struct net *n, struct gir_value *v)
-{
-	struct err e = {0};
-
-	cr_assert(comp_infer(n->g, &e), "%s", err_text(&e));
-	return v;
-}
 
 static struct gir_value *conv(struct net *n, struct gir_value *x)
 {
@@ -342,16 +296,6 @@ static struct net make(struct arena *a, uint64_t seed, bool moves)
 	return n;
 }
 
-static struct tensor **outputs(struct net *n, const struct comp_options *o, const struct tensor *in, struct comp_program **p)
-{
-	struct tensor **out = ARENA_ARRAY(n->a, struct tensor *, 2);
-	struct err e = {0};
-
-	cr_assert(comp_program(n->a, n->g, o, p, &e), "%s", err_text(&e));
-	cr_assert(comp_interpret(n->a, *p, &in, out, &e), "%s", err_text(&e));
-	return out;
-}
-
 static bool any_blocked(const struct comp_program *p)
 {
 	for (uint32_t i = 0; i < p->nbuffers; i++)
@@ -543,31 +487,6 @@ TEST(compile_layout, convolutions_of_every_geometry_give_the_numbers_of_plain_on
 	}
 }
 
-static bool any_group(const struct comp_program *p)
-{
-	for (uint32_t k = 0; k < p->nkernels; k++)
-		if (p->kernel[k].func->group)
-			return true;
-	return false;
-}
-
-static void expect_no_races(struct arena *a, const struct lir_func *f, const char *what)
-{
-	void **param = ARENA_ARRAY(a, void *, f->nparams);
-	struct lir_interp_options o = {.races = true};
-	struct lir_interp_result r;
-	struct lir_bounds b;
-	struct err e = {0};
-
-	for (uint32_t i = 0; i < f->nparams; i++)
-		param[i] = arena_zalloc(a, (size_t)f->param[i]->elements * dtype_size(f->param[i]->dtype));
-	cr_assert(lir_interp(f, param, &o, &r, &e), "%s", err_text(&e));
-	cr_expect_eq(r.fault, LIR_OK, "%s: %s", what, r.text);
-	cr_expect_eq(r.unwritten, 0u, "%s", what);
-	lir_bounds(f, &b);
-	cr_expect_eq(b.kind, LIR_BOUNDS_IN_RANGE, "%s: %s", what, b.text);
-}
-
 TEST(compile_layout, groups_that_share_tiles_give_the_numbers_of_plain_nests)
 {
 	static const uint32_t group[] = {64, 128, 256};
@@ -591,97 +510,4 @@ TEST(compile_layout, groups_that_share_tiles_give_the_numbers_of_plain_nests)
 		arena_free(a);
 	}
 	cr_expect_geq(used, 20, "%d", used);
-}
-
-/* A product of drawn dims: either way round, with a stack, with what is fused. */
-static struct net some_product(struct arena *a, uint64_t seed, bool gemm)
-{
-	struct net n = {.a = a, .g = gir_new(a, "product", 13), .state = seed * 911 + 3};
-	int64_t m = draw(&n, 16, 90), k = draw(&n, 8, 40), w = draw(&n, 16, 150), stack = draw(&n, 1, 3), ta = draw(&n, 0, 1), tb = draw(&n, 0, 1);
-	struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, gemm ? 2 : 3, gemm ? ta ? (int64_t[]){k, m} : (int64_t[]){m, k} : (int64_t[]){stack, m, k}), *y;
-	struct gir_value *in[3] = {x};
-	struct gir_node *node;
-
-	vec_push(a, &n.g->inputs, x);
-	if (gemm) {
-		in[1] = constant(&n, 2, tb ? (int64_t[]){w, k} : (int64_t[]){k, w}, -0.3f, 0.3f);
-		in[2] = constant(&n, 1, &w, -1, 1);
-		y = add(&n, GIR_GEMM, (uint32_t)draw(&n, 2, 3), in, &node);
-		gir_set_int(n.g, node, "transA", ta);
-		gir_set_int(n.g, node, "transB", tb);
-	} else {
-		in[1] = constant(&n, 3, (int64_t[]){draw(&n, 0, 1) ? 1 : stack, k, w}, -0.3f, 0.3f);
-		y = add(&n, GIR_MATMUL, 2, in, NULL);
-	}
-	vec_push(a, &n.g->outputs, typed(&n, add(&n, GIR_TANH, 1, &y, NULL)));
-	return n;
-}
-
-TEST(compile_layout, products_by_groups_give_the_numbers_of_plain_nests)
-{
-	int used = 0;
-
-	for (uint64_t seed = 1; seed <= 40; seed++) {
-		struct arena *a = arena_new(NULL);
-		struct net n = some_product(a, seed, seed % 2);
-		struct tensor *in = tensor_new(a, DT_F32, n.g->inputs.v[0]->nd, n.g->inputs.v[0]->dim), **plain, **shared;
-		struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 48 << 10};
-		struct comp_program *p;
-
-		fill(&n, in, -1, 1);
-		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
-		shared = outputs(&n, &o, in, &p);
-		used += any_group(p);
-		cr_expect_lt(test_worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, test_worst(shared[0], plain[0]));
-		if (seed % 8 == 0)
-			for (uint32_t k = 0; k < p->nkernels; k++)
-				expect_no_races(a, p->kernel[k].func, arena_printf(a, "product %d", (int)seed));
-		arena_free(a);
-	}
-	cr_expect_eq(used, 40, "%d", used);
-}
-
-TEST(compile_layout, nothing_is_shared_where_a_device_has_no_groups)
-{
-	struct arena *a = arena_new(NULL);
-	struct net n = some_product(a, 2, false);
-	struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 32, .local_memory = 48 << 10};
-	struct comp_program *p;
-	struct err e = {0};
-
-	cr_assert(comp_program(a, n.g, &o, &p, &e), "%s", err_text(&e));
-	cr_expect_not(any_group(p));
-	o.max_group = 1024;
-	o.local_memory = 1024;
-	cr_assert(comp_program(a, n.g, &o, &p, &e), "%s", err_text(&e));
-	cr_expect_not(any_group(p));
-	arena_free(a);
-}
-
-/* B is the network's input: it is not packed. Widths of less than a strip, of whole strips, and between. */
-TEST(compile_layout, products_of_what_is_computed_take_every_column_once)
-{
-	static const int64_t width[] = {16, 17, 31, 32, 33, 47, 49, 50, 65, 97, 196, 197};
-	static const int lanes[] = {4, 8, 16};
-
-	for (uint64_t i = 0; i < 36; i++) {
-		struct arena *a = arena_new(NULL);
-		struct net n = {.a = a, .g = gir_new(a, "columns", 13), .state = i * 37 + 11};
-		int64_t dim[3] = {draw(&n, 1, 2), draw(&n, 9, 20), width[i / 3]};
-		struct gir_value *in[2] = {NULL, gir_value_typed(n.g, "x", DT_F32, 3, dim)};
-		struct tensor *x = tensor_new(a, DT_F32, 3, dim), **plain, **strips;
-		struct comp_program *p;
-
-		in[0] = constant(&n, 2, (int64_t[]){draw(&n, 29, 45), dim[1]}, -1, 1);
-		vec_push(a, &n.g->inputs, in[1]);
-		vec_push(a, &n.g->outputs, add(&n, GIR_MATMUL, 2, in, NULL));
-		fill(&n, x, -1, 1);
-		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
-		strips = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = lanes[i % 3]}, x, &p);
-		cr_expect_eq(p->nkernels, 1u, "%u kernels", p->nkernels);
-		cr_expect(p->kernel[0].func->contract, "no tiles");
-		cr_expect_lt(test_worst(strips[0], plain[0]), 1e-5, "%d columns: %g", (int)dim[2], test_worst(strips[0], plain[0]));
-		expect_no_races(a, p->kernel[0].func, arena_printf(a, "%d columns", (int)dim[2]));
-		arena_free(a);
-	}
 }
