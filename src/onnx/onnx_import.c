@@ -372,7 +372,7 @@ static bool import(struct arena *a, const char *name, const char *dir, const voi
 {
 	static const struct onnx_options defaults;
 	struct import m = {.a = a, .o = o ? o : &defaults, .dir = dir, .value = map_new(a), .node_names = map_new(a), .input_names = map_new(a), .e = e};
-	Onnx__ModelProto *p = onnx_unpack(a, &onnx__model_proto__descriptor, bytes, n, mapped, e);
+	Onnx__ModelProto *p = mapped ? onnx_unpack_mapped(a, bytes, n, e) : onnx_unpack(a, &onnx__model_proto__descriptor, bytes, n, e);
 	int version = 0;
 	bool ok;
 

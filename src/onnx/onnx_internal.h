@@ -8,8 +8,11 @@
 
 /* Checks lengths and nesting (64 levels at most) of a serialised message before anything is allocated for it. */
 bool onnx_scan(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n, struct err *e);
-/* Unpacked into the arena; never freed. mapped: the bytes are a private mapping of a file, whose pages are given back once they are copied. */
-void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, bool mapped, struct err *e);
+/* Unpacked into the arena; never freed. */
+void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, struct err *e);
+/* The same of a model in a private mapping of a file, whose pages are given back as weights are copied. */
+Onnx__ModelProto *onnx_unpack_mapped(struct arena *a, const void *bytes, size_t n, struct err *e);
+void *onnx_copy_mapped(struct arena *a, const uint8_t *p, size_t n); /* pages of the file are given back meanwhile */
 bool onnx_dtype(int onnx_type, enum dtype *out);   /* TensorProto.DataType */
 int onnx_dtype_number(enum dtype t);
 const char *onnx_dtype_name(int onnx_type);

@@ -118,7 +118,7 @@ static bool external(struct arena *a, const Onnx__TensorProto *p, const char *di
 	ok = offset <= file.n && length == tensor_bytes(shape) && length <= file.n - offset;
 	if (ok) {
 		*out = arena_memdup(a, shape, sizeof *shape);
-		(*out)->data = arena_memdup(a, length ? file.p + offset : NULL, length);
+		(*out)->data = onnx_copy_mapped(a, file.p + offset, length);
 	} else {
 		err_set(e, ERR_PARSE, "external data: '%s' has %zu bytes, bytes %llu to %llu are wanted for %zu", location, file.n,
 		        (unsigned long long)offset, (unsigned long long)(offset + length), tensor_bytes(shape));
@@ -181,7 +181,7 @@ bool onnx_tensor_read(struct arena *a, const char *path, struct tensor **out, co
 
 	if (!file_read(a, path, 0, &b, e))
 		return false;
-	p = onnx_unpack(a, &onnx__tensor_proto__descriptor, b.p, b.n, false, e);
+	p = onnx_unpack(a, &onnx__tensor_proto__descriptor, b.p, b.n, e);
 	if (name)
 		*name = p && p->name ? p->name : "";
 	return (p && onnx_tensor(a, p, NULL, out, e)) || err_in(e, "'%s'", path);

@@ -263,6 +263,42 @@ TEST(onnx, external_data_are_read_at_their_offset)
 	arena_free(a);
 }
 
+/* From a file the bytes of large weights do not go through protobuf-c: around one of them small ones, typed ones, one of a length that is no page's; then with
+ * so many typed ones that they do. */
+TEST(onnx, large_weights_of_a_file_are_what_they_are_in_memory)
+{
+	static float value[2][40001];
+
+	for (int i = 0; i < 40001; i++)
+		value[0][i] = (float)i / 8, value[1][i] = (float)-i;
+	for (int64_t typed = 1; typed <= 40000; typed *= 40000) {
+		struct arena *a = arena_new(NULL);
+		struct onnx_model *m = adding(a, onnx_model_raw(a, "w", 1, DIMS(40001), value[0], sizeof value[0]));
+		Onnx__TensorProto *t = onnx_model_tensor(a, "typed", 1, &typed, 1);
+		struct gir_graph *g;
+		struct bytes b;
+		struct err e = {0};
+
+		t->n_float_data = (size_t)typed;
+		t->float_data = value[1];
+		onnx_model_initializer(m, onnx_model_raw(a, "small", 1, DIMS(2), value[1], 8));
+		onnx_model_initializer(m, t);
+		if (typed == 1)
+			onnx_model_initializer(m, onnx_model_raw(a, "w2", 1, DIMS(40000), value[1] + 1, sizeof value[1] - 4));
+		make_folder();
+		b = onnx_model_bytes(m);
+		cr_assert(file_write(file_join(a, folder, "net.onnx"), b.p, b.n, NULL));
+		cr_assert(onnx_import(a, file_join(a, folder, "net.onnx"), NULL, &g, &e), "%s", err_text(&e));
+		cr_expect(!memcmp(gir_find_value(g, "w")->data->data, value[0], sizeof value[0]));
+		cr_expect(!memcmp(gir_find_value(g, "small")->data->data, value[1], 8));
+		cr_expect(!memcmp(gir_find_value(g, "typed")->data->data, value[1], (size_t)typed * 4));
+		if (typed == 1)
+			cr_expect(!memcmp(gir_find_value(g, "w2")->data->data, value[1] + 1, sizeof value[1] - 4));
+		remove_folder(a);
+		arena_free(a);
+	}
+}
+
 TEST(onnx, external_data_that_are_not_there_or_not_ours_are_refused)
 {
 	static const struct {
