@@ -38,8 +38,7 @@ static bool same_dims(const struct gir_value *x, const struct gir_value *y)
 	return x->nd == y->nd && !memcmp(x->dim, y->dim, (size_t)x->nd * sizeof *x->dim);
 }
 
-/* A window and a plane that ops/ works on in the plain layout, a channel at a time. */
-static bool small_planes(const struct gir_node *n)
+bool gir_small_planes(const struct gir_node *n)
 {
 	const struct gir_attr *pads = gir_attr(n, "pads"), *dilations = gir_attr(n, "dilations");
 	const int64_t *x = n->in[0]->dim, *w = n->in[1]->dim;
@@ -63,7 +62,7 @@ static bool conv_fits(const struct layout *l, const struct gir_node *n)
 	if (groups == 1)
 		return true;
 	if (groups == n->in[0]->dim[1] && groups == n->in[1]->dim[0])
-		return blocked(l, n->in[0]) || !small_planes(n);
+		return blocked(l, n->in[0]) || !gir_small_planes(n);
 	return whole_blocks(l, n->in[1]->dim[1]) && whole_blocks(l, n->in[1]->dim[0] / groups);
 }
 

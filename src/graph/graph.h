@@ -166,5 +166,7 @@ struct gir_pass {
 	bool (*run)(struct gir_graph *g, const struct gir_pass_options *o, bool *changed, struct err *e);
 	bool asked;             /* runs only where somebody asks for it by name: it changes how results are rounded */
 };
+/* A convolution of one channel a group: its window and planes are such as ops/ works on in the plain layout, a channel at a time. */
+bool gir_small_planes(const struct gir_node *n);
 /* In the order they run, NULL-terminated. Constant folding stands in this list by name with run == NULL: compile/ does it. */
 extern const struct gir_pass *const gir_passes[];

@@ -29,6 +29,15 @@ bool op_conv_set_out(struct op_infer *c, const struct op_conv *v, enum dtype t, 
 	return op_set_out(c, 0, t, v->w.nd + 2, dim, e);
 }
 
+struct lir_expr *op_conv_channel(struct op_lower *c, const struct op_conv *v, struct lir_expr *channel)
+{
+	int64_t of_group = v->groups * v->in_channels / (v->shuffle ? v->shuffle : 1);
+
+	if (v->shuffle <= 1)
+		return channel;
+	return lir_add(B, lir_mul(B, lir_mod(B, channel, lir_int(B, v->shuffle)), lir_int(B, of_group)), lir_div(B, channel, lir_int(B, v->shuffle)));
+}
+
 void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer *x, struct lir_expr *x_zero, struct lir_buffer *w,
 		 struct lir_expr *w_zero, struct lir_expr *const *o, struct lir_buffer *acc)
 {
@@ -41,7 +50,7 @@ void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer 
 		first = first->kind == LIR_VAR ? first : op_let(c, "first", first);
 	}
 	ci = v->in_channels == 1 ? lir_int(B, 0) : lir_for(B, "ci", v->in_channels, LIR_SERIAL);
-	at[1] = lir_add(B, first, ci);
+	at[1] = op_conv_channel(c, v, lir_add(B, first, ci));
 	tap[1] = ci;
 	taps = op_taps_begin(c, &v->w, o + 2);
 	memcpy(at + 2, taps.pos, sizeof taps.pos);
@@ -94,12 +103,29 @@ static void lower_products(struct op_lower *c, struct op_conv *v, bool *done)
 		*done = op_product_lower(c, &p);
 }
 
+/* One output element at a time. */
+static void lower_plain(struct op_lower *c, const struct op_conv *v)
+{
+	enum dtype t = c->node->in[0]->dtype, wide = op_acc_type(t);
+	struct lir_buffer *x, *w, *bias, *acc;
+	struct op_space s;
+
+	op_begin(c, "");
+	x = op_in(c, 0);
+	w = op_in(c, 1);
+	bias = op_arg(c->node, 2) ? op_in(c, 2) : NULL;
+	s = op_space_of(c, op_out(c, 0));
+	op_outer_begin(c, &s);
+	acc = op_acc(c, "acc", bias ? op_load_as(c, bias, s.index + 1, wide) : lir_imm(B, wide, 0));
+	op_conv_sum(c, v, x, NULL, w, NULL, s.index, acc);
+	op_store(c, s.index, lir_cast(B, t, op_acc_get(c, acc)));
+	op_outer_end(c, &s);
+	op_end(c);
+}
+
 static bool lower(struct op_lower *c, struct err *e)
 {
 	struct gir_value *const *in = c->node->in;
-	enum dtype t = in[0]->dtype, wide = op_acc_type(t);
-	struct lir_buffer *x, *w, *bias, *acc;
-	struct op_space s;
 	struct op_conv v;
 	bool done;
 
@@ -114,23 +140,44 @@ static bool lower(struct op_lower *c, struct err *e)
 	if (op_conv_fits_tiles(c, &v))
 		return op_conv_lower_tiles(c, &v, e);
 	lower_products(c, &v, &done);
-	if (done)
-		return true;
-	op_begin(c, "");
-	x = op_in(c, 0);
-	w = op_in(c, 1);
-	bias = op_arg(c->node, 2) ? op_in(c, 2) : NULL;
-	s = op_space_of(c, op_out(c, 0));
-	op_outer_begin(c, &s);
-	acc = op_acc(c, "acc", bias ? op_load_as(c, bias, s.index + 1, wide) : lir_imm(B, wide, 0));
-	op_conv_sum(c, &v, x, NULL, w, NULL, s.index, acc);
-	op_store(c, s.index, lir_cast(B, t, op_acc_get(c, acc)));
-	op_outer_end(c, &s);
-	op_end(c);
+	if (!done)
+		lower_plain(c, &v);
+	return true;
+}
+const struct op_impl op_CONV = {.infer = infer, .lower = lower};
+
+/* ---- one channel each, of images whose channels are to be shuffled: the pass `shuffle` makes it ---- */
+
+static bool shuffled_read(const struct gir_node *n, struct op_conv *v, struct err *e)
+{
+	if (!op_conv_read(n, n->in[0], n->in[1], v, e))
+		return false;
+	v->shuffle = gir_attr_int(n, "shuffle", 0);
+	if (v->in_channels != 1 || v->shuffle < 1 || v->groups % v->shuffle)
+		return err_set(e, ERR_PARSE, "%lld channels in groups of %lld cannot be shuffled in %lld groups", (long long)(v->groups * v->in_channels),
+			       (long long)v->in_channels, (long long)v->shuffle);
 	return true;
 }
 
-const struct op_impl op_CONV = {.infer = infer, .lower = lower};
+static bool shuffled_infer(struct op_infer *c, struct err *e)
+{
+	struct op_conv v;
+
+	return infer(c, e) && shuffled_read(c->node, &v, e);
+}
+
+static bool shuffled_lower(struct op_lower *c, struct err *e)
+{
+	struct op_conv v;
+
+	if (!shuffled_read(c->node, &v, e))
+		return false;
+	if (!op_conv_lower_planes(c, &v))
+		lower_plain(c, &v);
+	return true;
+}
+
+const struct op_impl op_SHUFFLEDCONV = {.infer = shuffled_infer, .lower = shuffled_lower};
 
 /* ---- the same by Winograd's transforms: the pass `winograd` chooses it ---- */
 

@@ -54,14 +54,17 @@ static void copy_plane(struct op_lower *c, struct planes *p)
 	const struct op_window *w = &p->v.w;
 	int64_t rows = p->height - w->begin[0] < w->in[0] ? p->height - w->begin[0] : w->in[0];
 	int64_t cols = p->pitch - w->begin[1] < w->in[1] ? p->pitch - w->begin[1] : w->in[1];
-	struct lir_expr *v = op_loop(c, "z", p->frame / p->lanes, LIR_SERIAL), *y, *to, *from[4];
+	struct lir_expr *channel = op_conv_channel(c, &p->v, p->at[1]), *v, *y, *to, *from[4];
 
+	channel = channel == p->at[1] ? channel : op_let(c, "channel", channel);
+	v = op_loop(c, "z", p->frame / p->lanes, LIR_SERIAL);
 	to = lir_mul(B, v, lir_int(B, p->lanes));
 	lir_store(B, p->f, &to, lir_broadcast(B, lir_imm(B, DT_F32, 0), (int)p->lanes));
 	op_loop_end(c, v);
 	y = op_loop(c, "y", rows, LIR_SERIAL);
 	to = lir_add(B, lir_mul(B, y, lir_int(B, p->pitch)), lir_int(B, w->begin[0] * p->pitch + w->begin[1]));
 	memcpy(from, p->at, sizeof from);
+	from[1] = channel;
 	from[2] = y;
 	from[3] = lir_int(B, 0);
 	op_copy_row(c, p->f, &to, p->in, from, cols);

@@ -9,10 +9,13 @@ struct op_conv {
 	struct op_window w;
 	int64_t groups;
 	int64_t in_channels, out_channels; /* of one group */
+	int64_t shuffle; /* > 1: the channels that are read lie in that many groups, one of each in turn */
 };
 
 /* Geometry of a convolution of the tensor `x` with the weight `w`; checks that all shapes agree. */
 bool op_conv_read(const struct gir_node *n, const struct gir_value *x, const struct gir_value *w, struct op_conv *v, struct err *e);
+/* Where channel `channel` of those that the convolution sees lies in its input. */
+struct lir_expr *op_conv_channel(struct op_lower *c, const struct op_conv *v, struct lir_expr *channel);
 /* Sets output 0: type t, shape from the geometry. */
 bool op_conv_set_out(struct op_infer *c, const struct op_conv *v, enum dtype t, struct err *e);
 /* acc += sum over channels and taps of (x - x_zero) * (w - w_zero), in acc's type, for the output element o (batch, channel,

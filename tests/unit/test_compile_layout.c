@@ -415,6 +415,36 @@ TEST(compile_layout, depthwise_convolutions_take_small_planes_as_they_are_and_la
 	}
 }
 
+TEST(compile_layout, depthwise_convolutions_read_through_a_shuffle_of_channels)
+{
+	static const struct { int64_t size, stride; } cases[] = {{28, 1}, {14, 2}, {7, 1}, {1, 1}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = {.a = a, .g = gir_new(a, "shuffled", 13), .state = i + 1};
+		struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, 4, (int64_t[]){2, 21, cases[i].size, cases[i].size}), *y;
+		struct comp_options o = {.opt_level = 3, .lanes = 16};
+		struct tensor *in = tensor_new(a, DT_F32, 4, x->dim), **plain, **other;
+		struct comp_program *p;
+
+		fill(&n, in, -1, 1);
+		vec_push(a, &n.g->inputs, x);
+		y = depthwise(&n, shuffle(&n, x), cases[i].stride);
+		vec_push(a, &n.g->outputs, add(&n, GIR_RELU, 1, &y, NULL));
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		other = outputs(&n, &o, in, &p);
+		cr_expect_eq(p->nkernels, 1u, "%u kernels", p->nkernels);
+		cr_expect_eq(kernels_of(p, GIR_SHUFFLEDCONV), 1u);
+		cr_expect_lt(test_worst(other[0], plain[0]), 1e-5, "size %d", (int)cases[i].size);
+		o.disabled = (const char *const[]){"shuffle"};
+		o.ndisabled = 1;
+		plain = outputs(&n, &o, in, &p);
+		cr_expect_eq(kernels_of(p, GIR_TRANSPOSE), 1u);
+		cr_expect_eq(test_worst(other[0], plain[0]), 0, "size %d", (int)cases[i].size);
+		arena_free(a);
+	}
+}
+
 TEST(compile_layout, padding_far_larger_than_its_image_costs_nothing)
 {
 	struct arena *a = arena_new(NULL);
