@@ -1,7 +1,7 @@
 /* op_pool.c: MaxPool, AveragePool, LpPool and the global pools */
 #include <string.h>
 
-#include "ops/ops_window.h"
+#include "ops/ops_pool.h"
 
 #define B (&c->b)
 
@@ -159,6 +159,8 @@ static bool average_lower(struct op_lower *c, struct err *e)
 
 	if (!read_window(c->node, &w, e))
 		return false;
+	if (op_average_lower_planes(c, &w, include_pad))
+		return true;
 	for (int d = 0; d < w.nd; d++)
 		all *= (double)w.kernel[d];
 	c->lanes = c->node->out[0]->block;
