@@ -332,6 +332,12 @@ static void vector_load(struct cg *g, const struct lir_expr *x, int prec)
 		close_paren(g, P_UNARY, prec);
 		return;
 	}
+	if (step == 2) {
+		str_addf(&g->body, "%s(&%s[", c_vector_even(g, b->dtype, x->type.lanes), name);
+		cg_place(g, b, x->arg, x->nargs, P_ANY);
+		text(g, "])");
+		return;
+	}
 	str_addf(&g->body, "({ const %s *p_ = &%s[", c_scalar(g, b->dtype), name);
 	cg_place(g, b, x->arg, x->nargs, P_ANY);
 	str_addf(&g->body, "]; (%s){", type);

@@ -65,6 +65,7 @@ const char *c_vector_cast(struct cg *g, enum dtype from, enum dtype to, int lane
 const char *c_vector_call(struct cg *g, enum lir_call call, enum dtype t, int lanes);
 const char *c_vector_select(struct cg *g, enum dtype t, int lanes);
 const char *c_vector_all(struct cg *g, enum dtype t, int lanes);
+const char *c_vector_even(struct cg *g, enum dtype t, int lanes); /* C only: of a pointer, every second element from there */
 const char *c_bitcast(struct cg *g, enum dtype from, enum dtype to);
 
 /* For helpers: whether this name is new (it is not afterwards); a function's text; its dependency on reinterpreting. */

@@ -582,3 +582,21 @@ const char *c_vector_all(struct cg *g, enum dtype t, int lanes)
 	}
 	return name;
 }
+
+const char *c_vector_even(struct cg *g, enum dtype t, int lanes)
+{
+	const char *type = c_vector(g, t, lanes), *of = c_scalar(g, t), *name = arena_printf(g->a, "even_%s", type);
+
+	if (!c_first_time(g, name))
+		return name;
+	/* two vectors side by side that end with the last element, and one shuffle of both */
+	c_helper(g, "#if defined __clang__ || __GNUC__ >= 12\nFN %s %s(const %s *p)\n{\n\treturn __builtin_shufflevector(*(const %s_u *)p, *(const %s_u *)(p + %d)", type, name, of,
+		 type, type, lanes - 1);
+	for (int l = 0; l < lanes; l++)
+		c_helper(g, ", %d", l < lanes / 2 ? 2 * l : 2 * l + 1);
+	c_helper(g, ");\n}\n#else\nFN %s %s(const %s *p) { return (%s){", type, name, of, type);
+	for (int l = 0; l < lanes; l++)
+		c_helper(g, l ? ", p[%d]" : "p[%d]", 2 * l);
+	c_helper(g, "}; }\n#endif\n");
+	return name;
+}

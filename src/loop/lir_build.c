@@ -331,6 +331,11 @@ struct lir_expr *lir_load(struct lir_builder *b, struct lir_buffer *buf, struct 
 
 struct lir_expr *lir_load_lanes(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, int lanes)
 {
+	return lir_load_step(b, buf, index, 1, lanes);
+}
+
+struct lir_expr *lir_load_step(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, int64_t step, int lanes)
+{
 	struct lir_expr *x = lir_expr_new(b->a, LIR_LOAD, lir_type_of(buf->dtype, lanes), (uint32_t)buf->nd);
 
 	assert(lanes == 1 || buf->nd);
@@ -338,7 +343,7 @@ struct lir_expr *lir_load_lanes(struct lir_builder *b, struct lir_buffer *buf, s
 	for (int d = 0; d < buf->nd; d++)
 		x->arg[d] = index[d];
 	if (lanes > 1)
-		x->arg[buf->nd - 1] = lir_ramp(b, index[buf->nd - 1], 1, lanes);
+		x->arg[buf->nd - 1] = lir_ramp(b, index[buf->nd - 1], step, lanes);
 	return x;
 }
 

@@ -178,6 +178,8 @@ struct lir_expr *lir_cast(struct lir_builder *b, enum dtype t, struct lir_expr *
 struct lir_expr *lir_bitcast(struct lir_builder *b, enum dtype t, struct lir_expr *x);
 struct lir_expr *lir_load(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index);
 struct lir_expr *lir_load_lanes(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, int lanes); /* last index is the first lane's */
+/* Elements `step` apart. */
+struct lir_expr *lir_load_step(struct lir_builder *b, struct lir_buffer *buf, struct lir_expr *const *index, int64_t step, int lanes);
 struct lir_expr *lir_call_n(struct lir_builder *b, enum lir_call c, int n, struct lir_expr *const *arg);
 struct lir_expr *lir_call1(struct lir_builder *b, enum lir_call c, struct lir_expr *x);
 struct lir_expr *lir_call2(struct lir_builder *b, enum lir_call c, struct lir_expr *x, struct lir_expr *y);

@@ -12,6 +12,7 @@ struct planes {
 	const struct op_planes *p;
 	int64_t lanes, height, pitch; /* of the frame: rows that are read, and their width */
 	int64_t row;                  /* sums at a time: of one row, or of all */
+	int64_t step, left;           /* from one sum to the next: in the frame, and of those from one that is stored to the next */
 	int64_t sums, frame;          /* elements of both arrays */
 	struct lir_buffer *f, *s;
 	struct lir_expr *at[4];       /* of the output; the last two by row */
@@ -21,6 +22,12 @@ struct planes {
 static int64_t round_up(int64_t n, int64_t to)
 {
 	return (n + to - 1) / to * to;
+}
+
+/* Only sums that are stored: every second element is two vectors and a shuffle, so rows should fill half of one. */
+static bool by_step(const struct op_lower *c, const struct op_window *w)
+{
+	return w->stride[1] == 2 && w->out[1] * 2 >= c->target->lanes;
 }
 
 /* false: it does not fit. */
@@ -36,9 +43,11 @@ static bool measure(const struct op_lower *c, const struct op_window *w, struct 
 	q->lanes = c->target->lanes;
 	q->height = need[0];
 	q->pitch = need[1];
-	q->row = (w->out[1] - 1) * w->stride[1] + 1 + (w->stride[0] == 1 ? (w->out[0] - 1) * q->pitch : 0);
+	q->step = by_step(c, w) ? w->stride[1] : 1;
+	q->left = w->stride[1] / q->step;
+	q->row = (w->out[1] - 1) * q->left + 1 + (w->stride[0] == 1 && q->step == 1 ? (w->out[0] - 1) * q->pitch : 0);
 	q->sums = round_up(q->row, q->lanes);
-	q->frame = round_up(q->height * q->pitch + q->sums - q->row, q->lanes);
+	q->frame = round_up(q->height * q->pitch + (q->sums - q->row) * q->step, q->lanes);
 	return q->frame + q->sums <= MAX_FRAME;
 }
 
@@ -73,11 +82,12 @@ static void sum(struct op_lower *c, struct planes *q, struct lir_expr *first)
 {
 	const struct op_window *w = &q->p->w;
 	struct lir_expr *v = op_loop(c, "s", q->sums / q->lanes, LIR_SERIAL), *at = lir_mul(B, v, lir_int(B, q->lanes)), *x = q->start, *from;
+	struct lir_expr *place = lir_add(B, first, lir_mul(B, at, lir_int(B, q->step)));
 
 	for (int64_t k = 0; k < w->kernel[0] * w->kernel[1]; k++) {
 		from = lir_int(B, k / w->kernel[1] * w->dilation[0] * q->pitch + k % w->kernel[1] * w->dilation[1]);
-		from = lir_add(B, lir_add(B, first, at), from);
-		x = q->p->add(c, q->p->user, k, lir_load_lanes(B, q->f, &from, (int)q->lanes), x);
+		from = lir_add(B, place, from);
+		x = q->p->add(c, q->p->user, k, lir_load_step(B, q->f, &from, q->step, (int)q->lanes), x);
 	}
 	lir_store(B, q->s, &at, x);
 	op_loop_end(c, v);
@@ -92,7 +102,7 @@ static void store(struct op_lower *c, void *user, struct lir_expr *col, int lane
 {
 	const struct store *s = user;
 	struct planes *q = s->q;
-	struct lir_expr *from = lir_add(B, s->first, lir_mul(B, col, lir_int(B, q->p->w.stride[1]))), *x;
+	struct lir_expr *from = lir_add(B, s->first, lir_mul(B, col, lir_int(B, q->left))), *x;
 
 	q->at[3] = col;
 	x = lanes > 1 ? lir_load_lanes(B, q->s, &from, lanes) : lir_load(B, q->s, &from);
@@ -102,7 +112,7 @@ static void store(struct op_lower *c, void *user, struct lir_expr *col, int lane
 static void plane(struct op_lower *c, struct planes *q)
 {
 	const struct op_window *w = &q->p->w;
-	bool whole = w->stride[0] == 1;
+	bool whole = w->stride[0] == 1 && q->step == 1;
 	struct store s = {.q = q};
 
 	q->f = lir_alloc(B, "frame", DT_F32, 1, &q->frame);
@@ -118,7 +128,7 @@ static void plane(struct op_lower *c, struct planes *q)
 		q->s = lir_alloc(B, "sums", DT_F32, 1, &q->sums);
 		sum(c, q, lir_mul(B, q->at[2], lir_int(B, w->stride[0] * q->pitch)));
 	}
-	op_pieces(c, w->stride[1] == 1 ? (int)q->lanes : 1, w->out[1], store, &s);
+	op_pieces(c, q->left == 1 ? (int)q->lanes : 1, w->out[1], store, &s);
 	op_loop_end(c, q->at[2]);
 }
 

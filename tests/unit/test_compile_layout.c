@@ -445,6 +445,37 @@ TEST(compile_layout, depthwise_convolutions_read_through_a_shuffle_of_channels)
 	}
 }
 
+/* Windows that begin before their plane or end behind it, steps that leave rows of any length, and one case that planes cannot do. */
+TEST(compile_layout, average_pools_of_planes_give_the_numbers_of_plain_ones)
+{
+	static const struct { int64_t size, kernel, stride, pad, include, ceil; } cases[] = {
+	    {28, 3, 2, 1, 0, 0}, {15, 3, 2, 1, 1, 0}, {14, 2, 2, 0, 0, 0}, {33, 3, 2, 1, 0, 1}, {33, 4, 3, 1, 1, 1}, {17, 3, 1, 1, 0, 0}, {9, 5, 1, 2, 1, 0}, {20, 6, 2, 2, 0, 0},
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = {.a = a, .g = gir_new(a, "pools", 13), .state = i + 1};
+		int64_t dim[] = {2, 3, cases[i].size, cases[i].size + 1}, k = cases[i].kernel, s = cases[i].stride, p = cases[i].pad;
+		struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, 4, dim);
+		struct tensor *in = tensor_new(a, DT_F32, 4, dim), **plain, **other;
+		struct comp_program *program;
+		struct gir_node *node;
+
+		fill(&n, in, -1, 1);
+		vec_push(a, &n.g->inputs, x);
+		vec_push(a, &n.g->outputs, add(&n, GIR_AVERAGEPOOL, 1, &x, &node));
+		gir_set_ints(n.g, node, "kernel_shape", (int64_t[]){k, k}, 2);
+		gir_set_ints(n.g, node, "strides", (int64_t[]){s, s}, 2);
+		gir_set_ints(n.g, node, "pads", (int64_t[]){p, 0, p, p}, 4);
+		gir_set_int(n.g, node, "count_include_pad", cases[i].include);
+		gir_set_int(n.g, node, "ceil_mode", cases[i].ceil);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &program);
+		other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, in, &program);
+		cr_expect_lt(test_worst(other[0], plain[0]), 1e-6, "case %zu", i);
+		arena_free(a);
+	}
+}
+
 TEST(compile_layout, padding_far_larger_than_its_image_costs_nothing)
 {
 	struct arena *a = arena_new(NULL);
