@@ -27,6 +27,7 @@ static void from_config(const struct config_device *d, struct pool_device *out)
 				    .nenv = d->nenv,
 				    .threads = d->threads,
 				    .builders = d->builders,
+				    .together = d->build_together,
 				    .builder = (const char *const *)d->builder,
 				    .nbuilder = d->nbuilder,
 				    .flush_denormals = d->denormals && !strcmp(d->denormals, "flush"),

@@ -24,7 +24,7 @@ static const char *const intro =
         "    criteria: [label]\n"
         "    fail-under: 60\n\n"
         "A stopped campaign goes on when the same command is given again. It is refused when a key that decides results has changed:\n"
-        "all but `store`, `threads`, `criteria`, `fail-under`, `suppress`, `memory`, `mutant-memory` and a device's `threads`, `builders`, `runners`, `count`, `start-timeout`, `reconnect` and `blob-cache`;\n"
+        "all but `store`, `threads`, `criteria`, `fail-under`, `suppress`, `memory`, `mutant-memory` and a device's `threads`, `builders`, `build-together`, `runners`, `count`, `start-timeout`, `reconnect` and `blob-cache`;\n"
         "and when a file that results rest on has: the model with its external data, its side-car, the names of the classes, an image, or a label that was known.\n\n";
 
 static const char *const steps =

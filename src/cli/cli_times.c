@@ -38,7 +38,8 @@ bool cli_print_summary(const struct camp_summary *s, const char *store, struct e
 			    json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:i}", "lower_s", t->lower_s, "emit_s", t->emit_s, "compile_s", t->compile_s, "run_s", t->run_s,
 				      "kernels_s", t->kernels_s, "store_s", t->store_s, "processor_s", t->processor_s, "idle_s", t->idle_s, "cores", t->cores));
 	json_object_set_new(j, "launches", json_pack("{s:I,s:I}", "run", (json_int_t)s->launches_run, "saved", (json_int_t)s->launches_saved));
-	json_object_set_new(j, "kernels", json_pack("{s:I,s:I}", "built", (json_int_t)s->pool.kernels_built, "cached", (json_int_t)s->pool.kernels_cached));
+	json_object_set_new(j, "kernels", json_pack("{s:I,s:I,s:I}", "built", (json_int_t)s->pool.kernels_built, "together", (json_int_t)s->pool.kernels_together,
+	                                            "cached", (json_int_t)s->pool.kernels_cached));
 	json_object_set_new(j, "workers", json_pack("{s:I,s:I}", "started", (json_int_t)s->pool.workers_started, "lost", (json_int_t)s->pool.workers_lost));
 	json_object_set_new(j, "lost_devices", json_integer((json_int_t)s->nlost));
 	return cli_print_json(j, e);

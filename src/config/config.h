@@ -31,6 +31,7 @@ struct config_device {
 	size_t nenv;
 	int threads;           /* 0: number of cores */
 	int builders, runners; /* processes; 0: default */
+	int build_together;    /* kernels in one program at most; 0: as the device gains, 1: each alone */
 	int count;             /* another name for runners: one of them is 0 */
 	int start_timeout;     /* seconds; 0: default */
 	int reconnect;         /* seconds */

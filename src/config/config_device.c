@@ -21,6 +21,7 @@ const cyaml_schema_field_t config_device_fields[] = {
     TEXT_LIST_FIELD("env", CYAML_FLAG_OPTIONAL, struct config_device, env, nenv, 0, 256),
     CYAML_FIELD_INT("threads", CYAML_FLAG_OPTIONAL, struct config_device, threads),
     CYAML_FIELD_INT("builders", CYAML_FLAG_OPTIONAL, struct config_device, builders),
+    CYAML_FIELD_INT("build-together", CYAML_FLAG_OPTIONAL, struct config_device, build_together),
     CYAML_FIELD_INT("runners", CYAML_FLAG_OPTIONAL, struct config_device, runners),
     CYAML_FIELD_INT("count", CYAML_FLAG_OPTIONAL, struct config_device, count),
     CYAML_FIELD_INT("start-timeout", CYAML_FLAG_OPTIONAL, struct config_device, start_timeout),
@@ -34,6 +35,7 @@ const struct cyaml_schema_value config_device_schema = {
 
 const struct config_limit config_device_limits[] = {{"threads", 0, 1024}, {"builders", 0, 1024},       {"runners", 0, 1024},
 						    {"count", 0, 1024},   {"start-timeout", 0, 86400}, {"reconnect", 0, 86400},
+						    {"build-together", 0, 64},
 						    {NULL, 0, 0}};
 
 /* Names go into tables, file names and keys of JSON. */

@@ -423,14 +423,14 @@ static bool cpu_compile(struct device *d, struct arena *a, const char *source, b
 	if (d->role == DEVICE_RUNNER)
 		return err_set(e, ERR_UNSUPPORTED, "this worker has no compiler: its kernels are built elsewhere");
 	key = cache_key(d, source, contract);
-	if (cache_get(a, &d->cache, key, &out->data, &out->size) && elf_hash(out->data, out->size, &out->code)) {
+	if (cache_get(a, &d->cache, key, &out->data, &out->size) && elf_hash(out->data, out->size, NULL, &out->code)) {
 		out->cached = true;
 		out->log = arena_strdup(a, "");
 		return true;
 	}
 	if (!compile(d, a, source, contract, out, e))
 		return false;
-	if (!elf_hash(out->data, out->size, &out->code))
+	if (!elf_hash(out->data, out->size, NULL, &out->code))
 		return err_set(e, ERR_DEVICE, "'%s' did not write a shared object", d->cc);
 	cache_put(&d->cache, key, out->data, out->size);
 	return true;

@@ -272,7 +272,7 @@ static bool is_whole(const struct artefact *art)
 	struct hash unused;
 
 	return art->size > 4 &&
-	       (!memcmp(art->data, "\177ELF", 4) ? elf_hash(art->data, art->size, &unused) : !art->data[art->size - 1]);
+	       (!memcmp(art->data, "\177ELF", 4) ? elf_hash(art->data, art->size, NULL, &unused) : !art->data[art->size - 1]);
 }
 
 static bool cuda_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)

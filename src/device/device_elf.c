@@ -83,7 +83,106 @@ static const char *name_of(const uint8_t *p, size_t n, const Elf64_Shdr *names, 
 	return memchr(text, 0, (size_t)(names->sh_size - s->sh_name)) ? text : NULL;
 }
 
-bool elf_hash(const uint8_t *p, size_t n, struct hash *out)
+/* ---- what an object is, whatever its kernel is called --------------------------------------------------------- */
+
+/* Sections that say how things are called, or are made of such. */
+static bool is_of_names(const Elf64_Shdr *s, const char *name)
+{
+	return s->sh_type == SHT_HASH || s->sh_type == SHT_GNU_HASH || s->sh_type == SHT_DYNSYM || s->sh_type == SHT_STRTAB ||
+	       !strcmp(name, ".note.gnu.build-id");
+}
+
+static void put_name(struct hasher *h, const char *name, const char *entry)
+{
+	const char *at = strstr(name, entry);
+
+	if (at) {
+		hash_put_bytes(h, name, (size_t)(at - name));
+		hash_put_text(h, "*");
+		name = at + strlen(entry);
+	}
+	hash_put_text(h, name);
+}
+
+/* Symbol i of a table of those that the loader sees; *undefined: it is somebody else's. */
+static bool symbol_hash(const uint8_t *p, size_t n, const Elf64_Ehdr *head, const Elf64_Shdr *table, uint64_t i, const char *entry, struct hash *out,
+			bool *undefined)
+{
+	bool swap = foreign(head);
+	struct hasher *h;
+	Elf64_Shdr names, name = {0};
+	const char *text;
+	Elf64_Sym y;
+
+	if (!inside(table->sh_offset, table->sh_size, n) || i >= table->sh_size / sizeof y || !section(p, n, head, table->sh_link, &names))
+		return false;
+	memcpy(&y, p + table->sh_offset + i * sizeof y, sizeof y);
+	FIX(y.st_name);
+	FIX(y.st_shndx);
+	FIX(y.st_value);
+	FIX(y.st_size);
+	name.sh_name = y.st_name;
+	if (!(text = name_of(p, n, &names, &name)))
+		return false;
+	h = hasher_new();
+	put_name(h, text, entry);
+	hash_put_u64(h, (uint64_t)y.st_info << 32 | (uint64_t)y.st_other << 16 | y.st_shndx);
+	hash_put_u64(h, y.st_value);
+	hash_put_u64(h, y.st_size);
+	*undefined = y.st_shndx == SHN_UNDEF;
+	*out = hasher_end(h);
+	return true;
+}
+
+/* Symbols of others in their order; its own, which are ordered by their names, in any. */
+static bool put_symbols(struct hasher *h, const uint8_t *p, size_t n, const Elf64_Ehdr *head, const Elf64_Shdr *s, const char *entry)
+{
+	struct hash own = {0, 0};
+
+	for (uint64_t i = 0; i < s->sh_size / sizeof(Elf64_Sym); i++) {
+		struct hash one;
+		bool undefined;
+
+		if (!symbol_hash(p, n, head, s, i, entry, &one, &undefined))
+			return false;
+		if (undefined) {
+			hash_put_hash(h, one);
+			continue;
+		}
+		own.hi += one.hi;
+		own.lo += one.lo;
+	}
+	hash_put_hash(h, own);
+	return true;
+}
+
+/* Relocations, with symbols for their numbers. */
+static bool put_relocations(struct hasher *h, const uint8_t *p, size_t n, const Elf64_Ehdr *head, const Elf64_Shdr *s, const char *entry)
+{
+	bool swap = foreign(head), undefined;
+	Elf64_Shdr table;
+
+	if (!inside(s->sh_offset, s->sh_size, n) || !section(p, n, head, s->sh_link, &table))
+		return false;
+	for (uint64_t i = 0; i < s->sh_size / sizeof(Elf64_Rela); i++) {
+		struct hash symbol = {0, 0};
+		Elf64_Rela r;
+
+		memcpy(&r, p + s->sh_offset + i * sizeof r, sizeof r);
+		FIX(r.r_offset);
+		FIX(r.r_info);
+		FIX(r.r_addend);
+		if (ELF64_R_SYM(r.r_info) && !symbol_hash(p, n, head, &table, ELF64_R_SYM(r.r_info), entry, &symbol, &undefined))
+			return false;
+		hash_put_u64(h, r.r_offset);
+		hash_put_u64(h, ELF64_R_TYPE(r.r_info));
+		hash_put_u64(h, (uint64_t)r.r_addend);
+		hash_put_hash(h, symbol);
+	}
+	return true;
+}
+
+bool elf_hash(const uint8_t *p, size_t n, const char *entry, struct hash *out)
 {
 	struct hasher *h;
 	Elf64_Ehdr head;
@@ -104,6 +203,14 @@ bool elf_hash(const uint8_t *p, size_t n, struct hash *out)
 		ok = name && (s.sh_type == SHT_NOBITS || inside(s.sh_offset, s.sh_size, n));
 		if (!ok)
 			break;
+		if (entry && is_of_names(&s, name)) {
+			ok = s.sh_type != SHT_DYNSYM || put_symbols(h, p, n, &head, &s, entry);
+			continue;
+		}
+		if (entry && s.sh_type == SHT_RELA) {
+			ok = put_relocations(h, p, n, &head, &s, entry);
+			continue;
+		}
 		hash_put_text(h, name);
 		hash_put_u64(h, s.sh_type);
 		hash_put_u64(h, s.sh_flags);

@@ -23,8 +23,9 @@ bool spawn_run(const char *const *argv, const char *input, const char *temp, con
 
 /* ---- device_elf.c ------------------------------------------------------------------------------------------------ */
 
-/* Hash of the sections that the loader maps (names, flags, contents). False when p is not a 64-bit ELF file. Any machine's will do. */
-bool elf_hash(const uint8_t *p, size_t n, struct hash *out);
+/* Hash of the sections that the loader maps (names, flags, contents). False when p is not a 64-bit ELF file. Any machine's will do.
+ * entry: whatever has it in its name may be called anything; NULL: what things are called counts. */
+bool elf_hash(const uint8_t *p, size_t n, const char *entry, struct hash *out);
 /* Would loading it run code of its own - constructors, resolvers - before anybody calls it? An object that cannot be
  * understood would. Kernels, whatever a mutation did to them, have no such thing. */
 bool elf_runs_at_load(const uint8_t *p, size_t n);
@@ -51,6 +52,19 @@ bool elf_plain(const uint8_t *p, size_t n, const char *name, struct elf_plain *o
 bool elf_place(const struct elf_plain *o, const uint8_t *file, uint8_t *to, uintptr_t base, bool *moves);
 /* Its machine, as in elf.h; EM_NONE when it is no ELF file. */
 unsigned elf_machine(const uint8_t *p, size_t n);
+
+/* ---- device_pocl.c ----------------------------------------------------------------------------------------------- */
+
+/* Of PoCL's binary of a program: one with the kernel of that name only. False: there is none, or the bytes are not of the form that is known. */
+bool pocl_cut(struct arena *a, const uint8_t *p, size_t n, const char *name, uint8_t **out, size_t *size);
+/* Hash of the object in PoCL's binary of a program of one kernel, whatever that is called. */
+bool pocl_object(const uint8_t *p, size_t n, struct hash *out);
+
+/* ---- device_together.c ------------------------------------------------------------------------------------------- */
+
+/* One text of OpenCL C that holds the kernels of all; NULL: they cannot be told apart. */
+const char *together_text(struct arena *a, const char *const *source, size_t n);
+const char *together_name(struct arena *a, size_t i); /* of the i-th kernel there */
 
 /* ---- device_settle.c --------------------------------------------------------------------------------------------- */
 

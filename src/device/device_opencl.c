@@ -3,9 +3,6 @@
  * libOpenCL is loaded when a device is opened, so that one worker program serves machines with and without it. Processors
  * (PoCL and its like) get kernels of the cpu class, in groups of one; everything else those of the gpu class.
  */
-#define CL_TARGET_OPENCL_VERSION 120
-#define CL_USE_DEPRECATED_OPENCL_1_2_APIS
-#include <CL/cl.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,72 +11,13 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "base/vec.h"
-#include "device/device_internal.h"
+#include "device/device_opencl.h"
 
-#define MAX_LOG ((size_t)64 << 10)
-#define MAX_BINARY ((size_t)256 << 20)
-
-#define API(X)                                                                                                                     \
-	X(clGetPlatformIDs)                                                                                                        \
-	X(clGetPlatformInfo)                                                                                                       \
-	X(clGetDeviceIDs)                                                                                                          \
-	X(clGetDeviceInfo)                                                                                                         \
-	X(clCreateContext)                                                                                                         \
-	X(clReleaseContext)                                                                                                        \
-	X(clCreateCommandQueue)                                                                                                    \
-	X(clReleaseCommandQueue)                                                                                                   \
-	X(clCreateProgramWithSource)                                                                                               \
-	X(clCreateProgramWithBinary)                                                                                               \
-	X(clBuildProgram)                                                                                                          \
-	X(clGetProgramBuildInfo)                                                                                                   \
-	X(clGetProgramInfo)                                                                                                        \
-	X(clReleaseProgram)                                                                                                        \
-	X(clCreateKernel)                                                                                                          \
-	X(clSetKernelArg)                                                                                                          \
-	X(clReleaseKernel)                                                                                                         \
-	X(clCreateBuffer)                                                                                                          \
-	X(clCreateSubBuffer)                                                                                                       \
-	X(clReleaseMemObject)                                                                                                      \
-	X(clEnqueueFillBuffer)                                                                                                     \
-	X(clEnqueueWriteBuffer)                                                                                                    \
-	X(clEnqueueReadBuffer)                                                                                                     \
-	X(clEnqueueNDRangeKernel)                                                                                                  \
-	X(clGetEventProfilingInfo)                                                                                                 \
-	X(clReleaseEvent)                                                                                                          \
-	X(clFinish)
-
-struct kernel {
-	struct kernel *next;
-	cl_program program;
-	cl_kernel kernel;
-};
-
-struct device_memory {
-	cl_mem whole, data; /* data: behind the front pad */
-	size_t front;       /* of the data in the whole; at least the pad */
-};
-
-struct device {
-	struct arena *arena;
-	void *library;
-#define FIELD(f) __typeof__(&f) f;
-	API(FIELD)
-#undef FIELD
-	cl_device_id id;
-	cl_context context;
-	cl_command_queue queue;
-	size_t align; /* of a buffer inside another */
-	const char *options;
-	struct cachedir cache;
-	struct device_caps caps;
-	struct kernel *kernels;
-	VEC(cl_event) events; /* of the launches since the last finish */
-};
+#define TOGETHER 16 /* kernels in a program: more gain little */
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------- */
 
-static const char *code_name(cl_int code)
+const char *cl_code_name(cl_int code)
 {
 	static const struct {
 		cl_int code;
@@ -95,7 +33,7 @@ static const char *code_name(cl_int code)
 	    {CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, "an earlier command failed"},
 	    {CL_INVALID_BINARY, "not a program for this device"},
 	    {CL_INVALID_BUILD_OPTIONS, "the driver does not know these build options"},
-	    {CL_INVALID_KERNEL_NAME, "there is no kernel 'mutatenn_kernel'"},
+	    {CL_INVALID_VALUE, "an argument that the driver does not take"},
 	    {CL_INVALID_KERNEL_ARGS, "an argument was not set"},
 	    {CL_INVALID_WORK_GROUP_SIZE, "a work-group of that size is over the limit"},
 	    {CL_INVALID_GLOBAL_WORK_SIZE, "so many work-items are over the limit"},
@@ -109,9 +47,9 @@ static const char *code_name(cl_int code)
 	return "error";
 }
 
-static bool fail(struct err *e, const char *call, cl_int code)
+bool cl_fail(struct err *e, const char *call, cl_int code)
 {
-	return err_set(e, ERR_DEVICE, "%s: %s (%d)", call, code_name(code), code);
+	return err_set(e, ERR_DEVICE, "%s: %s (%d)", call, cl_code_name(code), code);
 }
 
 /* ---- finding a device --------------------------------------------------------------------------------------------------- */
@@ -124,7 +62,7 @@ static bool load_library(struct device *d, struct err *e)
 #define FIND(f)                                                                                                                    \
 	if (!(*(void **)&d->f = dlsym(d->library, #f)))                                                                            \
 		return err_set(e, ERR_DEVICE, "the OpenCL loader has no '%s'", #f);
-	API(FIND)
+	CL_API(FIND)
 #undef FIND
 	return true;
 }
@@ -162,7 +100,7 @@ static bool find_device(struct device *d, const char *select, struct err *e)
 
 	if (code || !np)
 		return err_set(e, ERR_DEVICE, "%s; Debian package 'pocl-opencl-icd' has one for processors",
-			       code_name(code ? code : -1001));
+			       cl_code_name(code ? code : -1001));
 	for (unsigned p = 0; p < np && p < 16 && !d->id; p++) {
 		cl_device_id id[16];
 
@@ -211,16 +149,17 @@ static void describe(struct device *d)
 		 lanes = device_number(d, d->id, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT);
 	/* Tests look at the accelerators' class on a processor. */
 	bool cpu = type & CL_DEVICE_TYPE_CPU && !getenv("MUTATENN_SHARE_ON_CPU"), f64 = device_number(d, d->id, CL_DEVICE_DOUBLE_FP_CONFIG) != 0;
-	const char *name = device_text(d, d->id, CL_DEVICE_NAME), *version, *driver = device_text(d, d->id, CL_DRIVER_VERSION);
+	const char *name = device_text(d, d->id, CL_DEVICE_NAME), *version, *maker, *driver = device_text(d, d->id, CL_DRIVER_VERSION);
 
 	d->clGetDeviceInfo(d->id, CL_DEVICE_PLATFORM, sizeof platform, &platform, NULL);
 	version = platform_text(d, platform, CL_PLATFORM_VERSION);
+	maker = platform_text(d, platform, CL_PLATFORM_NAME);
 	d->align = (size_t)device_number(d, d->id, CL_DEVICE_MEM_BASE_ADDR_ALIGN) / 8;
 	d->align = d->align < 64 ? 64 : d->align > 4096 ? 4096 : d->align;
 	d->caps = (struct device_caps){
 	    .backend = "opencl",
 	    .dialect = cpu ? "opencl-c-cpu" : "opencl-c",
-	    .describe = arena_printf(d->arena, "%s, %s, driver %s", name, platform_text(d, platform, CL_PLATFORM_NAME), driver),
+	    .describe = arena_printf(d->arena, "%s, %s, driver %s", name, maker, driver),
 	    .identity = arena_printf(d->arena, "opencl%s %s | %s | %s | %s | %s", !cpu && type & CL_DEVICE_TYPE_CPU ? " as accelerator" : "", version, name, driver,
 				     device_text(d, d->id, CL_DEVICE_VERSION), d->options),
 	    .build = d->options,
@@ -233,6 +172,7 @@ static void describe(struct device *d)
 	    .local_memory = device_number(d, d->id, CL_DEVICE_LOCAL_MEM_SIZE),
 	    .memory = cpu ? 0 : device_number(d, d->id, CL_DEVICE_GLOBAL_MEM_SIZE),
 	    .types = DEVICE_ALL_TYPES & ~(f64 ? 0 : 1u << DT_F64),
+	    .together = cl_runs_object() && !strcmp(maker, "Portable Computing Language") ? TOGETHER : 0,
 	};
 }
 
@@ -258,11 +198,11 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 		d->options = build_options(d, o);
 		describe(d);
 		d->context = d->clCreateContext(NULL, 1, &d->id, NULL, NULL, &code);
-		ok = !code || fail(e, "clCreateContext", code);
+		ok = !code || cl_fail(e, "clCreateContext", code);
 	}
 	if (ok) {
 		d->queue = d->clCreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
-		ok = !code || fail(e, "clCreateCommandQueue", code);
+		ok = !code || cl_fail(e, "clCreateCommandQueue", code);
 	}
 	ok = ok && cache_open(a, o->cache_dir, &d->cache, e);
 	if (!ok) {
@@ -277,143 +217,6 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 static const struct device_caps *cl_caps(const struct device *d)
 {
 	return &d->caps;
-}
-
-/* ---- compiling ---------------------------------------------------------------------------------------------------------- */
-
-static char *build_log(struct device *d, struct arena *a, cl_program p)
-{
-	size_t n = 0;
-	char *text;
-
-	if (d->clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n) || !n)
-		return arena_strdup(a, "");
-	text = arena_zalloc(a, n + 1);
-	d->clGetProgramBuildInfo(p, d->id, CL_PROGRAM_BUILD_LOG, n, text, NULL);
-	if (n > MAX_LOG)
-		text[MAX_LOG] = 0;
-	return text;
-}
-
-static bool binary(struct device *d, struct arena *a, cl_program p, struct artefact *out, struct err *e)
-{
-	size_t n = 0;
-	cl_int code = d->clGetProgramInfo(p, CL_PROGRAM_BINARY_SIZES, sizeof n, &n, NULL);
-
-	if (code || !n || n > MAX_BINARY)
-		return code ? fail(e, "clGetProgramInfo", code)
-			    : err_set(e, ERR_DEVICE, "the driver gives a program of %zu bytes", n);
-	out->data = arena_zalloc(a, n);
-	out->size = n;
-	code = d->clGetProgramInfo(p, CL_PROGRAM_BINARIES, sizeof out->data, &out->data, NULL);
-	return !code || fail(e, "clGetProgramInfo", code);
-}
-
-static bool build(struct device *d, struct arena *a, const char *source, struct artefact *out, struct err *e)
-{
-	cl_int code;
-	cl_program p = d->clCreateProgramWithSource(d->context, 1, &source, NULL, &code);
-	bool ok;
-
-	if (code)
-		return fail(e, "clCreateProgramWithSource", code);
-	code = d->clBuildProgram(p, 1, &d->id, d->options, NULL, NULL);
-	out->log = build_log(d, a, p);
-	if (code)
-		ok = err_set(e, ERR_DEVICE, "the driver refused the kernel: %s (%d)%s%.200s", code_name(code), code,
-			     *out->log ? ": " : "", out->log);
-	else
-		ok = binary(d, a, p, out, e);
-	d->clReleaseProgram(p);
-	return ok;
-}
-
-/* A binary has names, versions and times in it, so the text and whatever turns it into a binary say what it does ... */
-static struct hash key_of(const struct device *d, const char *source)
-{
-	struct hasher *h = hasher_new();
-
-	hash_put_text(h, d->caps.identity);
-	hash_put_text(h, source);
-	return hasher_end(h);
-}
-
-/* ... but PoCL's holds, beside bitcode with the name of a temporary file, the object that is run: as long as kernels are not compiled
- * once more for the size of their groups, what its loader maps is the code. */
-static struct hash code_of(const struct device *d, const struct artefact *art, struct hash key)
-{
-	const char *specialise = getenv("POCL_WORK_GROUP_SPECIALIZATION");
-	const uint8_t *at = art->data, *end = art->data + art->size;
-	struct hasher *h;
-	int objects = 0;
-
-	if (art->size < 8 || memcmp(art->data, "poclbin", 8) != 0 || !specialise || strcmp(specialise, "0") != 0)
-		return key;
-	h = hasher_new();
-	hash_put_text(h, d->caps.identity);
-	while ((at = memmem(at, (size_t)(end - at), "\177ELF", 4))) {
-		struct hash object;
-
-		if (elf_hash(at, (size_t)(end - at), &object)) {
-			hash_put_hash(h, object);
-			objects++;
-		}
-		at += 4;
-	}
-	return objects == 1 ? hasher_end(h) : (hasher_end(h), key);
-}
-
-static bool cl_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
-{
-	struct hash key = key_of(d, source);
-
-	(void)contract; /* the text says fma where it means it */
-	*out = (struct artefact){0};
-	if (cache_get(a, &d->cache, key, &out->data, &out->size)) {
-		out->cached = true;
-		out->log = arena_strdup(a, "");
-	} else if (build(d, a, source, out, e)) {
-		cache_put(&d->cache, key, out->data, out->size);
-	} else {
-		return false;
-	}
-	out->code = code_of(d, out, key);
-	return true;
-}
-
-static bool cl_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)
-{
-	struct kernel k = {.next = d->kernels};
-	const unsigned char *data = art->data;
-	cl_int code, status = 0;
-
-	k.program = d->clCreateProgramWithBinary(d->context, 1, &d->id, &art->size, &data, &status, &code);
-	if (code)
-		return fail(e, "clCreateProgramWithBinary", code);
-	if ((code = status) || (code = d->clBuildProgram(k.program, 1, &d->id, d->options, NULL, NULL))) {
-		d->clReleaseProgram(k.program);
-		return fail(e, "loading a kernel", code);
-	}
-	k.kernel = d->clCreateKernel(k.program, "mutatenn_kernel", &code);
-	if (code) {
-		d->clReleaseProgram(k.program);
-		return fail(e, "clCreateKernel", code);
-	}
-	*out = d->kernels = arena_memdup(d->arena, &k, sizeof k);
-	return true;
-}
-
-static void cl_unload(struct device *d, struct kernel *k)
-{
-	struct kernel **at = &d->kernels;
-
-	while (*at && *at != k)
-		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = k->next;
-	d->clReleaseKernel(k->kernel);
-	d->clReleaseProgram(k->program);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------------------------- */
@@ -443,7 +246,7 @@ static bool cl_memory_new(struct device *d, size_t bytes, size_t pad, struct dev
 		m->data = d->clCreateSubBuffer(m->whole, CL_MEM_READ_WRITE, CL_BUFFER_CREATE_TYPE_REGION, &data, &code);
 	if (code) {
 		cl_memory_free(d, m);
-		return fail(e, "allocating a tensor", code == CL_INVALID_BUFFER_SIZE ? CL_MEM_OBJECT_ALLOCATION_FAILURE : code);
+		return cl_fail(e, "allocating a tensor", code == CL_INVALID_BUFFER_SIZE ? CL_MEM_OBJECT_ALLOCATION_FAILURE : code);
 	}
 	*out = m;
 	return true;
@@ -454,21 +257,21 @@ static bool cl_memory_fill(struct device *d, struct device_memory *m, int64_t at
 	cl_int code =
 	    n ? d->clEnqueueFillBuffer(d->queue, m->whole, &pattern, sizeof pattern, m->front + (size_t)at, n, 0, NULL, NULL) : 0;
 
-	return !code || fail(e, "clEnqueueFillBuffer", code);
+	return !code || cl_fail(e, "clEnqueueFillBuffer", code);
 }
 
 static bool cl_memory_write(struct device *d, struct device_memory *m, int64_t at, const void *from, size_t n, struct err *e)
 {
 	cl_int code = n ? d->clEnqueueWriteBuffer(d->queue, m->whole, CL_TRUE, m->front + (size_t)at, n, from, 0, NULL, NULL) : 0;
 
-	return !code || fail(e, "clEnqueueWriteBuffer", code);
+	return !code || cl_fail(e, "clEnqueueWriteBuffer", code);
 }
 
 static bool cl_memory_read(struct device *d, struct device_memory *m, int64_t at, void *to, size_t n, struct err *e)
 {
 	cl_int code = n ? d->clEnqueueReadBuffer(d->queue, m->whole, CL_TRUE, m->front + (size_t)at, n, to, 0, NULL, NULL) : 0;
 
-	return !code || fail(e, "clEnqueueReadBuffer", code);
+	return !code || cl_fail(e, "clEnqueueReadBuffer", code);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------------------- */
@@ -483,10 +286,10 @@ static bool cl_launch(struct device *d, const struct device_launch *l, struct er
 		return err_set(e, ERR_DEVICE, "a work-group of %u is over the device's limit of %u", l->group, d->caps.max_group);
 	for (uint32_t i = 0; i < l->nargs; i++)
 		if ((code = d->clSetKernelArg(l->kernel->kernel, i, sizeof l->arg[i]->data, &l->arg[i]->data)))
-			return fail(e, "clSetKernelArg", code);
+			return cl_fail(e, "clSetKernelArg", code);
 	code = d->clEnqueueNDRangeKernel(d->queue, l->kernel->kernel, 1, NULL, &global, &local, 0, NULL, &event);
 	if (code)
-		return fail(e, "clEnqueueNDRangeKernel", code);
+		return cl_fail(e, "clEnqueueNDRangeKernel", code);
 	vec_push(d->arena, &d->events, event);
 	return true;
 }
@@ -494,7 +297,7 @@ static bool cl_launch(struct device *d, const struct device_launch *l, struct er
 static bool cl_finish(struct device *d, double *seconds, size_t n, struct err *e)
 {
 	cl_int code = d->clFinish(d->queue);
-	bool ok = !code || fail(e, "clFinish", code);
+	bool ok = !code || cl_fail(e, "clFinish", code);
 
 	for (size_t i = 0; i < d->events.n; i++) {
 		cl_ulong start = 0, end = 0;
@@ -504,7 +307,7 @@ static bool cl_finish(struct device *d, double *seconds, size_t n, struct err *e
 			if (!code)
 				code = d->clGetEventProfilingInfo(d->events.v[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
 			seconds[i] = end > start ? 1e-9 * (double)(end - start) : 0;
-			ok = !code || fail(e, "a launch", code);
+			ok = !code || cl_fail(e, "a launch", code);
 		}
 		d->clReleaseEvent(d->events.v[i]);
 	}
@@ -533,6 +336,7 @@ const struct device_ops device_opencl = {
     .open = cl_open,
     .caps = cl_caps,
     .compile = cl_compile,
+    .compile_together = cl_compile_together,
     .load = cl_load,
     .unload = cl_unload,
     .memory_new = cl_memory_new,

@@ -168,6 +168,8 @@ struct device_caps {
 	uint64_t memory;       /* bytes of the device's own; 0: the host's */
 	const char *build;     /* how kernels are compiled: a command without files, or options; "" when unknown */
 	const char *machine;   /* what the kernels are for, where that is a processor: "x86-64"; else "" */
+	uint32_t together;     /* kernels that are built in one program because the device gains by it; 0: each alone */
+	const char *apart;     /* why it found that it should build each alone; NULL: it did not */
 	uint32_t types;        /* bit 1u << DT_x for each element type that kernels can use */
 };
 

@@ -120,19 +120,20 @@ static bool read_message(struct worker *w, enum wire_type *type, void **message,
 
 /* ---- building ---------------------------------------------------------------------------------------------- */
 
-static bool build(struct worker *w, const Wire__Build *m, struct err *e)
+/* What became of one text; art is what it was built to together with others, without data when it is to be built alone. together_s: its part of that. */
+static bool built(struct worker *w, struct arena *a, const Wire__Text *m, struct artefact art, double together_s, struct err *e)
 {
-	struct arena *a = arena_new(NULL);
+	const struct device_caps *caps = w->ops->caps(w->device);
 	Wire__Built r = WIRE__BUILT__INIT;
 	struct wire_hash code, hash;
-	struct artefact art = {0};
-	struct timespec t0, t1;
 	struct err why = {0};
+	double began = worker_now();
 	bool ok;
 
-	clock_gettime(CLOCK_MONOTONIC, &t0);
 	r.id = m->id;
-	if (w->ops->compile(w->device, a, m->source, m->contract, &art, &why)) {
+	r.together = art.data && !art.cached;
+	r.apart = (char *)(caps->apart ? caps->apart : "");
+	if (art.data || w->ops->compile(w->device, a, m->source, m->contract, &art, &why)) {
 		r.size = art.size;
 		r.code = wire_hash_put(&code, art.code);
 		r.hash = wire_hash_put(&hash, hash_bytes(art.data, art.size));
@@ -146,12 +147,31 @@ static bool build(struct worker *w, const Wire__Build *m, struct err *e)
 						     : WIRE_BUILT_ERROR;
 		r.size = 0;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &t1);
-	r.seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
+	r.seconds = together_s + worker_now() - began;
 	r.log = arena_printf(a, "%.*s%s%.*s", WIRE_MAX_LOG / 4, err_text(&why), *err_text(&why) && art.log && *art.log ? "\n" : "",
 			     WIRE_MAX_LOG / 2, art.log ? art.log : "");
 	ok = worker_send(w, WIRE_BUILT, &r, e) && worker_data(w, art.data, r.size, e);
 	err_free(&why);
+	return ok;
+}
+
+static bool build(struct worker *w, const Wire__Build *m, struct err *e)
+{
+	struct arena *a = arena_new(NULL);
+	struct artefact art[WIRE_MAX_TOGETHER] = {0};
+	double began = worker_now(), each;
+	bool ok = true;
+
+	if (m->n_text > 1 && w->ops->compile_together) {
+		const char *source[WIRE_MAX_TOGETHER];
+
+		for (size_t i = 0; i < m->n_text; i++)
+			source[i] = m->text[i]->source;
+		w->ops->compile_together(w->device, a, source, m->n_text, art);
+	}
+	each = (worker_now() - began) / (double)m->n_text;
+	for (size_t i = 0; ok && i < m->n_text; i++)
+		ok = built(w, a, m->text[i], art[i], each, e);
 	arena_free(a);
 	return ok;
 }
@@ -253,6 +273,7 @@ static bool greet(struct worker *w, const Wire__Hello *m, struct err *e)
 		r.local_memory = c->local_memory;
 		r.memory = c->memory;
 		r.types = c->types;
+		r.together = c->together;
 	}
 	ok = worker_write(w, WIRE_MAGIC, WIRE_MAGIC_SIZE, e) && worker_send(w, WIRE_READY, &r, e);
 	err_free(&why);

@@ -19,6 +19,7 @@
 #define START_S 10
 #define START_CUSTOM_S 60
 #define BUILD_S 240 /* the worker ends a compiler itself long before */
+#define TOGETHER_TEXT ((size_t)32 << 10) /* of kernels that are built in one program: what that saves is as dear as 8 KiB of text, whether they are many or few */
 #define RECONNECT_S 60
 #define MAX_FAILURES 16 /* deaths in a row without one thing done: the device is broken, not its jobs */
 /* Workers may be killed from outside at any time (an out-of-memory killer, a user): only a job that loses one after the other is
@@ -101,7 +102,7 @@ static void take_back(struct peer *p, int status, const char *text)
 {
 	int nj = p->njobs, nk = p->nkerns;
 	struct job *job[PEER_DEPTH];
-	struct kern *kern[PEER_DEPTH];
+	struct kern *kern[WIRE_MAX_TOGETHER];
 
 	memcpy(job, p->job, sizeof job);
 	memcpy(kern, p->kern, sizeof kern);
@@ -109,8 +110,10 @@ static void take_back(struct peer *p, int status, const char *text)
 	for (int i = 0; i < nj; i++)
 		if (i || !killed_it(p->dev, job[i], status, text))
 			job_requeue(job[i], !i && (p->dev->caps.isolates || job[i]->announced), text);
-	for (int i = 0; i < nk; i++)
-		kern_requeue(p->dev, kern[i], !i, text);
+	for (int i = 0; i < nk; i++) { /* which of several it was shows when each is built alone */
+		kern[i]->alone = kern[i]->alone || kern[i]->together;
+		kern_requeue(p->dev, kern[i], !i && !kern[i]->together, text);
+	}
 }
 
 /* Seconds until a worker is started again: a connection comes back later than a process. */
@@ -245,43 +248,100 @@ static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 	return busy_too ? half : NULL;
 }
 
+static struct kern *first_kernel(struct dev *d)
+{
+	while (d->queue && !d->queue->users) { /* its jobs are gone */
+		struct kern *k = d->queue;
+
+		d->queue = k->next;
+		k->state = KERN_IDLE;
+		free(k->source);
+		k->source = NULL;
+	}
+	if (!d->queue)
+		d->queue_end = NULL;
+	return d->queue;
+}
+
+/* How many kernels a builder gets at once: no more than leaves some for others that are idle. 0: better wait for more. */
+static uint32_t kernels_at_once(const struct dev *d)
+{
+	uint32_t idle = 0, queued = 0, share;
+
+	if (d->together < 2)
+		return 1;
+	for (int i = d->nrunners; i < d->npeers; i++)
+		idle += !d->peer[i].nkerns;
+	for (const struct kern *k = d->queue; k && queued < idle * d->together; k = k->next)
+		queued++;
+	if (!idle || (d->pool->submitting && queued < d->together))
+		return 0;
+	share = (queued + idle - 1) / idle;
+	return d->pool->submitting || share > d->together ? d->together : share;
+}
+
+/* Takes what one builder gets from the front of the queue. */
+static size_t take_kernels(struct dev *d, uint32_t most, struct kern **out)
+{
+	size_t n = 0, text = 0;
+
+	for (struct kern *k; n < most && (k = first_kernel(d)); n++) {
+		text += strlen(k->source);
+		if (n && (k->alone || k->contract || out[0]->alone || out[0]->contract || text > TOGETHER_TEXT))
+			break;
+		d->queue = k->next;
+		out[n] = k;
+	}
+	first_kernel(d);
+	return n;
+}
+
+static bool send_kernels(struct peer *p, struct kern **k, size_t n, struct err *e)
+{
+	Wire__Text text[WIRE_MAX_TOGETHER], *all[WIRE_MAX_TOGETHER];
+	Wire__Build m = WIRE__BUILD__INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		wire__text__init(all[i] = &text[i]);
+		text[i].id = k[i]->hash.lo;
+		text[i].source = k[i]->source;
+		text[i].contract = k[i]->contract;
+	}
+	m.n_text = n;
+	m.text = all;
+	return peer_send(p, WIRE_BUILD, &m, e);
+}
+
 static void give_kernels(struct dev *d)
 {
-	while (d->queue && !d->error) {
-		struct kern *k = d->queue;
-		Wire__Build m = WIRE__BUILD__INIT;
+	uint32_t most;
+
+	while (first_kernel(d) && !d->error && (most = kernels_at_once(d))) {
+		struct kern *k[WIRE_MAX_TOGETHER];
 		struct err e = {0};
 		struct peer *p;
+		size_t n;
 
-		if (!k->users) { /* its jobs are gone */
-			d->queue = k->next;
-			if (!d->queue)
-				d->queue_end = NULL;
-			k->state = KERN_IDLE;
-			free(k->source);
-			k->source = NULL;
-			continue;
-		}
-		if (!(p = free_peer(d, d->nrunners, d->npeers - d->nrunners, true)))
+		if (!(p = free_peer(d, d->nrunners, d->npeers - d->nrunners, d->together < 2)))
 			return;
-		d->queue = k->next;
-		if (!d->queue)
-			d->queue_end = NULL;
-		k->state = KERN_BUILDING;
-		m.id = k->hash.lo;
-		m.source = k->source;
-		m.contract = k->contract;
-		if (!peer_send(p, WIRE_BUILD, &m, &e)) {
-			k->log = strdup(err_text(&e));
-			k->why = WIRE_BUILT_REFUSED;
-			k->state = KERN_FAILED;
-			kern_built(d, k);
+		n = take_kernels(d, most, k);
+		if (!send_kernels(p, k, n, &e)) {
+			for (size_t i = 0; i < n; i++) {
+				k[i]->log = strdup(err_text(&e));
+				k[i]->why = WIRE_BUILT_REFUSED;
+				k[i]->state = KERN_FAILED;
+				kern_built(d, k[i]);
+			}
 			err_free(&e);
 			continue;
 		}
 		if (!p->nkerns)
 			p->busy_since = pool_now();
-		p->kern[p->nkerns++] = k;
+		for (size_t i = 0; i < n; i++) {
+			k[i]->state = KERN_BUILDING;
+			k[i]->together = n > 1;
+			p->kern[p->nkerns++] = k[i];
+		}
 		p->deadline = pool_now() + BUILD_S;
 	}
 }
@@ -601,7 +661,9 @@ bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e)
 		return err_set(e, ERR_USAGE, "job %llu: there is no device %zu", (unsigned long long)job->id, job->device);
 	if (!job_new(p, job, e))
 		return false;
+	p->submitting = true;
 	pump(p, 0); /* keeps workers fed while the caller prepares the next */
+	p->submitting = false;
 	return true;
 }
 

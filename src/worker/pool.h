@@ -34,6 +34,8 @@ struct kern { /* one distinct text on one device */
 	enum kern_state state;
 	char *source; /* while it is to be built */
 	bool contract;
+	bool alone;     /* is never built with others: its job wants it so, or a builder died of it and others */
+	bool together;  /* was given to a builder with others */
 	struct prog_kernel id; /* once built */
 	uint8_t *data;         /* artefact; NULL when dropped (code stays known) */
 	size_t size;
@@ -147,7 +149,7 @@ struct peer {
 	double gone_since;        /* its first death since it last was ready; 0: none */
 	struct job *job[PEER_DEPTH];
 	int njobs;
-	struct kern *kern[PEER_DEPTH];
+	struct kern *kern[WIRE_MAX_TOGETHER];
 	int nkerns;
 	double busy_since; /* what it is at began then, as far as is known here */
 	struct map *sent;    /* hash -> struct sent */
@@ -174,6 +176,7 @@ struct dev {
 	struct kern *queue, *queue_end;
 	struct original *original; /* those that jobs had for baseline */
 	struct joblist ready;
+	uint32_t together; /* kernels that a builder gets at once; 0, 1: each alone */
 	bool custom; /* a worker command of the user's: may take longer to start */
 };
 
@@ -183,6 +186,7 @@ struct pool {
 	size_t ndev;
 	struct joblist building, running, ended;
 	size_t pending;
+	bool submitting; /* more work comes soon */
 	uint64_t seq;
 	struct pool_stats stats;
 };

@@ -84,6 +84,7 @@ static struct kern *kern_get(const struct job *j, const struct bundle_kernel *b)
 		k = must(calloc(1, sizeof *k));
 		k->hash = name;
 		k->contract = b->contract;
+		k->alone = j->j.alone;
 		map_put_hash(d->kern, name, k);
 	}
 	if (!k->source && !k->data && k->state != KERN_FAILED)

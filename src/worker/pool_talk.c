@@ -33,6 +33,7 @@ static struct device_caps join(struct arena *a, const struct device_caps *b, con
 
 	c.lanes = b->lanes;
 	c.build = b->build;
+	c.together = b->together;
 	c.describe = arena_printf(a, "%s, %s", b->describe, r->describe);
 	c.identity = arena_printf(a, "%s, %s", b->identity, r->identity);
 	return c;
@@ -67,6 +68,7 @@ static bool take_caps(struct peer *p, const Wire__Ready *m, struct err *e)
 				 .memory = m->memory,
 				 .machine = or_none(a, m->machine),
 				 .build = or_none(a, m->build),
+				 .together = m->together,
 				 .types = m->types};
 	*mine = arena_memdup(a, &c, sizeof c);
 	if (d->apart && (!d->builder || !d->runner))
@@ -75,6 +77,7 @@ static bool take_caps(struct peer *p, const Wire__Ready *m, struct err *e)
 		return err_set(e, ERR_DEVICE, "the builder's compiler makes code for %s, and the runner is %s", d->builder->machine,
 			       d->runner->machine);
 	d->caps = d->apart ? join(a, d->builder, d->runner) : c;
+	d->together = d->d.together > 0 && (uint32_t)d->d.together < d->caps.together ? (uint32_t)d->d.together : d->caps.together;
 	d->known = true;
 	return true;
 }
@@ -152,9 +155,12 @@ static void end_built(struct peer *p, const Wire__Built *m)
 	struct kern *k = p->kern[0];
 	struct pool_stats *st = &p->dev->pool->stats;
 
-	memmove(p->kern, p->kern + 1, sizeof *p->kern * (PEER_DEPTH - 1));
-	p->nkerns--;
+	memmove(p->kern, p->kern + 1, sizeof *p->kern * (size_t)--p->nkerns);
 	p->failures = 0;
+	if (*m->apart && p->dev->together) {
+		p->dev->together = 0;
+		log_warn("device '%s' builds each kernel alone from here on: %s", p->dev->d.name, m->apart);
+	}
 	if (m->status == WIRE_BUILT_ERROR && ++k->troubles < MAX_TROUBLES) {
 		kern_enqueue(p->dev, k, k->priority);
 		return;
@@ -169,6 +175,7 @@ static void end_built(struct peer *p, const Wire__Built *m)
 		k->state = KERN_BUILT;
 		st->kernels_built += !m->cached;
 		st->kernels_cached += m->cached;
+		st->kernels_together += m->together;
 	} else {
 		free(k->log);
 		k->log = strdup(m->log);

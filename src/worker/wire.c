@@ -150,7 +150,7 @@ static bool text_ok(char *s, size_t most)
 
 static bool check_built(const Wire__Built *m)
 {
-	if (!text_ok(m->log, WIRE_MAX_LOG) || m->status > WIRE_BUILT_ERROR || !seconds_ok(m->seconds) || m->size > WIRE_MAX_ARTEFACT)
+	if (!text_ok(m->log, WIRE_MAX_LOG) || !text_ok(m->apart, WIRE_MAX_TEXT) || m->status > WIRE_BUILT_ERROR || !seconds_ok(m->seconds) || m->size > WIRE_MAX_ARTEFACT)
 		return false;
 	return m->status == WIRE_BUILT_OK ? hash_ok(m->code) && hash_ok(m->hash) && m->size : !m->size;
 }
@@ -162,7 +162,8 @@ static bool check_ready(const Wire__Ready *r)
 	for (size_t i = 0; i < sizeof text / sizeof *text; i++)
 		if (!text_ok(text[i], WIRE_MAX_TEXT))
 			return false;
-	return r->lanes <= 1024 && r->threads <= 65536 && r->cls <= DEVICE_GPU && r->max_group <= 65536;
+	return r->lanes <= 1024 && r->threads <= 65536 && r->cls <= DEVICE_GPU && r->max_group <= 65536 &&
+	       r->together <= WIRE_MAX_TOGETHER;
 }
 
 static bool check_done(const Wire__Done *m)
@@ -186,6 +187,8 @@ static bool check(enum wire_type type, const void *message)
 		       ((const Wire__Have *)message)->n_hash == ((const Wire__Have *)message)->n_size;
 	case WIRE_BLOB: return hash_ok(((const Wire__Blob *)message)->hash);
 	case WIRE_DROP: return hashes_ok(((const Wire__Drop *)message)->hash, ((const Wire__Drop *)message)->n_hash);
+	case WIRE_BUILD:
+		return ((const Wire__Build *)message)->n_text && ((const Wire__Build *)message)->n_text <= WIRE_MAX_TOGETHER;
 	case WIRE_BUILT: return check_built(message);
 	case WIRE_RUN: return check_run(message);
 	case WIRE_IMAGE: return check_image(message);

@@ -25,6 +25,7 @@ struct err;
 #define WIRE_CHUNK (256u << 10) /* as it is sent: even a slow line has one through before anybody loses patience */
 #define WIRE_MAX_MESSAGE (32u << 20)
 #define WIRE_MAX_ARTEFACT (256u << 20)
+#define WIRE_MAX_TOGETHER 64 /* kernels in one Build */
 #define WIRE_MAX_GROUPS ((uint64_t)1 << 32)
 #define WIRE_MAX_GROUP 4096
 #define WIRE_ASK_SIZE ((uint64_t)32 << 10) /* a smaller blob is sent sooner than asked about */

@@ -44,6 +44,7 @@ struct pool_device {
 	size_t nenv;
 	int threads;                      /* per run; 0: number of cores */
 	int builders, runners;            /* processes; 0: number of cores builders, 1 runner */
+	int together;                     /* kernels that are built in one program, at most, where the device gains by it; 0: as many as it says, 1: each alone */
 	double start_timeout_s;           /* until a worker's first message; 0: 10, with a command of the user's 60 */
 	double reconnect_s;               /* a command of the user's that worked before is tried again for so long; 0: 60, negative: not */
 	const char *cache_dir;            /* compiled kernels; NULL: the user's cache, "": none */
@@ -201,7 +202,7 @@ void pool_look(const struct pool *p, size_t d, struct pool_look *out);
 
 /* What the pool has done so far: shown in reports. */
 struct pool_stats {
-	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, workers_started, workers_lost;
+	uint64_t launches_run, launches_saved, kernels_built, kernels_cached, kernels_together, workers_started, workers_lost;
 	double build_s, run_s; /* summed over workers */
 	double building_s, running_s; /* that builders and runners were at something, all that belongs to it included */
 	uint64_t blobs_sent, blobs_held, blob_bytes_sent, blob_bytes_held; /* of those a device with a blob cache was asked about */
