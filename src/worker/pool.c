@@ -18,8 +18,6 @@
 
 #define START_S 10
 #define START_CUSTOM_S 60
-#define BUILD_S 240 /* the worker ends a compiler itself long before */
-#define TOGETHER_TEXT ((size_t)32 << 10) /* of kernels that are built in one program: what that saves is as dear as 8 KiB of text, whether they are many or few */
 #define RECONNECT_S 60
 #define MAX_FAILURES 16 /* deaths in a row without one thing done: the device is broken, not its jobs */
 /* Workers may be killed from outside at any time (an out-of-memory killer, a user): only a job that loses one after the other is
@@ -215,8 +213,7 @@ static double start_limit(const struct dev *d)
 	return d->d.start_timeout_s > 0 ? d->d.start_timeout_s : d->custom ? START_CUSTOM_S : START_S;
 }
 
-/* A worker that can take work now; starts one when it is worth it. */
-static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
+struct peer *pool_free_peer(struct dev *d, int first, int n, bool busy_too)
 {
 	struct peer *down = NULL, *half = NULL;
 	bool starting = connection_down(d, first >= d->nrunners);
@@ -248,108 +245,10 @@ static struct peer *free_peer(struct dev *d, int first, int n, bool busy_too)
 	return busy_too ? half : NULL;
 }
 
-static struct kern *first_kernel(struct dev *d)
-{
-	while (d->queue && !d->queue->users) { /* its jobs are gone */
-		struct kern *k = d->queue;
-
-		d->queue = k->next;
-		k->state = KERN_IDLE;
-		free(k->source);
-		k->source = NULL;
-	}
-	if (!d->queue)
-		d->queue_end = NULL;
-	return d->queue;
-}
-
-/* How many kernels a builder gets at once: no more than leaves some for others that are idle. 0: better wait for more. */
-static uint32_t kernels_at_once(const struct dev *d)
-{
-	uint32_t idle = 0, queued = 0, share;
-
-	if (d->together < 2)
-		return 1;
-	for (int i = d->nrunners; i < d->npeers; i++)
-		idle += !d->peer[i].nkerns;
-	for (const struct kern *k = d->queue; k && queued < idle * d->together; k = k->next)
-		queued++;
-	if (!idle || (d->pool->submitting && queued < d->together))
-		return 0;
-	share = (queued + idle - 1) / idle;
-	return d->pool->submitting || share > d->together ? d->together : share;
-}
-
-/* Takes what one builder gets from the front of the queue. */
-static size_t take_kernels(struct dev *d, uint32_t most, struct kern **out)
-{
-	size_t n = 0, text = 0;
-
-	for (struct kern *k; n < most && (k = first_kernel(d)); n++) {
-		text += strlen(k->source);
-		if (n && (k->alone || k->contract || out[0]->alone || out[0]->contract || text > TOGETHER_TEXT))
-			break;
-		d->queue = k->next;
-		out[n] = k;
-	}
-	first_kernel(d);
-	return n;
-}
-
-static bool send_kernels(struct peer *p, struct kern **k, size_t n, struct err *e)
-{
-	Wire__Text text[WIRE_MAX_TOGETHER], *all[WIRE_MAX_TOGETHER];
-	Wire__Build m = WIRE__BUILD__INIT;
-
-	for (size_t i = 0; i < n; i++) {
-		wire__text__init(all[i] = &text[i]);
-		text[i].id = k[i]->hash.lo;
-		text[i].source = k[i]->source;
-		text[i].contract = k[i]->contract;
-	}
-	m.n_text = n;
-	m.text = all;
-	return peer_send(p, WIRE_BUILD, &m, e);
-}
-
-static void give_kernels(struct dev *d)
-{
-	uint32_t most;
-
-	while (first_kernel(d) && !d->error && (most = kernels_at_once(d))) {
-		struct kern *k[WIRE_MAX_TOGETHER];
-		struct err e = {0};
-		struct peer *p;
-		size_t n;
-
-		if (!(p = free_peer(d, d->nrunners, d->npeers - d->nrunners, d->together < 2)))
-			return;
-		n = take_kernels(d, most, k);
-		if (!send_kernels(p, k, n, &e)) {
-			for (size_t i = 0; i < n; i++) {
-				k[i]->log = strdup(err_text(&e));
-				k[i]->why = WIRE_BUILT_REFUSED;
-				k[i]->state = KERN_FAILED;
-				kern_built(d, k[i]);
-			}
-			err_free(&e);
-			continue;
-		}
-		if (!p->nkerns)
-			p->busy_since = pool_now();
-		for (size_t i = 0; i < n; i++) {
-			k[i]->state = KERN_BUILDING;
-			k[i]->together = n > 1;
-			p->kern[p->nkerns++] = k[i];
-		}
-		p->deadline = pool_now() + BUILD_S;
-	}
-}
-
 static void give_jobs(struct dev *d)
 {
 	while (d->ready.first && !d->error) {
-		struct peer *p = free_peer(d, 0, d->nrunners, true);
+		struct peer *p = pool_free_peer(d, 0, d->nrunners, true);
 		struct job *j = d->ready.first;
 		struct err e = {0};
 		uint64_t oldest;
@@ -447,7 +346,7 @@ static void pump(struct pool *p, double timeout)
 	int n = 0, cap = 0;
 
 	for (size_t i = 0; i < p->ndev; i++) {
-		give_kernels(&p->dev[i]);
+		pool_give_kernels(&p->dev[i]);
 		give_jobs(&p->dev[i]);
 		cap += 3 * p->dev[i].npeers;
 	}
@@ -576,10 +475,10 @@ bool pool_open(const struct pool_device *dev, size_t n, struct pool **out, struc
 		dev_open(p, &p->dev[i], &dev[i]);
 	for (size_t i = 0; i < n; i++)
 		if (!p->dev[i].error)
-			free_peer(&p->dev[i], 0, p->dev[i].nrunners, false);
+			pool_free_peer(&p->dev[i], 0, p->dev[i].nrunners, false);
 	for (size_t i = 0; i < n; i++)
 		if (p->dev[i].apart && !p->dev[i].error)
-			free_peer(&p->dev[i], p->dev[i].nrunners, p->dev[i].npeers - p->dev[i].nrunners, false);
+			pool_free_peer(&p->dev[i], p->dev[i].nrunners, p->dev[i].npeers - p->dev[i].nrunners, false);
 	while (waiting_for_greeting(p))
 		pump(p, -1);
 	*out = p;

@@ -235,7 +235,14 @@ void kern_enqueue(struct dev *d, struct kern *k, int priority);
 void kern_free(struct kern *k);
 double job_patience(const struct job *j); /* seconds without a word from the runner until it is given up */
 
-/* pool.c: a worker's death; text says what was seen */
+#define BUILD_S 240 /* without a word from a builder: the worker ends a compiler itself long before */
+
+/* pool_build.c */
+void pool_give_kernels(struct dev *d);
+
+/* pool.c: a worker that can take work now, of n from `first` on; starts one when it is worth it. busy_too: one that has some will do. NULL: none */
+struct peer *pool_free_peer(struct dev *d, int first, int n, bool busy_too);
+/* A worker's death; text says what was seen. */
 /* status: of waitpid, or why it was ended from here. */
 #define PEER_SILENT (-1)
 #define PEER_NONSENSE (-2)

@@ -19,7 +19,7 @@ struct err;
 
 #define WIRE_MAGIC "\x93mutaNN\n" /* 8 bytes */
 #define WIRE_MAGIC_SIZE 8
-#define WIRE_VERSION 4
+#define WIRE_VERSION 5
 #define WIRE_HEAD 8
 #define WIRE_MAX_DATA (1u << 20)
 #define WIRE_CHUNK (256u << 10) /* as it is sent: even a slow line has one through before anybody loses patience */
