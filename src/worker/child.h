@@ -314,6 +314,12 @@ struct run_end {
 	char text[512];
 };
 
+/* A tensor of one value: its key is that value. */
+struct flat {
+	bool is, there;  /* there: in its slot; else its launch did not run, and it is written when somebody wants to read it */
+	uint64_t value;  /* an element, repeated */
+};
+
 /* One program running in one child, or on a device with a memory of its own. */
 struct exec {
 	struct gpu_exec *gpu; /* NULL: in a child */
@@ -345,6 +351,10 @@ struct exec {
 	struct place *place;  /* per buffer: of constants that a child was lent */
 	size_t spare;         /* bytes of tensors that nothing reads and that stay all the same */
 	size_t dead;          /* bytes that can be given back behind the launches that are pending */
+	struct flat *flat;    /* per buffer, of the image under way; NULL: nobody looks for any */
+	struct map *flat_by_key; /* of launches' outputs -> uint64_t: their value */
+	bool *flattens;       /* per launch: made nothing else of the image before */
+	uint32_t flat_from;   /* launches from here on are all the original's */
 	uint32_t run, saved;
 	double seconds, limit_s;
 	double *times; /* of exec_timed */
@@ -363,6 +373,7 @@ struct exec_given {
 	struct known *const *known;             /* per image; NULL: all launches run */
 	bool all;                               /* in any case */
 	bool once;                              /* what nothing reads any more goes */
+	bool dump;                              /* every tensor is told */
 };
 
 /* job: 0 for an original that runs to be known. What may be the machine's trouble of a moment (no process, no memory) is tried again. ENDED:
@@ -380,6 +391,16 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 /* Ends the child and looks at all canaries, those too that no launch was to come near. */
 void exec_stop(struct exec *x);
 void exec_close(struct exec *x);
+
+/* Keys of a launch's outputs from what it does and what it reads. */
+void exec_keys(struct exec *x, uint32_t k);
+
+/* child_flat.c, all of an exec with children, and for jobs whose original is known */
+void flat_open(struct exec *x);
+void flat_image(struct exec *x);
+bool flat_known(struct exec *x, uint32_t k);     /* need not run: the outputs are known, and their keys set */
+void flat_look(struct exec *x, uint32_t k);      /* it ran */
+void flat_write(struct exec *x, uint32_t buffer); /* into its slot, if it is known and not there: somebody is about to read it */
 
 /* False with no error set: the pool closed the wire in front of the first byte. */
 bool worker_read(struct worker *w, void *p, size_t n, bool may_end, struct err *e);

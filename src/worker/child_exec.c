@@ -75,7 +75,7 @@ static void put_fill(struct exec *x, struct hasher *h, uint32_t kernel)
 }
 
 /* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
-static void make_keys(struct exec *x, uint32_t k)
+void exec_keys(struct exec *x, uint32_t k)
 {
 	const struct prog *p = x->prog;
 	const struct prog_launch *l = &p->launch[k];
@@ -194,7 +194,7 @@ static bool lend_all(struct exec *x, const struct exec_given *g, struct proc_spe
 	for (uint32_t k = 0; k < p->nlaunches; k++) {
 		const struct prog_launch *l = &p->launch[k];
 
-		make_keys(x, k);
+		exec_keys(x, k);
 		x->may[k] = !is_known(x, l, l->constant ? constant : first);
 		if (!x->may[k])
 			continue;
@@ -255,6 +255,8 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 			plan_end(x, g);
 		if (!lend_all(x, g, &s, e))
 			return false;
+		if (g->known && !g->dump && fill.kind != FILL_STALE)
+			flat_open(x);
 		s.last = x->last;
 		s.place = x->place;
 		s.arg = x->arg;
@@ -490,6 +492,7 @@ void exec_image(struct exec *x, struct blob *const *input, bool last)
 	x->overrun = false;
 	x->unwritten.elements = 0;
 	x->dead = 0;
+	flat_image(x);
 	if (x->gpu)
 		gpu_image(x);
 }
@@ -519,6 +522,7 @@ static void set_args(struct exec *x, uint32_t k)
 	for (uint32_t i = 0; i < l->nargs; i++) {
 		const struct slot *s = &x->w->slots.slot[x->slot[l->arg[i]]];
 
+		flat_write(x, l->arg[i]);
 		if (i >= l->nargs - l->nout) {
 			x->ptr[l->arg[i]] = (x->gpu ? s->view : s->at) + s->front;
 			x->view[l->arg[i]] = s->view + s->front;
@@ -636,8 +640,10 @@ static enum step flush_and_compare(struct exec *x, uint32_t n, const struct know
 	enum step s = flush(x, n);
 
 	*cut = false;
-	for (uint32_t i = 0; s == STEP_OK && i < n; i++)
+	for (uint32_t i = 0; s == STEP_OK && i < n; i++) {
 		*cut = cut_off(x, x->sel[i], constant, image, twin) || *cut;
+		flat_look(x, x->sel[i]);
+	}
 	return s;
 }
 
@@ -679,16 +685,16 @@ static void give_back(struct exec *x)
 enum step exec_all(struct exec *x, const struct known *constant, const struct known *image, const uint32_t *twin)
 {
 	uint32_t pending = 0, compared = 0, most = 1;
+	enum step s;
 	bool cut;
 
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++) {
 		const struct prog_launch *l = &x->prog->launch[k];
 		bool compare = false;
-		enum step s;
 
 		if (!(l->constant && x->held[k]))
-			make_keys(x, k);
-		if (reuse(x, k, constant, image)) {
+			exec_keys(x, k);
+		if (reuse(x, k, constant, image) || flat_known(x, k)) {
 			x->saved++;
 			continue;
 		}
@@ -710,8 +716,8 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 			pending = 0;
 			continue;
 		}
-		/* nothing depends yet on how it ends: let more come together */
-		if (!compare || (compared < most && x->trusted[l->kernel]))
+		/* nothing depends yet on how it ends: let more come together; unless what follows was known behind it for the image before */
+		if (!compare || (compared < most && x->trusted[l->kernel] && !(x->flat && x->flattens[k])))
 			continue;
 		if ((s = flush_and_compare(x, pending, constant, image, twin, &cut)) != STEP_OK)
 			return s;
@@ -719,7 +725,10 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		pending = compared = 0;
 	}
 	x->last_now = x->last_image;
-	return flush_and_compare(x, pending, constant, image, twin, &cut);
+	s = flush_and_compare(x, pending, constant, image, twin, &cut);
+	for (uint32_t i = 0; s == STEP_OK && i < x->prog->noutputs; i++)
+		flat_write(x, x->prog->output[i]);
+	return s;
 }
 
 enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep)
@@ -732,7 +741,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++) { /* what is made of constants is not part of the time */
 		if (!x->prog->launch[k].constant || x->held[k])
 			continue;
-		make_keys(x, k);
+		exec_keys(x, k);
 		set_args(x, k);
 		x->held[k] = true;
 		x->run++;
@@ -751,7 +760,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 		slots_share(x->arena, x->prog, x->slot);
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++)
 		if (!x->prog->launch[k].constant) {
-			make_keys(x, k);
+			exec_keys(x, k);
 			set_args(x, k);
 			x->sel[n++] = k;
 		}

@@ -399,10 +399,15 @@ static void set_unwritten(struct proc *p, const struct prog_launch *l)
 	const struct slot *slot = p->spec.slots->slot;
 	enum fill_kind fill = p->spec.trusted[l->kernel] ? FILL_NAN : p->spec.fill.kind;
 
-	for (uint32_t i = 0; i < l->nargs - l->nout; i++)
-		if ((fill == FILL_ZERO || fill == FILL_RANDOM) && p->spec.prog->buffer[l->arg[i]].bytes &&
-		    (uint8_t *)p->arg[l->first_arg + i] != slot[l->arg[i]].at + slot[l->arg[i]].front)
+	for (uint32_t i = 0; i < l->nargs - l->nout; i++) {
+		const struct slot *s = &slot[l->arg[i]];
+		bool in_slot = s->size && (uint8_t *)p->arg[l->first_arg + i] == s->at + s->front;
+
+		if (in_slot && p->spec.open[l->arg[i]] == SLOT_ABSENT) /* the worker wrote it, no launch of this child */
+			slot_set(p, l->arg[i], SLOT_OPEN);
+		if (!in_slot && (fill == FILL_ZERO || fill == FILL_RANDOM) && p->spec.prog->buffer[l->arg[i]].bytes)
 			refill_pads(p, &p->spec.prog->buffer[l->arg[i]], p->arg[l->first_arg + i]);
+	}
 	for (uint32_t i = l->nargs - l->nout; i < l->nargs; i++) {
 		slot_set(p, l->arg[i], SLOT_OPEN);
 		if (fill != FILL_STALE || p->spec.prog->buffer[l->arg[i]].role == BUF_REPORT)

@@ -249,7 +249,8 @@ static enum step run_child(struct run *r, uint32_t *i, uint32_t last, double cpu
 			       .constant = reuses ? r->base->constant : NULL,
 			       .known = reuses ? r->known + *i : NULL,
 			       .all = r->all,
-			       .once = r->m->once};
+			       .once = r->m->once,
+			       .dump = r->m->dump};
 	struct exec x;
 	enum step s = exec_begin(&x, r->w, r->prog, r->base, &g, r->m->id, fill, r->threads, r->m->repeat, r->limit_s, cpu);
 

@@ -105,6 +105,61 @@ TEST(worker, a_changed_kernel_with_equal_output_cuts_the_rest_off)
 	arena_free(a);
 }
 
+#define THREE KERNEL "{ float *y = b[1]; for (int i = 0; i < 1000; i++) y[i] = 3; }\n"
+#define ADD KERNEL "{ const float *x = b[0], *c = b[1]; float *y = b[2]; for (int i = 0; i < 1000; i++) y[i] = c[i] + x[i] + 0; }\n"
+
+/* Rectified twice. */
+static struct bundle *with_another_relu(struct arena *a, const char *const source[3])
+{
+	struct bundle *b = test_bundle(a, source);
+
+	b->buffer = memcpy(ARENA_ARRAY(a, struct bundle_buffer, 6), b->buffer, 5 * sizeof *b->buffer);
+	b->launch = memcpy(ARENA_ARRAY(a, struct bundle_launch, 4), b->launch, 3 * sizeof *b->launch);
+	b->buffer[5] = b->buffer[3];
+	b->buffer[5].name = "y3";
+	b->launch[3] = b->launch[2];
+	b->launch[3].arg = arena_memdup(a, (uint32_t[]){5, 1, 4}, 12);
+	b->launch[2] = b->launch[1];
+	b->launch[2].name = "relu again";
+	b->launch[2].arg = arena_memdup(a, (uint32_t[]){3, 5}, 8);
+	b->nbuffers = 6;
+	b->nlaunches = 4;
+	return b;
+}
+
+static void expect_three(struct pool *p, struct arena *a, struct pool_job j, const char *const source[3], uint32_t first, uint32_t others)
+{
+	struct pool_result r;
+
+	j.bundle = with_another_relu(a, source);
+	r = test_run(p, a, j);
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	for (size_t k = 0; k < r.nimages; k++) {
+		cr_expect_eq(r.image[k].launches_run, k ? others : first, "image %zu: %u", k, r.image[k].launches_run);
+		cr_expect_eq(r.image[k].launches_run + r.image[k].launches_saved, 4u);
+		for (int64_t i = 0; i < N; i++)
+			cr_assert_eq(((float *)r.image[k].output->data)[i], (float)(3 + i), "image %zu", k);
+	}
+}
+
+TEST(worker, behind_a_tensor_of_one_value_the_originals_kernels_run_once)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_job j = {.id = 1, .baseline = with_another_relu(a, NULL), .input = test_inputs(a, 3), .ninputs = 3};
+
+	/* the second relu is known from the first; the sum reads what no launch of the child has made */
+	expect_three(p, a, j, (const char *const[]){THREE, NULL, NULL}, 3, 2);
+	expect_three(p, a, j, (const char *const[]){THREE, NULL, ADD}, 4, 4); /* a changed kernel is still to come */
+	j.dump = true;
+	expect_three(p, a, j, (const char *const[]){THREE, NULL, NULL}, 4, 4);
+	j.dump = false;
+	j.fill.kind = FILL_STALE;
+	expect_three(p, a, j, (const char *const[]){THREE, NULL, NULL}, 4, 4);
+	pool_close(p);
+	arena_free(a);
+}
+
 TEST(worker, the_same_code_is_equivalent_and_not_run)
 {
 	struct arena *a = arena_new(NULL);
