@@ -29,9 +29,9 @@ bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs,
 {
 	while (jobs) {
 		struct pool_result r;
-		bool got;
+		bool got, more;
 
-		if (!pool_wait(c->pool, a, 0.2, &got, &r, e))
+		if (!camp_ahead_step(c, &more, e) || !pool_wait(c->pool, a, more ? 0 : 0.2, &got, &r, e))
 			return false;
 		camp_tell(c, NULL);
 		if (camp_stopping(c))

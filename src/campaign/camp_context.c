@@ -140,6 +140,7 @@ static bool time_device(struct camp *c, size_t d, struct err *e)
 bool camp_times(struct camp *c, struct err *e)
 {
 	camp_tell(c, "timing the original");
+	camp_ahead_hold(c, true);
 	for (size_t d = 0; d < c->ndevices && !c->stopped; d++) {
 		bool has;
 
@@ -148,6 +149,7 @@ bool camp_times(struct camp *c, struct err *e)
 		if (!store_has_times(c->store, c->device[d].name, &has, e) || (!has && !time_device(c, d, e)))
 			return false;
 	}
+	camp_ahead_hold(c, false);
 	return true;
 }
 

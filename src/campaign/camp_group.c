@@ -73,8 +73,9 @@ static bool decide(struct camp *c, struct group *g, size_t m, struct err *e)
 	}
 	if (!any)
 		return true;
-	if (!made->a && (!camp_make(c, mutant, made, e) || !keep_sources(c, mutant, made, e)))
+	if ((!made->a && !camp_make(c, mutant, made, e)) || (!made->told && !keep_sources(c, mutant, made, e)))
 		return false;
+	made->told = true;
 	for (size_t d = 0; d < c->ndevices; d++) {
 		struct camp_pending *p = pending(c, g, m, d);
 
@@ -195,9 +196,9 @@ static bool run_chunk(struct chunk *k, struct err *e)
 	while (jobs && !camp_stopping(c)) {
 		struct arena *scratch = arena_new(k->g->a);
 		struct pool_result r;
-		bool got, ok;
+		bool got, more, ok;
 
-		ok = pool_wait(c->pool, scratch, 0.2, &got, &r, e);
+		ok = camp_ahead_step(c, &more, e) && pool_wait(c->pool, scratch, more ? 0 : 0.2, &got, &r, e);
 		camp_tell(c, NULL);
 		ok = ok && (!got || take(k, &r, &jobs, e));
 		arena_free(scratch);
@@ -309,12 +310,13 @@ static bool run_controlled(struct camp *c, struct group *g, struct err *e)
 	return true;
 }
 
-bool camp_group(struct camp *c, size_t first, size_t n, struct err *e)
+bool camp_group(struct camp *c, size_t first, size_t n, size_t size, struct err *e)
 {
 	struct group g = {.a = arena_new(c->a), .first = first, .n = n};
 	bool ok;
 
-	g.made = ARENA_ARRAY(g.a, struct camp_made, g.n);
+	g.made = camp_ahead_take(c, g.a, first, n);
+	camp_ahead_begin(c, first + n, size);
 	g.pending = ARENA_ARRAY(g.a, struct camp_pending, g.n * c->ndevices);
 	c->group_first = first;
 	c->in_group = true;

@@ -43,9 +43,14 @@ static bool nothing_left(struct camp *c, bool *nothing, struct err *e)
 	return true;
 }
 
+static size_t group_size(const struct camp *c)
+{
+	return c->config->controls > 0 ? (size_t)c->config->controls : GROUP_WITHOUT_CONTROLS;
+}
+
 static bool run_all(struct camp *c, struct err *e)
 {
-	size_t size = c->config->controls > 0 ? (size_t)c->config->controls : GROUP_WITHOUT_CONTROLS;
+	size_t size = group_size(c);
 	uint64_t resumed = 0;
 	int passes = 0;
 
@@ -57,7 +62,7 @@ static bool run_all(struct camp *c, struct err *e)
 		for (size_t d = 0; d < c->ndevices; d++)
 			c->device[d].done = 0;
 		for (size_t first = 0; first < c->nmutants && !c->stopped; first += size)
-			if (!camp_group(c, first, c->nmutants - first < size ? c->nmutants - first : size, e))
+			if (!camp_group(c, first, c->nmutants - first < size ? c->nmutants - first : size, size, e))
 				return false;
 		resumed = passes ? resumed : c->progress.resumed;
 	} while (c->again && !c->stopped && ++passes < MAX_PASSES);
@@ -86,6 +91,7 @@ static bool run_mutants(struct camp *c, struct err *e)
 		c->progress.resumed = c->progress.done;
 		return true;
 	}
+	camp_ahead_begin(c, 0, group_size(c));
 	ok = camp_baselines(c, e);
 	return record_aside(c, ok ? e : NULL) && ok && (c->stopped || run_all(c, e));
 }

@@ -51,6 +51,15 @@ struct camp_made {
 	struct arena *a;                  /* its own; the caller frees it */
 	struct camp_made_program *program; /* per variant */
 	struct tensor **input;            /* of an input mutant; NULL: the campaign's */
+	bool told;                        /* its sources are in the store */
+};
+
+/* The next group of mutants (camp_ahead.c). */
+struct camp_ahead {
+	struct arena *a;
+	struct camp_made *made;           /* n from mutant `first` on; NULL: no group is to be made */
+	size_t first, n, at;              /* at: the next one to make */
+	bool hold;
 };
 
 #define CAMP_MAX_RUNS 3
@@ -117,6 +126,7 @@ struct camp {
 	double phase_timed;               /* until then the phase under way has been counted */
 	double processor_s;               /* used before this campaign, negative */
 	uint64_t launches_run, launches_saved; /* of what was stored */
+	struct camp_ahead ahead;
 	size_t group_first;               /* of the mutants: what the jobs of the group under way are numbered from */
 	bool in_group;                    /* a group is under way */
 	bool originals;                   /* jobs under way are runs of the original (camp_original_first) */
@@ -193,11 +203,19 @@ bool camp_sources(struct camp *c, const struct mutant *m, const struct camp_made
 /* camp_make.c: applies a mutation and emits what comes of it. What goes wrong then is the mutant's outcome, not an error. */
 bool camp_make(struct camp *c, const struct mutant *m, struct camp_made *out, struct err *e);
 
+/* camp_ahead.c. From here on the mutants first.., of a group of `size`, are made ahead ... */
+void camp_ahead_begin(struct camp *c, size_t first, size_t size);
+/* ... one by each call, while results are awaited; *more: not all are. */
+bool camp_ahead_step(struct camp *c, bool *more, struct err *e);
+void camp_ahead_hold(struct camp *c, bool hold); /* nothing is made or built ahead: something is being timed */
+/* What was made of the group, in a: the caller frees each; those that were not have no arena. */
+struct camp_made *camp_ahead_take(struct camp *c, struct arena *a, size_t first, size_t n);
+
 /* camp_noise.c: how far apart runs of the original lie, and of changes that must not change it. */
 bool camp_noise(struct camp *c, struct err *e);
 
-/* camp_group.c: the mutants first.. of the plan on every device, with a control run behind them. */
-bool camp_group(struct camp *c, size_t first, size_t n, struct err *e);
+/* camp_group.c: the mutants first.. of the plan on every device, with a control run behind them; the next group is one of `size`. */
+bool camp_group(struct camp *c, size_t first, size_t n, size_t size, struct err *e);
 
 /* Iterations of a changed kernel run one after the other (comp_kernel.alone) in programs of this dialect. */
 bool camp_in_order(const char *dialect);

@@ -566,6 +566,20 @@ bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e)
 	return true;
 }
 
+void pool_build_ahead(struct pool *p, size_t device, const struct bundle *b, bool more)
+{
+	if (p->dev[device].error)
+		return;
+	p->more_ahead = more;
+	kerns_ahead(&p->dev[device], b);
+	pump(p, 0);
+}
+
+void pool_hold_ahead(struct pool *p, bool hold)
+{
+	p->hold = hold;
+}
+
 bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, struct pool_result *out, struct err *e)
 {
 	double until = pool_now() + timeout_s;

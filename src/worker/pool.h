@@ -45,6 +45,7 @@ struct kern { /* one distinct text on one device */
 	int lost, troubles;   /* builders that died with it; that could not run the compiler */
 	double seconds;
 	bool cached, counted; /* counted: its build belongs to some job's result */
+	bool ahead;           /* no job has wanted it yet; it is kept until then */
 	int priority;
 	struct kern *next; /* in the queue */
 	struct job **waiter;
@@ -187,6 +188,8 @@ struct pool {
 	struct joblist building, running, ended;
 	size_t pending;
 	bool submitting; /* more work comes soon */
+	bool more_ahead; /* ... of what is built ahead */
+	bool hold;       /* what is built ahead waits */
 	uint64_t seq;
 	struct pool_stats stats;
 };
@@ -232,6 +235,7 @@ bool job_prepare(struct job *j);
 bool job_send(struct job *j, struct peer *p, struct err *e);
 void kern_built(struct dev *d, struct kern *k); /* or failed */
 void kern_enqueue(struct dev *d, struct kern *k, int priority);
+void kerns_ahead(struct dev *d, const struct bundle *b);
 void kern_free(struct kern *k);
 double job_patience(const struct job *j); /* seconds without a word from the runner until it is given up */
 

@@ -10,7 +10,7 @@
 
 static struct kern *first_kernel(struct dev *d)
 {
-	while (d->queue && !d->queue->users) { /* its jobs are gone */
+	while (d->queue && !d->queue->users && !d->queue->ahead) { /* its jobs are gone */
 		struct kern *k = d->queue;
 
 		d->queue = k->next;
@@ -20,12 +20,15 @@ static struct kern *first_kernel(struct dev *d)
 	}
 	if (!d->queue)
 		d->queue_end = NULL;
+	if (d->queue && d->queue->ahead && d->pool->hold) /* behind all others */
+		return NULL;
 	return d->queue;
 }
 
 /* How many kernels a builder gets at once: no more than leaves some for others that are idle. 0: better wait for more. */
 static uint32_t kernels_at_once(const struct dev *d)
 {
+	const bool more = d->pool->submitting || (d->queue->ahead && d->pool->more_ahead);
 	uint32_t idle = 0, queued = 0, share;
 
 	if (d->together < 2)
@@ -34,10 +37,10 @@ static uint32_t kernels_at_once(const struct dev *d)
 		idle += !d->peer[i].nkerns;
 	for (const struct kern *k = d->queue; k && queued < idle * d->together; k = k->next)
 		queued++;
-	if (!idle || (d->pool->submitting && queued < d->together))
+	if (!idle || (more && queued < d->together))
 		return 0;
 	share = (queued + idle - 1) / idle;
-	return d->pool->submitting || share > d->together ? d->together : share;
+	return more || share > d->together ? d->together : share;
 }
 
 /* Takes what one builder gets from the front of the queue. */

@@ -2,6 +2,7 @@
 #include "worker/pool.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/map.h"
 
 #define DEFAULT_LIMIT_S 600
+#define AHEAD INT_MAX /* priority */
 #define SLOW_S 60 /* what a runner may need besides running: copying, hashing, the original */
 
 static void *must(void *p)
@@ -61,6 +63,23 @@ void kern_enqueue(struct dev *d, struct kern *k, int priority)
 		d->queue_end = k;
 }
 
+/* A job wants what is built ahead. */
+static void kern_claim(struct dev *d, struct kern *k, int priority)
+{
+	struct kern *before = NULL;
+
+	k->ahead = false;
+	k->priority = priority;
+	if (k->state != KERN_QUEUED)
+		return;
+	for (struct kern *q = d->queue; q != k; q = q->next)
+		before = q;
+	*(before ? &before->next : &d->queue) = k->next;
+	if (d->queue_end == k)
+		d->queue_end = before;
+	kern_enqueue(d, k, priority);
+}
+
 /* What a job that is alone builds has a name of its own: nobody else finds it. */
 static struct hash kern_name(const struct job *j, const struct bundle_kernel *b)
 {
@@ -74,17 +93,17 @@ static struct hash kern_name(const struct job *j, const struct bundle_kernel *b)
 	return hasher_end(h);
 }
 
-static struct kern *kern_get(const struct job *j, const struct bundle_kernel *b)
+/* j: the job that wants it; NULL: none yet. */
+static struct kern *kern_get(struct dev *d, const struct job *j, const struct bundle_kernel *b)
 {
-	struct hash name = kern_name(j, b);
-	struct dev *d = j->dev;
+	struct hash name = j ? kern_name(j, b) : b->hash;
 	struct kern *k = map_get_hash(d->kern, name);
 
 	if (!k) {
 		k = must(calloc(1, sizeof *k));
 		k->hash = name;
 		k->contract = b->contract;
-		k->alone = j->j.alone;
+		k->alone = j && j->j.alone;
 		map_put_hash(d->kern, name, k);
 	}
 	if (!k->source && !k->data && k->state != KERN_FAILED)
@@ -114,7 +133,7 @@ static void stop_waiting(struct job *j, struct kern *k)
 /* Artefacts that nobody needs now go; the original's, which come again and again, stay. */
 static void drop_unused(struct kern *k)
 {
-	if (k->users || k->uses > 1 || k->state != KERN_BUILT)
+	if (k->users || k->uses > 1 || k->ahead || k->state != KERN_BUILT)
 		return;
 	free(k->data);
 	k->data = NULL;
@@ -125,6 +144,18 @@ static void kern_release(struct kern *k)
 {
 	k->users--;
 	drop_unused(k);
+}
+
+void kerns_ahead(struct dev *d, const struct bundle *b)
+{
+	for (uint32_t i = 0; i < b->nkernels; i++) {
+		struct kern *k = kern_get(d, NULL, &b->kernel[i]);
+
+		if (k->state != KERN_IDLE)
+			continue;
+		k->ahead = true;
+		kern_enqueue(d, k, AHEAD);
+	}
 }
 
 void kern_free(struct kern *k)
@@ -179,10 +210,12 @@ static void want_kernels(struct job *j)
 	j->kern = must(calloc(j->nkern ? j->nkern : 1, sizeof *j->kern));
 	for (int which = 0; which < 2 && b[which]; which++)
 		for (uint32_t i = 0; i < b[which]->nkernels; i++) {
-			struct kern *k = j->kern[n++] = kern_get(j, &b[which]->kernel[i]);
+			struct kern *k = j->kern[n++] = kern_get(j->dev, j, &b[which]->kernel[i]);
 
 			k->users++;
 			k->uses++;
+			if (k->ahead)
+				kern_claim(j->dev, k, j->j.priority);
 		}
 	for (uint32_t i = 0; i < n; i++) {
 		struct kern *k = j->kern[i];

@@ -57,6 +57,9 @@ static struct {
 	} seen[4096]; /* mutants that were run, in order: a second run is known by them */
 	size_t nseen;
 	uint64_t codes;
+	const struct bundle *ahead[4096]; /* built before they were submitted */
+	size_t nahead, came, held;        /* of them: submitted, built while nothing is to be */
+	bool hold;
 } fake;
 
 static const float scores[CLASSES] = {1, 4, 3, 2};
@@ -105,7 +108,24 @@ bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e)
 	(void)e;
 	cr_assert_lt(p->n, 4096);
 	p->queue[p->n++] = *job;
+	for (size_t i = 0; i < fake.nahead; i++)
+		if (fake.ahead[i] == job->bundle) {
+			fake.ahead[i] = NULL; /* another may lie there later */
+			fake.came++;
+		}
 	return true;
+}
+
+void pool_build_ahead(struct pool *p, size_t d, const struct bundle *b, bool more)
+{
+	cr_assert_lt(fake.nahead, 4096);
+	fake.ahead[fake.nahead++] = b;
+	fake.held += fake.hold;
+}
+
+void pool_hold_ahead(struct pool *p, bool hold)
+{
+	fake.hold = hold;
 }
 
 static void put_image(struct arena *a, struct pool_image *out, const float *add, enum pool_status status)
@@ -133,13 +153,12 @@ static void run_original(struct arena *a, const struct pool_job *j, struct pool_
 	float add[CLASSES] = {0};
 	int run;
 
+	fake.nseen = 0; /* bundles of the next group may lie where those of the last one lay */
 	if (j->repeat) {
 		run_timed(a, j, r);
 		return;
 	}
 	run = ++fake.originals[j->device];
-
-	fake.nseen = 0; /* bundles of the next group may lie where those of the last one lay */
 	if (run % 2 == 0)
 		add[3] = fake.noise;
 	if (j->device == 1 && j->fill.kind == FILL_ZERO)
@@ -732,6 +751,27 @@ TEST(run, a_campaign_that_is_done_runs_nothing)
 	sum = run(&c);
 	cr_expect_eq(fake.originals[0], originals);
 	cr_expect(sum.done == sum.jobs && sum.resumed == sum.jobs);
+	leave(a);
+}
+
+TEST(run, kernels_of_the_next_group_are_built_while_one_runs)
+{
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+
+	enter(a, &c);
+	only_stores(&c);
+	c.controls = 4;
+	sum = run(&c);
+	cr_assert_gt(sum.mutants, 8);
+	cr_expect(fake.nahead >= sum.mutants - 4 && fake.nahead <= sum.mutants, "%zu of %llu", fake.nahead, (unsigned long long)sum.mutants);
+	cr_expect_eq(fake.came, fake.nahead, "each is run, once, as it was built");
+	cr_expect_eq(fake.asked, sum.mutants);
+	cr_expect(!fake.hold && !fake.held);
+	fake.nahead = 0;
+	run(&c);
+	cr_expect_eq(fake.nahead, 0u, "nothing is left to build");
 	leave(a);
 }
 

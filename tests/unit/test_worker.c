@@ -160,6 +160,38 @@ TEST(worker, behind_a_tensor_of_one_value_the_originals_kernels_run_once)
 	arena_free(a);
 }
 
+TEST(worker, what_is_built_ahead_is_there_when_a_job_wants_it)
+{
+	struct arena *a = arena_new(NULL), *gone = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct bundle *b = test_bundle(a, NULL);
+	struct pool_job j = {.id = 1, .bundle = b, .input = test_inputs(a, 1), .ninputs = 1};
+	struct pool_result r;
+
+	pool_hold_ahead(p, true);
+	pool_build_ahead(p, 0, test_bundle(gone, (const char *const[]){NULL, HALF, "this is no C"}), false);
+	arena_free(gone);
+	r = test_run(p, a, j); /* one kernel was in the queue already, and is not held any more */
+	expect_right(&r);
+	cr_expect_eq(r.kernels_built, 3u);
+	cr_expect_eq(pool_stats(p).kernels_built, 3u);
+	pool_hold_ahead(p, false);
+	for (int tries = 0; tries < 600 && pool_stats(p).kernels_built < 7; tries++) { /* what only one job wanted is built again, too */
+		r = test_run(p, a, j);
+		expect_right(&r);
+	}
+	cr_expect_eq(pool_stats(p).kernels_built, 7u);
+	j.bundle = test_bundle(a, (const char *const[]){NULL, HALF, NULL});
+	r = test_run(p, a, j);
+	cr_assert_eq(r.status, POOL_DONE, "%s", r.text);
+	cr_expect_eq(r.kernels_built, 1u, "it belongs to the first that wants it");
+	cr_expect_eq(pool_stats(p).kernels_built, 7u);
+	j.bundle = test_bundle(a, (const char *const[]){NULL, NULL, "this is no C"});
+	cr_expect_eq(test_run(p, a, j).status, POOL_BUILD_FAILED);
+	pool_close(p);
+	arena_free(a);
+}
+
 TEST(worker, the_same_code_is_equivalent_and_not_run)
 {
 	struct arena *a = arena_new(NULL);
