@@ -79,7 +79,7 @@ static struct lir_expr *row_sum(struct op_lower *c, struct op_space *s, struct l
 /* ---- a vector at a time ---- */
 
 struct row {
-	struct lir_expr *most, *total;
+	struct lir_expr *most, *scale; /* 1 / the sum of all terms */
 };
 
 static struct lir_expr *term_of_max(struct op_lower *c, struct op_space *s, void *user)
@@ -89,29 +89,44 @@ static struct lir_expr *term_of_max(struct op_lower *c, struct op_space *s, void
 }
 
 /* exp(x - most), left in the output. */
-static struct lir_expr *term_of_sum(struct op_lower *c, struct op_space *s, void *user)
+static struct lir_expr *vector_of_sum(struct op_lower *c, struct op_space *s, const struct row *r)
 {
-	struct row *r = user;
 	struct lir_expr *x = op_let(c, "x", op_exp(c, lir_sub(B, element(c, s), r->most)));
 
 	lir_store(B, op_out(c, 0), s->index, x);
 	return x;
 }
 
-static void divide(struct op_lower *c, struct op_space *s, void *user)
+/* Those behind the last whole vector are there already. */
+static struct lir_expr *term_of_sum(struct op_lower *c, struct op_space *s, void *user)
+{
+	return c->lanes ? vector_of_sum(c, s, user) : lir_load(B, op_out(c, 0), s->index);
+}
+
+static void scale(struct op_lower *c, struct op_space *s, void *user)
 {
 	struct row *r = user;
 
-	op_store(c, s->index, lir_div(B, op_load_as(c, op_out(c, 0), s->index, DT_F32), r->total));
+	op_store(c, s->index, lir_mul(B, op_load_as(c, op_out(c, 0), s->index, DT_F32), r->scale));
 }
 
+/* The row's last vector comes first where the row is not whole vectors: single calls of exp would take longer than all the rest, and what
+ * overlaps comes out the same again. */
 static void softmax_vectors(struct op_lower *c, struct op_space *s)
 {
+	int64_t n = s->dim[s->nd - 1];
 	struct row r;
 
 	r.most = op_row_fold(c, s, "most", LIR_MAX, op_lowest(c, DT_F32), term_of_max, NULL);
-	r.total = op_row_fold(c, s, "total", LIR_ADD, lir_imm(B, DT_F32, 0), term_of_sum, &r);
-	op_row_each(c, s, divide, &r);
+	if (n % c->target->lanes) {
+		s->index[s->nd - 1] = lir_int(B, n - c->target->lanes);
+		c->lanes = c->target->lanes;
+		vector_of_sum(c, s, &r);
+		c->lanes = 0;
+	}
+	r.scale = op_row_fold(c, s, "total", LIR_ADD, lir_imm(B, DT_F32, 0), term_of_sum, &r);
+	r.scale = op_let(c, "scale", lir_div(B, lir_imm(B, DT_F32, 1), r.scale));
+	op_row_each(c, s, scale, &r);
 }
 
 static bool softmax_lower(struct op_lower *c, struct err *e)

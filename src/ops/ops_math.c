@@ -1,7 +1,6 @@
 /* ops_math.c: exp, tanh and erf
  *
- * Polynomials: S. Moshier, Cephes Mathematical Library, single precision (exp, tanh, erf below 1); M. Abramowitz and I. Stegun,
- * Handbook of Mathematical Functions, 7.1.26 (erf above 1).
+ * Polynomials: S. Moshier, Cephes Mathematical Library, single precision (exp, tanh).
  */
 #include "ops/ops_math.h"
 
@@ -72,24 +71,18 @@ struct lir_expr *op_tanh(struct op_lower *c, struct lir_expr *x)
 	return op_let(c, "tanh", lir_select(B, lir_lt(B, size, F(0.625)), near, far));
 }
 
-/* x P(x^2) below 1; 1 - t Q(t) exp(-x^2), t = 1 / (1 + p |x|), with the sign of x elsewhere. */
+/* x P(x^2) / Q(x^2), fitted to the least relative error up to 3.7, where f32 has little left to 1. Beyond, only the factor x grows, and is cut. */
 struct lir_expr *op_erf(struct op_lower *c, struct lir_expr *x)
 {
-	static const double p[] = {7.853861353153693e-5, -8.010193625184903e-4, 5.188327685732524e-3, -2.685381193529856e-2,
-				   1.128358514861418e-1, -3.761262582423300e-1, 1.128379165726710};
-	static const double q[] = {1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592};
-	struct lir_expr *size, *square, *near, *far, *t;
+	static const double p[] = {2.2897007e-8, -2.05010247e-6, 1.30152053e-4, 2.98983557e-3, 4.82298769e-2, 1.81723893e-1, 1.12837911};
+	static const double q[] = {8.00588576e-4, 1.28575321e-2, 1.07541181e-1, 4.9438104e-1, 1};
+	struct lir_expr *square, *y;
 
 	if (!vector(x))
 		return lir_call1(B, LIR_CALL_ERF, x);
 	x = op_let(c, "x", x);
-	size = op_let(c, "size", lir_call1(B, LIR_CALL_ABS, x));
-	square = op_let(c, "square", lir_mul(B, x, x));
-	near = lir_mul(B, x, polynomial(c, square, p, 7));
-	t = op_let(c, "t",
-		   lir_div(B, F(1),
-			   lir_fma(B, size, lir_broadcast(B, F(0.3275911), x->type.lanes), lir_broadcast(B, F(1), x->type.lanes))));
-	far = lir_sub(B, F(1), lir_mul(B, lir_mul(B, t, polynomial(c, t, q, 5)), op_exp(c, lir_sub(B, F(0), square))));
-	far = lir_select(B, lir_lt(B, x, F(0)), lir_sub(B, F(0), far), far);
-	return op_let(c, "erf", lir_select(B, lir_lt(B, size, F(1)), near, far));
+	square = op_let(c, "square", lir_min(B, lir_mul(B, x, x), lir_broadcast(B, F(3.7 * 3.7), x->type.lanes)));
+	y = lir_div(B, lir_mul(B, x, polynomial(c, square, p, 7)), polynomial(c, square, q, 5));
+	y = lir_max(B, lir_broadcast(B, F(-1), x->type.lanes), y);
+	return op_let(c, "erf", lir_min(B, lir_broadcast(B, F(1), x->type.lanes), y));
 }
