@@ -10,6 +10,7 @@
 
 #define LARGE ((size_t)64 << 10) /* weights that protobuf-c does not see */
 #define PIECE ((size_t)1 << 20)
+#define SMALL ((size_t)4 << 20) /* of a file: what it holds in memory is not worth walking through it once more */
 #define MAX_NESTING 64
 #define MAX_FIELD ((1u << 29) - 1)
 
@@ -48,17 +49,18 @@ static bool once(struct scan *s, const ProtobufCMessageDescriptor *d, const Prot
 }
 
 struct field {
-	const uint8_t *start, *len_at, *p; /* its tag, its length (wire type 2), its bytes */
+	const uint8_t *start, *len_at, *p; /* its tag, what follows it, its bytes (not of a varint) */
 	uint64_t number, len;
 	int wire;
 };
 
 /* The field at *p, which is moved behind it. */
-static bool next(struct scan *s, const uint8_t **p, const uint8_t *end, struct field *f)
+static inline bool next(struct scan *s, const uint8_t **p, const uint8_t *end, struct field *f)
 {
 	uint64_t tag;
 
-	*f = (struct field){.start = *p};
+	f->start = *p;
+	f->len = 0;
 	if (!varint(s, p, end, &tag))
 		return false;
 	f->number = tag >> 3;
@@ -225,8 +227,9 @@ Onnx__ModelProto *onnx_unpack_mapped(struct arena *a, const void *bytes, size_t 
 
 	if (!onnx_scan(d, bytes, n, e))
 		return NULL;
-	strip(&k, MODEL, bytes, (const uint8_t *)bytes + n, NULL);
-	if (k.left_out < n / 2) /* the rest would be there once more */
+	if (n >= SMALL)
+		strip(&k, MODEL, bytes, (const uint8_t *)bytes + n, NULL);
+	if (k.left_out < n / 2 || n < SMALL) /* much of the rest would be there once more */
 		return unpack(a, d, bytes, n, e);
 	strip(&k, MODEL, bytes, (const uint8_t *)bytes + n, &out);
 	m = unpack(a, d, out.s, out.n, e);

@@ -267,13 +267,13 @@ TEST(onnx, external_data_are_read_at_their_offset)
  * so many typed ones that they do. */
 TEST(onnx, large_weights_of_a_file_are_what_they_are_in_memory)
 {
-	static float value[2][40001];
+	static float value[2][1200001];
 
-	for (int i = 0; i < 40001; i++)
+	for (int i = 0; i < 1200001; i++)
 		value[0][i] = (float)i / 8, value[1][i] = (float)-i;
-	for (int64_t typed = 1; typed <= 40000; typed *= 40000) {
+	for (int64_t typed = 1; typed <= 1200000; typed *= 1200000) {
 		struct arena *a = arena_new(NULL);
-		struct onnx_model *m = adding(a, onnx_model_raw(a, "w", 1, DIMS(40001), value[0], sizeof value[0]));
+		struct onnx_model *m = adding(a, onnx_model_raw(a, "w", 1, DIMS(1200001), value[0], sizeof value[0]));
 		Onnx__TensorProto *t = onnx_model_tensor(a, "typed", 1, &typed, 1);
 		struct gir_graph *g;
 		struct bytes b;
@@ -284,7 +284,7 @@ TEST(onnx, large_weights_of_a_file_are_what_they_are_in_memory)
 		onnx_model_initializer(m, onnx_model_raw(a, "small", 1, DIMS(2), value[1], 8));
 		onnx_model_initializer(m, t);
 		if (typed == 1)
-			onnx_model_initializer(m, onnx_model_raw(a, "w2", 1, DIMS(40000), value[1] + 1, sizeof value[1] - 4));
+			onnx_model_initializer(m, onnx_model_raw(a, "w2", 1, DIMS(1200000), value[1] + 1, sizeof value[1] - 4));
 		make_folder();
 		b = onnx_model_bytes(m);
 		cr_assert(file_write(file_join(a, folder, "net.onnx"), b.p, b.n, NULL));
