@@ -181,7 +181,7 @@ static void open_groups(struct cg *g, struct str *out, uint32_t nin)
 		str_addf(out, "%s\n\t%s%s%s *%s %s", i ? "," : "", c_space(g, g->f->param[i]), i < nin ? "const " : "",
 			 c_scalar(g, g->f->param[i]->dtype), cl ? "restrict" : "__restrict__", g->buffer_name[i]);
 	str_add(out, ")\n{\n");
-	for (uint32_t i = 0; !cl && i < nin; i++) /* tensors begin at 256 bytes: neighbours are loaded four at a time */
+	for (uint32_t i = 0; !cl && i < g->f->nparams; i++) /* tensors begin at 256 bytes: neighbours are moved four at a time */
 		str_addf(out, "\t__builtin_assume(((unsigned long long)%s & 15) == 0);\n", g->buffer_name[i]);
 	if (g->groups) {
 		c_shared(g, out, g->f->body);

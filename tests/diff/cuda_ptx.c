@@ -1,7 +1,8 @@
 /* cuda_ptx.c: every kernel of a model, in CUDA C, is taken by NVRTC - to PTX and to machine code, without a GPU
  *
- * usage: cuda_ptx MODEL... [--suite DATA_DIR [--sample N]] [--level N]... [--arch sm_90]... [--keep DIR] [--verbose]
+ * usage: cuda_ptx MODEL... [--batch N] [--suite DATA_DIR [--sample N]] [--level N]... [--arch sm_90]... [--keep DIR] [--verbose]
  *
+ * --keep: what was compiled, and NAME-LEVEL.launches, a line each: kernel, groups, work-items of one, name, dims of its tensors.
  * --suite: every Nth of ONNX's own backend tests (suite.h), too. What the C dialect does not support is left out.
  * Level 3 is the schedule of the gpu class. A model in a folder of $MUTATENN_MODELS is found by its file name; one that is
  * nowhere is shown as skipped. Exit status 1 when a kernel is refused; 77 without NVRTC, or when no model was there.
@@ -16,13 +17,14 @@
 #include "base/str.h"
 #include "campaign/campaign.h"
 #include "device/device.h"
+#include "loop/loop.h"
 #include "suite.h"
 
 #define MAX 32
 
 struct options {
 	const char *model[MAX], *arch[MAX], *keep, *suite;
-	int level[MAX], nmodels, nlevels, narchs, sample;
+	int level[MAX], nmodels, nlevels, narchs, sample, batch;
 	bool verbose;
 };
 
@@ -73,7 +75,7 @@ static void compile(struct arena *a, const struct options *o, const char *name, 
 	}
 }
 
-static const struct camp_target target = {.cls = DEVICE_GPU, .lanes = 1, .max_group = 256, .local_memory = 32 << 10, .dialect = "cuda-c"};
+static const struct camp_target target = {.cls = DEVICE_GPU, .lanes = 1, .max_group = LIR_MAX_GROUP, .local_memory = CAMP_LOCAL_MEMORY, .dialect = "cuda-c"};
 
 static void compile_all(struct arena *a, const struct options *o, const char *name, const struct bundle *b)
 {
@@ -81,10 +83,32 @@ static void compile_all(struct arena *a, const struct options *o, const char *na
 		compile(a, o, arena_printf(a, "%s-%u", name, i), &b->kernel[i]);
 }
 
+static void keep_launches(struct arena *a, const struct options *o, const char *name, const struct bundle *b)
+{
+	struct str s = {0};
+
+	for (uint32_t i = 0; i < b->nlaunches; i++) {
+		const struct bundle_launch *l = &b->launch[i];
+		const struct bundle_kernel *k = &b->kernel[l->kernel];
+
+		str_addf(&s, "%u\t%llu\t%u\t%s", l->kernel, (unsigned long long)k->groups, k->group, l->name);
+		for (uint32_t j = 0; j < l->nargs; j++) {
+			const struct bundle_buffer *x = &b->buffer[l->arg[j]];
+
+			str_add(&s, j + l->nout >= l->nargs ? "\tout" : x->role == BUF_CONST ? "\tconstant" : "\tin");
+			for (int d = 0; d < x->nd; d++)
+				str_addf(&s, " %lld", (long long)x->dim[d]);
+		}
+		str_addc(&s, '\n');
+	}
+	keep(a, o, name, "launches", str_text(&s), s.n);
+	str_free(&s);
+}
+
 static void check(const struct options *o, const char *file, int level)
 {
 	struct arena *a = arena_new(NULL);
-	struct camp_model_options mo = {.batch = 1};
+	struct camp_model_options mo = {.batch = o->batch};
 	struct camp_model *m;
 	struct camp_program p;
 	struct err e = {0};
@@ -95,6 +119,7 @@ static void check(const struct options *o, const char *file, int level)
 		refused++;
 	} else {
 		compile_all(a, o, arena_printf(a, "%s-%d", m->name, level), p.bundle);
+		keep_launches(a, o, arena_printf(a, "%s-%d", m->name, level), p.bundle);
 		printf("%s, level %d: %u kernels, %d compilations, %d refused\n", m->name, level, p.bundle->nkernels,
 		       compiled - before, refused - bad);
 	}
@@ -191,7 +216,11 @@ static void parse(int argc, char **argv, struct options *o)
 			o->suite = argv[++i];
 		else if (!strcmp(argv[i], "--sample"))
 			o->sample = atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--batch"))
+			o->batch = atoi(argv[++i]);
 	}
+	if (o->batch < 1)
+		o->batch = 1;
 	if (o->sample < 1)
 		o->sample = 1;
 	if (!o->nlevels)

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "compile/compile.h"
 #include "compile_net.h"
 #include "compile_support.h"
@@ -571,4 +572,62 @@ TEST(compile_layout, groups_that_share_tiles_give_the_numbers_of_plain_nests)
 		arena_free(a);
 	}
 	cr_expect_geq(used, 20, "%d", used);
+}
+
+/* Convolutions for each order of the depth and each number of parts; what their text must have: the sums of other parts, a slice of so many places. */
+static const struct grouped {
+	int64_t n, c, h, w, out, k[2], stride, pad, groups;
+	const char *has;
+} grouped[] = {
+    {2, 3, 14, 12, 40, {7, 7}, 2, 3, 1, "right: f32[2, 7, "},                       /* rows of taps, which left fills up to whole turns */
+    {1, 6, 9, 9, 48, {3, 3}, 1, 1, 2, "right: f32[2, 9, "},                         /* all taps of a channel */
+    {1, 32, 8, 8, 48, {3, 3}, 1, 1, 1, "other: f32[2, "},                           /* four parts */
+    {1, 32, 10, 10, 64, {1, 1}, 1, 0, 1, "other: f32[2, "},                         /* pixels four at a time, a tail of them */
+    {3, 16, 7, 7, 33, {1, 1}, 1, 0, 1, "other: f32[1, "},                           /* two parts, pixels one at a time, a tail of rows */
+    {1, 64, 11, 5, 20, {1, 1}, 2, 0, 1, "other: "},
+    {2, 24, 6, 6, 32, {2, 1}, 1, 0, 1, "right: f32[2, 8, "},
+    {1, 20, 6, 8, 32, {1, 1}, 1, 0, 1, "right: f32[2, 8, "},                        /* a depth of no whole slices */
+};
+
+static struct net of_grouped(struct arena *a, const struct grouped *t)
+{
+	struct net n = {.a = a, .g = gir_new(a, "grouped", 13), .state = 77};
+	int64_t stride[2] = {t->stride, t->stride}, pads[4] = {t->pad, t->pad, t->pad, t->pad};
+	struct gir_value *in[3] = {gir_value_typed(n.g, "x", DT_F32, 4, (int64_t[]){t->n, t->c, t->h, t->w})};
+	struct gir_node *node;
+
+	vec_push(a, &n.g->inputs, in[0]);
+	in[1] = constant(&n, 4, (int64_t[]){t->out, t->c / t->groups, t->k[0], t->k[1]}, -0.3f, 0.3f);
+	in[2] = constant(&n, 1, &t->out, -1, 1);
+	in[0] = add(&n, GIR_CONV, 3, in, &node);
+	gir_set_ints(n.g, node, "strides", stride, 2);
+	gir_set_ints(n.g, node, "pads", pads, 4);
+	gir_set_int(n.g, node, "group", t->groups);
+	typed(&n, in[0]);
+	vec_push(a, &n.g->outputs, typed(&n, add(&n, GIR_RELU, 1, in, NULL)));
+	return n;
+}
+
+TEST(compile_layout, every_order_and_part_of_groups_gives_the_numbers_of_plain_nests)
+{
+	for (size_t i = 0; i < sizeof grouped / sizeof *grouped; i++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = of_grouped(a, &grouped[i]);
+		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **shared;
+		struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = 1024, .local_memory = 48 << 10};
+		struct comp_program *p;
+		struct str text = {0};
+
+		fill(&n, in, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		shared = outputs(&n, &o, in, &p);
+		cr_expect_lt(test_worst(shared[0], plain[0]), 1e-4, "%d: %g", (int)i, test_worst(shared[0], plain[0]));
+		for (uint32_t k = 0; k < p->nkernels; k++) {
+			lir_print(&text, p->kernel[k].func);
+			expect_no_races(a, p->kernel[k].func, arena_printf(a, "%d", (int)i));
+		}
+		cr_expect(strstr(str_text(&text), grouped[i].has), "%d: no '%s' in\n%.3000s", (int)i, grouped[i].has, str_text(&text));
+		str_free(&text);
+		arena_free(a);
+	}
 }
