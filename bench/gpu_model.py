@@ -2,7 +2,8 @@
 """What the machine code of a network's launches says about their speed on an NVIDIA GPU that is not here.
 
 Every kernel of the accelerators' schedule is compiled by NVRTC (the test program cuda_ptx) and disassembled by cuobjdump, which has to be in the PATH. Of each
-launch: its grid, what of a multiprocessor a group takes, and the instructions of the loop that has most multiply-adds. The least time is what
+launch: its grid, what of a multiprocessor a group takes, the instructions of the loop that has most multiply-adds, and how many of them are
+between a load of memory and the use of what it brings (`ahead`). The least time is what
 the issue of that loop's instructions takes on the busiest multiprocessor, or its tensors' way through memory, whichever is more: nothing waits there for
 anything, so a device is slower. It is for comparing schedules, and for holding against measured launches (`mutatenn infer --launches`).
 """
@@ -62,13 +63,22 @@ def counts(loop):
     return n
 
 
+def ahead(loop):
+    """Instructions from a load of memory to its element's store to shared memory, at least: what there is to wait behind."""
+    at = collections.defaultdict(list)
+    for i, (_, name, _) in enumerate(loop):
+        at[name.split(".")[0]].append(i)
+    return min((s - l for l, s in zip(at["LDG"], at["STS"])), default=0)
+
+
 def kernel(file):
     usage = subprocess.run(["cuobjdump", "-res-usage", file], capture_output=True, text=True, check=True).stdout
     code = subprocess.run(["cuobjdump", "-sass", file], capture_output=True, text=True, check=True).stdout
     usage = dict(re.findall(r"(REG|STACK|SHARED|LOCAL):(\d+)", usage))
     code = instructions(code)
+    loop = main_loop(code)
     return {"registers": int(usage["REG"]), "shared": int(usage["SHARED"]), "spills": int(usage["STACK"]) + int(usage["LOCAL"]), "all": counts(code),
-            "loop": counts(main_loop(code)), "length": len(main_loop(code))}
+            "loop": counts(loop), "length": len(loop), "ahead": ahead(loop)}
 
 
 def resident(k, items, o):
@@ -115,13 +125,13 @@ def row(o, k, groups, items, name, tensors, taps):
     warps = min(busiest, held) * items // 32
     return least / balance / share, memory, macs, [
         name, groups, items, k["registers"], k["spills"], k["shared"], held, f"{groups / o.units:.2f}", f"{balance:.2f}", warps, k["length"], loop["FFMA"],
-        f'{loop["LDS"]}/{loop["LDS elements"]}', f'{loop["LDG"]}/{loop["LDG elements"]}', f'{loop["STS"]}/{loop["STS elements"]}', loop["BAR"], f"{share:.2f}",
+        f'{loop["LDS"]}/{loop["LDS elements"]}', f'{loop["LDG"]}/{loop["LDG elements"]}', f'{loop["STS"]}/{loop["STS elements"]}', loop["BAR"], k["ahead"], f"{share:.2f}",
         f'{k["all"]["STG"]}/{k["all"]["STG elements"]}', f"{macs / 1e9:.2f}", f"{least / max(least / balance / share, memory):.2f}", f"{max(least / balance / share, memory):.0f}"]
 
 
 def main():
     o = options()
-    head = ["launch", "groups", "items", "registers", "spills", "shared", "held", "a unit", "balance", "warps", "loop", "FFMA", "LDS", "LDG", "STS", "BAR", "share", "STG",
+    head = ["launch", "groups", "items", "registers", "spills", "shared", "held", "a unit", "balance", "warps", "loop", "FFMA", "LDS", "LDG", "STS", "BAR", "ahead", "share", "STG",
             "GMAC", "of peak", "least us"]
     print("| " + " | ".join(head) + " |\n|---" + "|--:" * (len(head) - 1) + "|")
     total = macs = other = 0

@@ -8,6 +8,10 @@
 #include "base/arena.h"
 #include "codegen/codegen_c_internal.h"
 
+/* Work-items that a processor is to have room for. Told nothing, NVRTC saves registers by loading the next slice just before it is stored;
+ * told more, it spills. */
+#define RESIDENT 384
+
 const char *c_cl_name(enum dtype t)
 {
 	static const char *const name[] = {
@@ -175,6 +179,8 @@ static void open_groups(struct cg *g, struct str *out, uint32_t nin)
 
 	if (cl)
 		str_addf(out, "\n__kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void mutatenn_kernel(", g->shape.group);
+	else if (g->groups)
+		str_addf(out, "\nextern \"C\" __global__ __launch_bounds__(%u, %u) void mutatenn_kernel(", g->shape.group, (RESIDENT + g->shape.group - 1) / g->shape.group);
 	else
 		str_addf(out, "\nextern \"C\" __global__ __launch_bounds__(%u) void mutatenn_kernel(", g->shape.group);
 	for (uint32_t i = 0; i < g->f->nparams; i++)
