@@ -68,7 +68,7 @@ struct device_ops {
 	 * the text or ran out of memory (see log); ERR_TIMEOUT: it took too long and was killed; others are not the text's fault.
 	 */
 	bool (*compile)(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e);
-	/* Builds several texts, none of which may be fused (contract), in one program, as far as that gives each the code that it has when it is built alone.
+	/* Where compile does not care for `contract`: builds several texts in one program, as far as that gives each the code that it has when it is built alone.
 	 * out[i].data stays NULL where it does not, or anything fails: compile says why. Optional, see caps.together. */
 	void (*compile_together)(struct device *d, struct arena *a, const char *const *source, size_t n, struct artefact *out);
 	/* The artefact is copied. unload gives the kernel back; close unloads what is left. */

@@ -50,7 +50,7 @@ static size_t take_kernels(struct dev *d, uint32_t most, struct kern **out)
 
 	for (struct kern *k; n < most && (k = first_kernel(d)); n++) {
 		text += strlen(k->source);
-		if (n && (k->alone || k->contract || out[0]->alone || out[0]->contract || text > TOGETHER_TEXT))
+		if (n && (k->alone || out[0]->alone || text > TOGETHER_TEXT))
 			break;
 		d->queue = k->next;
 		out[n] = k;
