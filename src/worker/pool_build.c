@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-#define TOGETHER_TEXT ((size_t)32 << 10) /* of kernels that are built in one program: what that saves is as dear as 8 KiB of text, whether they are many or few */
+#define TOGETHER_TEXT ((size_t)4 << 10) /* of a kernel: what a program costs beside its kernels is as dear as twice that, and longer ones gain nothing worth a control */
 
 static struct kern *first_kernel(struct dev *d)
 {
@@ -43,15 +43,17 @@ static uint32_t kernels_at_once(const struct dev *d)
 	return more || share > d->together ? d->together : share;
 }
 
+static bool gains(const struct kern *k)
+{
+	return !k->alone && strlen(k->source) <= TOGETHER_TEXT;
+}
+
 /* Takes what one builder gets from the front of the queue. */
 static size_t take_kernels(struct dev *d, uint32_t most, struct kern **out)
 {
-	size_t n = 0, text = 0;
+	size_t n = 0;
 
-	for (struct kern *k; n < most && (k = first_kernel(d)); n++) {
-		text += strlen(k->source);
-		if (n && (k->alone || out[0]->alone || text > TOGETHER_TEXT))
-			break;
+	for (struct kern *k; n < most && (k = first_kernel(d)) && (!n || (gains(k) && gains(out[0]))); n++) {
 		d->queue = k->next;
 		out[n] = k;
 	}
