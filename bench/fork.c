@@ -123,13 +123,15 @@ static bool input(struct bench *t, const struct camp_model *m, const struct bund
 	const struct bundle_buffer *buf = &b->buffer[b->input[0]];
 	struct tensor *x = tensor_new(t->a, buf->dtype, buf->nd, buf->dim);
 	const struct tensor **list = ARENA_ARRAY(t->a, const struct tensor *, 1);
+	struct hash h;
 
 	if (b->ninputs != 1)
 		return err_set(e, ERR_UNSUPPORTED, "'%s' has several inputs", m->file);
 	for (int64_t i = 0, n = tensor_elements(x); i < n; i++)
 		tensor_set_f64(x, i, (double)(i * 7919 % 2001 - 1000) / 1000);
 	list[0] = x;
-	t->in = (struct pool_input){.name = "input", .tensor = list, .ntensors = 1};
+	h = hash_bytes(x->data, tensor_bytes(x));
+	t->in = (struct pool_input){.name = "input", .tensor = list, .ntensors = 1, .hash = arena_memdup(t->a, &h, sizeof h)};
 	return true;
 }
 

@@ -18,7 +18,7 @@ struct hash hash_text(const char *s)
 
 /* Numbers come eight bytes at a time, and each call of the library costs more than they do. */
 struct hasher {
-	XXH3_state_t *state;
+	XXH3_state_t *state; /* NULL while all of it waits */
 	size_t n;
 	uint8_t waiting[1024];
 };
@@ -27,15 +27,20 @@ struct hasher *hasher_new(void)
 {
 	struct hasher *h = malloc(sizeof *h);
 
-	if (!h || !(h->state = XXH3_createState()))
+	if (!h)
 		abort();
-	XXH3_128bits_reset(h->state);
+	h->state = NULL;
 	h->n = 0;
 	return h;
 }
 
 static void flush(struct hasher *h)
 {
+	if (!h->state) {
+		if (!(h->state = XXH3_createState()))
+			abort();
+		XXH3_128bits_reset(h->state);
+	}
 	XXH3_128bits_update(h->state, h->waiting, h->n);
 	h->n = 0;
 }
@@ -81,13 +86,20 @@ void hash_put_hash(struct hasher *h, struct hash v)
 
 struct hash hasher_end(struct hasher *h)
 {
-	XXH128_hash_t v;
+	struct hash v;
 
-	flush(h);
-	v = XXH3_128bits_digest(h->state);
-	XXH3_freeState(h->state);
+	if (h->state) {
+		XXH128_hash_t d;
+
+		flush(h);
+		d = XXH3_128bits_digest(h->state);
+		XXH3_freeState(h->state);
+		v = (struct hash){d.high64, d.low64};
+	} else {
+		v = hash_bytes(h->waiting, h->n); /* most: the same, without a state of half a kilobyte */
+	}
 	free(h);
-	return (struct hash){v.high64, v.low64};
+	return v;
 }
 
 const char *hash_hex(struct hash h, char out[static HASH_HEX])

@@ -20,6 +20,7 @@ struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tens
 		in[i].name = c->input[first + i].name;
 		in[i].tensor = (const struct tensor *const *)(edited ? &edited[first + i] : &c->input[first + i].tensor);
 		in[i].ntensors = 1;
+		in[i].hash = edited ? NULL : &c->input[first + i].bytes;
 	}
 	return in;
 }

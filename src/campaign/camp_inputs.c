@@ -122,6 +122,7 @@ bool camp_inputs(struct arena *a, const struct camp_model *m, const char *const 
 		if (!camp_file_hash(file[i], &in->file_hash, e) || !load(a, m, file[i], &m->preprocess, &in->tensor, e))
 			return false;
 		in->hash = tensor_hash(in->tensor);
+		in->bytes = hash_bytes(in->tensor->data, tensor_bytes(in->tensor));
 	}
 	return true;
 }

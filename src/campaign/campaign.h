@@ -62,6 +62,7 @@ struct camp_input {
 	const char *path, *name;          /* name is unique among the inputs */
 	struct tensor *tensor;            /* preprocessed, as the model wants it */
 	struct hash hash, file_hash;      /* of the tensor; of the file's bytes */
+	struct hash bytes;                /* of the tensor's bytes alone */
 	int64_t label;                    /* class index of the model, -1 unknown */
 };
 /* paths: images, folders, .npy. Each image is decoded and preprocessed once. labels: a CSV, or NULL for labels.csv beside them. */

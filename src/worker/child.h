@@ -344,6 +344,7 @@ struct exec {
 	const uint8_t **view; /* and for the worker */
 	uint32_t *slot;       /* the one that it is written to */
 	struct hash *key;
+	bool *same;   /* per launch: the original's; NULL: none is */
 	bool *cut, *reused;
 	bool *held; /* per launch: made of constants, ran in this child, still in its slot */
 	bool *may;  /* per launch: the child was given what it reads */
@@ -392,8 +393,8 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 void exec_stop(struct exec *x);
 void exec_close(struct exec *x);
 
-/* Keys of a launch's outputs from what it does and what it reads. */
-void exec_keys(struct exec *x, uint32_t k);
+/* Keys of a launch's outputs from what it does and what it reads. image: what is known of it, or NULL. */
+void exec_keys(struct exec *x, uint32_t k, const struct known *image);
 
 /* child_flat.c, all of an exec with children, and for jobs whose original is known */
 void flat_open(struct exec *x);

@@ -103,7 +103,7 @@ struct base *base_get(struct worker *w, struct hash program, struct err *e)
 	a = arena_new(NULL);
 	b = ARENA_NEW(a, struct base);
 	b->arena = a;
-	if (!prog_decode(a, blob->data, blob->size, &b->prog, e)) {
+	if (!prog_decode(a, blob->data, blob->size, NULL, &b->prog, e)) {
 		arena_free(a);
 		return NULL;
 	}

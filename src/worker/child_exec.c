@@ -30,6 +30,8 @@ static bool find_kernels(struct exec *x, const struct base *b, struct proc_spec 
 	for (uint32_t i = 0; i < p->nkernels; i++) {
 		struct blob *blob;
 
+		if (b && i < b->prog->nkernels && hash_eq(b->prog->kernel[i].artefact, p->kernel[i].artefact))
+			s->kernel[i] = b->kernel[i]; /* most: in the same place */
 		for (uint32_t k = 0; b && k < b->prog->nkernels && !s->kernel[i]; k++)
 			if (hash_eq(b->prog->kernel[k].artefact, p->kernel[i].artefact))
 				s->kernel[i] = b->kernel[k];
@@ -74,12 +76,47 @@ static void put_fill(struct exec *x, struct hasher *h, uint32_t kernel)
 		hash_put_u64(h, ++x->w->clock);
 }
 
-/* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. */
-void exec_keys(struct exec *x, uint32_t k)
+/* Launches that are the original's: the same kernel's code on the same buffers, of the same form. */
+static bool *same_launches(struct arena *a, const struct prog *p, const struct prog *b, const bool *trusted)
+{
+	bool *same = ARENA_ARRAY(a, bool, p->nlaunches);
+
+	for (uint32_t k = 0; k < p->nlaunches && k < b->nlaunches; k++) {
+		const struct prog_launch *l = &p->launch[k], *its = &b->launch[k];
+
+		same[k] = trusted[l->kernel] && l->nargs == its->nargs && l->nout == its->nout &&
+			  hash_eq(p->kernel[p->kernel[l->kernel].plain].code, b->kernel[b->kernel[its->kernel].plain].code) &&
+			  (l->arg == its->arg || !memcmp(l->arg, its->arg, l->nargs * sizeof *l->arg));
+		for (uint32_t o = l->nargs - l->nout; same[k] && o < l->nargs; o++)
+			same[k] = p->buffer[l->arg[o]].dtype == b->buffer[l->arg[o]].dtype &&
+				  !memcmp(p->buffer[l->arg[o]].dim, b->buffer[l->arg[o]].dim, sizeof b->buffer->dim);
+	}
+	return same;
+}
+
+/* What reads the same makes the same: its keys are known, too. */
+static bool recall_keys(struct exec *x, uint32_t k, const struct known *image)
+{
+	const struct prog_launch *l = &x->prog->launch[k];
+
+	if (!x->same || !x->same[k] || !image || image->failed)
+		return false;
+	for (uint32_t i = 0; i < l->nargs - l->nout; i++)
+		if (!hash_eq(x->key[l->arg[i]], image->key[l->arg[i]]))
+			return false;
+	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+		x->key[l->arg[o]] = image->key[l->arg[o]];
+	return true;
+}
+
+/* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. image: what is known of it, or NULL. */
+void exec_keys(struct exec *x, uint32_t k, const struct known *image)
 {
 	const struct prog *p = x->prog;
 	const struct prog_launch *l = &p->launch[k];
 
+	if (recall_keys(x, k, image))
+		return;
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
 		const struct prog_buffer *b = &p->buffer[l->arg[o]];
 		struct hasher *h = hasher_new();
@@ -194,7 +231,7 @@ static bool lend_all(struct exec *x, const struct exec_given *g, struct proc_spe
 	for (uint32_t k = 0; k < p->nlaunches; k++) {
 		const struct prog_launch *l = &p->launch[k];
 
-		exec_keys(x, k);
+		exec_keys(x, k, first);
 		x->may[k] = !is_known(x, l, l->constant ? constant : first);
 		if (!x->may[k])
 			continue;
@@ -248,7 +285,11 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 	x->trusted = ARENA_ARRAY(x->arena, bool, p->nkernels);
 	s.open = ARENA_ARRAY(x->arena, uint8_t, p->nbuffers);
 	s.written = ARENA_ARRAY(x->arena, uint32_t, p->nbuffers);
-	if (!find_kernels(x, b, &s, e) || !find_constants(x, e) || !slots_layout(&w->slots, p, fill, e))
+	if (!find_kernels(x, b, &s, e))
+		return false;
+	if (b && b->prog != p)
+		x->same = same_launches(x->arena, p, b->prog, x->trusted);
+	if (!find_constants(x, e) || !slots_layout(&w->slots, p, fill, e))
 		return false;
 	if (!w->ops->launch) {
 		if (g->once)
@@ -693,7 +734,7 @@ enum step exec_all(struct exec *x, const struct known *constant, const struct kn
 		bool compare = false;
 
 		if (!(l->constant && x->held[k]))
-			exec_keys(x, k);
+			exec_keys(x, k, image);
 		if (reuse(x, k, constant, image) || flat_known(x, k)) {
 			x->saved++;
 			continue;
@@ -741,7 +782,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++) { /* what is made of constants is not part of the time */
 		if (!x->prog->launch[k].constant || x->held[k])
 			continue;
-		exec_keys(x, k);
+		exec_keys(x, k, NULL);
 		set_args(x, k);
 		x->held[k] = true;
 		x->run++;
@@ -760,7 +801,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 		slots_share(x->arena, x->prog, x->slot);
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++)
 		if (!x->prog->launch[k].constant) {
-			exec_keys(x, k);
+			exec_keys(x, k, NULL);
 			set_args(x, k);
 			x->sel[n++] = k;
 		}

@@ -105,7 +105,7 @@ void flat_look(struct exec *x, uint32_t k)
 	}
 	keep = keep && all;
 	if (keep)
-		exec_keys(x, k); /* what it read may have got its key after this launch had */
+		exec_keys(x, k, NULL); /* what it read may have got its key after this launch had */
 	for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++) {
 		struct flat *f = &x->flat[l->arg[o]];
 

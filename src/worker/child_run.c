@@ -45,19 +45,34 @@ static bool find_inputs(struct run *r, const struct prog *p, size_t n, const Pro
 	return true;
 }
 
+static struct map *names_of(struct arena *a, const struct prog *p)
+{
+	struct map *names = map_new(a);
+
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		if (p->buffer[i].writer >= 0)
+			map_put(names, p->buffer[i].name, (void *)(uintptr_t)(i + 1));
+	return names;
+}
+
 static void find_twins(struct run *r)
 {
-	struct map *names = map_new(r->arena);
+	struct map *names = NULL; /* made once one lies elsewhere */
 	const struct prog *b = r->base->prog, *p = r->prog;
 
 	r->twin = ARENA_ARRAY(r->arena, uint32_t, p->nbuffers);
-	for (uint32_t i = 0; i < b->nbuffers; i++)
-		if (b->buffer[i].writer >= 0)
-			map_put(names, b->buffer[i].name, (void *)(uintptr_t)(i + 1));
 	for (uint32_t i = 0; i < p->nbuffers; i++) {
 		const struct prog_buffer *mine = &p->buffer[i], *its;
-		uintptr_t at = mine->writer >= 0 ? (uintptr_t)map_get(names, mine->name) : 0;
+		uintptr_t at;
 
+		if (mine->writer < 0)
+			continue;
+		if (i < b->nbuffers && b->buffer[i].writer >= 0 && !strcmp(b->buffer[i].name, mine->name)) {
+			at = i + 1;
+		} else {
+			names = names ? names : names_of(r->arena, b);
+			at = (uintptr_t)map_get(names, mine->name);
+		}
 		if (!at)
 			continue;
 		its = &b->buffer[at - 1];
@@ -78,9 +93,9 @@ static bool prepare(struct run *r, struct err *e)
 	r->end = (struct run_end){.stage = POOL_END, .launch = -1, .buffer = -1};
 	if (!program)
 		return err_set(e, ERR_PARSE, "the program was not sent");
-	if (!prog_decode(r->arena, program->data, program->size, &r->prog, e))
-		return false;
 	if (m->baseline.len && !m->repeat && !(r->base = base_get(r->w, wire_hash_get(m->baseline), e)))
+		return false;
+	if (!prog_decode(r->arena, program->data, program->size, r->base ? r->base->prog : NULL, &r->prog, e))
 		return false;
 	r->input = ARENA_ARRAY(r->arena, struct blob **, r->nimages);
 	r->base_input = ARENA_ARRAY(r->arena, struct blob **, r->nimages);

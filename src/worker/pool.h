@@ -154,6 +154,7 @@ struct peer {
 	int nkerns;
 	double busy_since; /* what it is at began then, as far as is known here */
 	struct map *sent;    /* hash -> struct sent */
+	const struct original *base; /* all of it was sent, and nothing has been dropped since; NULL: not known */
 	struct arena *arena; /* of this life of the worker */
 	uint64_t nsent;
 	size_t many;                 /* blobs, beyond which unused ones go */
@@ -216,6 +217,7 @@ void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64
 void peer_ask(struct peer *p); /* all blobs of a job have been named */
 bool peer_held(struct peer *p, const Wire__Held *m, struct err *e);
 void peer_gave_back(struct peer *p); /* it will have no blobs once it has done what it was told so far */
+bool peer_is_full(const struct peer *p); /* of blobs: unused ones are to go */
 void peer_trim(struct peer *p, uint64_t oldest); /* drops blobs that no job since `oldest` named */
 void peer_forget_questions(struct peer *p);
 

@@ -159,6 +159,7 @@ void peer_gave_back(struct peer *p)
 	p->sent = map_new(p->arena);
 	p->nsent = 0;
 	p->many = PEER_MANY;
+	p->base = NULL;
 }
 
 static int longer_unused(const void *a, const void *b)
@@ -166,6 +167,11 @@ static int longer_unused(const void *a, const void *b)
 	const struct sent *x = *(struct sent *const *)a, *y = *(struct sent *const *)b;
 
 	return (x->used > y->used) - (x->used < y->used);
+}
+
+bool peer_is_full(const struct peer *p)
+{
+	return p->nsent > PEER_BLOBS || map_count(p->sent) > p->many;
 }
 
 void peer_trim(struct peer *p, uint64_t oldest)
@@ -176,8 +182,9 @@ void peer_trim(struct peer *p, uint64_t oldest)
 	struct sent **all;
 	void *v;
 
-	if (p->nsent <= PEER_BLOBS && count <= p->many)
+	if (!peer_is_full(p))
 		return;
+	p->base = NULL;
 	all = must(calloc(count, sizeof *all));
 	wh = must(calloc(count, sizeof *wh));
 	m.hash = must(calloc(count, sizeof *m.hash));

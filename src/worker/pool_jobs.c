@@ -355,7 +355,7 @@ static bool original(struct job *j, const struct original **out, struct err *e)
 		o = ARENA_NEW(a, struct original);
 		o->bundle = b;
 		o->id = kernel_ids(a, j, first, b->nkernels);
-		if (!prog_make(a, b, o->id, &o->bytes, &o->n, &o->prog, e))
+		if (!prog_make(a, b, o->id, NULL, &o->bytes, &o->n, &o->prog, e))
 			return false;
 		o->next = j->dev->original;
 		j->dev->original = o;
@@ -390,6 +390,8 @@ static bool baseline_built(const struct job *j)
 bool job_prepare(struct job *j)
 {
 	const struct bundle *b = j->j.bundle;
+	struct prog_base base;
+	bool differs;
 	struct err e = {0};
 
 	arena_free(j->arena);
@@ -398,8 +400,12 @@ bool job_prepare(struct job *j)
 	j->base = NULL;
 	if (!baseline_built(j))
 		j->j.baseline = NULL; /* an original that cannot be built is no help */
-	if (!prog_make(j->arena, b, kernel_ids(j->arena, j, 0, b->nkernels), &j->program, &j->nprogram, &j->prog, &e) ||
-	    (j->j.baseline && !original(j, &j->base, &e))) {
+	/* a runner knows the original by then, but for one that takes times */
+	differs = j->j.baseline && original(j, &j->base, &e) && !j->j.repeat;
+	if (differs)
+		base = (struct prog_base){j->base->bundle, j->base->id, j->base->prog};
+	if ((j->j.baseline && !j->base) || !prog_make(j->arena, b, kernel_ids(j->arena, j, 0, b->nkernels), differs ? &base : NULL, &j->program,
+						      &j->nprogram, &j->prog, &e)) {
 		job_end(j, POOL_LOST, POOL_BUILD, err_text(&e));
 		err_free(&e);
 		return false;
@@ -422,19 +428,34 @@ bool job_prepare(struct job *j)
 	return true;
 }
 
-static void send_program(struct job *j, struct peer *p, const struct bundle *b, uint32_t first, struct hash h, const uint8_t *bytes,
-			 size_t n)
+static bool is_constant(const struct bundle *b, uint32_t i, struct hash h)
 {
-	peer_blob(p, h, bytes, n, j->seq);
-	for (uint32_t i = 0; i < b->nkernels; i++)
-		peer_blob(p, j->kern[first + i]->id.artefact, j->kern[first + i]->data, j->kern[first + i]->size, j->seq);
+	return i < b->nbuffers && b->buffer[i].role == BUF_CONST && hash_eq(b->buffer[i].hash, h);
+}
+
+/* What the kernels and constants of a program are made of, but for those that are another's in the same place. */
+static void send_parts(struct job *j, struct peer *p, const struct bundle *b, uint32_t first, const struct original *had)
+{
+	for (uint32_t i = 0; i < b->nkernels; i++) {
+		const struct kern *k = j->kern[first + i];
+
+		if (!had || i >= had->bundle->nkernels || !hash_eq(had->id[i].artefact, k->id.artefact))
+			peer_blob(p, k->id.artefact, k->data, k->size, j->seq);
+	}
 	for (uint32_t i = 0; i < b->nbuffers; i++)
-		if (b->buffer[i].role == BUF_CONST) {
+		if (b->buffer[i].role == BUF_CONST && !(had && is_constant(had->bundle, i, b->buffer[i].hash))) {
 			struct tensor t = {.dtype = b->buffer[i].dtype, .nd = b->buffer[i].nd};
 
 			memcpy(t.dim, b->buffer[i].dim, sizeof t.dim);
 			peer_blob(p, b->buffer[i].hash, b->buffer[i].data, tensor_bytes(&t), j->seq);
 		}
+}
+
+static void send_baseline(struct job *j, struct peer *p)
+{
+	peer_blob(p, j->base->prog->hash, j->base->bytes, j->base->n, j->seq);
+	send_parts(j, p, j->j.baseline, j->j.bundle->nkernels, NULL);
+	p->base = j->base;
 }
 
 static ProtobufCBinaryData *send_tensors(struct job *j, struct peer *p, const struct pool_input *in)
@@ -443,7 +464,7 @@ static ProtobufCBinaryData *send_tensors(struct job *j, struct peer *p, const st
 
 	for (size_t t = 0; t < in->ntensors; t++) {
 		size_t n = tensor_bytes(in->tensor[t]);
-		struct hash hash = hash_bytes(in->tensor[t]->data, n);
+		struct hash hash = in->hash ? in->hash[t] : hash_bytes(in->tensor[t]->data, n);
 
 		peer_blob(p, hash, in->tensor[t]->data, n, j->seq);
 		h[t] = wire_hash_put(ARENA_NEW(j->arena, struct wire_hash), hash);
@@ -459,10 +480,12 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 	int threads = j->j.threads ? j->j.threads : j->dev->d.threads;
 
 	if (j->j.baseline) { /* first, so that its constants lie where they lie on every runner */
-		send_program(j, p, j->j.baseline, j->j.bundle->nkernels, j->base->prog->hash, j->base->bytes, j->base->n);
+		if (p->base != j->base)
+			send_baseline(j, p);
 		m.baseline = wire_hash_put(&baseline, j->base->prog->hash);
 	}
-	send_program(j, p, j->j.bundle, 0, j->prog->hash, j->program, j->nprogram);
+	peer_blob(p, j->prog->hash, j->program, j->nprogram, j->seq);
+	send_parts(j, p, j->j.bundle, 0, j->base);
 	j->announced = false;
 	j->at = POOL_START;
 	m.id = j->seq;
@@ -488,6 +511,8 @@ bool job_send(struct job *j, struct peer *p, struct err *e)
 			in->baseline = base_in == j->j.input ? in->tensor : send_tensors(j, p, &base_in[i]);
 		}
 	}
+	if (j->base && peer_is_full(p)) /* of the baseline's, nothing is unused */
+		send_baseline(j, p);
 	peer_ask(p);
 	if (!peer_send(p, WIRE_RUN, &m, e))
 		return false;

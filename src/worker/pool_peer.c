@@ -215,6 +215,7 @@ static void forget_bytes(struct peer *p)
 	p->message = NULL;
 	p->arena = NULL;
 	p->sent = NULL;
+	p->base = NULL;
 	p->nout = p->capout = p->outoff = p->nin = p->capin = p->ntail = p->nseg = p->segat = p->segoff = 0;
 	p->nsent = p->queued = p->moved = p->seen_moved = 0;
 	p->many = PEER_MANY;

@@ -19,7 +19,7 @@ struct err;
 
 #define WIRE_MAGIC "\x93mutaNN\n" /* 8 bytes */
 #define WIRE_MAGIC_SIZE 8
-#define WIRE_VERSION 5
+#define WIRE_VERSION 6
 #define WIRE_HEAD 8
 #define WIRE_MAX_DATA (1u << 20)
 #define WIRE_CHUNK (256u << 10) /* as it is sent: even a slow line has one through before anybody loses patience */
@@ -137,14 +137,21 @@ struct prog {
 	struct prog_launch *launch;
 	uint32_t nbuffers, nkernels, nlaunches, ninputs, noutputs, nargs;
 	uint32_t *input, *output;
-	struct hash code; /* identity: kernels' code, launches, wiring, constants; names do not count */
+	struct hash code; /* identity, where it was asked for: kernels' code, launches, wiring, constants; names do not count */
 	size_t bytes;     /* of all buffers */
 };
 
+/* What a program may be told by its differences to. */
+struct prog_base {
+	const struct bundle *bundle; /* for those that make one */
+	const struct prog_kernel *kernel;
+	const struct prog *prog;     /* must outlive what is made of it */
+};
+
 /* kernel: artefacts of b's kernels. The bytes (a packed Program) live in the arena. */
-bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **out, size_t *n,
-		 struct err *e);
-bool prog_decode(struct arena *a, const uint8_t *p, size_t n, struct prog **out, struct err *e);
-/* Both at once, without reading the bytes again. */
-bool prog_make(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, uint8_t **bytes, size_t *n, struct prog **out,
-	       struct err *e);
+bool prog_encode(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, const struct prog_base *base, uint8_t **out, size_t *n, struct err *e);
+/* base: the only program that it may be a difference to; NULL: none. The result has no identity. */
+bool prog_decode(struct arena *a, const uint8_t *p, size_t n, const struct prog *base, struct prog **out, struct err *e);
+/* Both at once, without reading the bytes again, and its identity. base: NULL, or of differences. */
+bool prog_make(struct arena *a, const struct bundle *b, const struct prog_kernel *kernel, const struct prog_base *base, uint8_t **bytes, size_t *n,
+	       struct prog **out, struct err *e);

@@ -74,6 +74,7 @@ struct pool_input {
 	const char *name;
 	const struct tensor *const *tensor;
 	size_t ntensors;
+	const struct hash *hash; /* of each tensor's bytes, when the caller knows them; NULL: every job looks */
 };
 
 struct pool_job {

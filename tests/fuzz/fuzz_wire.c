@@ -1,6 +1,6 @@
 /* fuzz_wire.c: bytes as what comes over the wire: to a pool, to a worker, and as a program
  *
- * The first byte chooses: 'p' a program, 'w' frames that a worker reads, 'b' and 'r' all that a builder or a runner says to a pool
+ * The first byte chooses: 'p' a program, 'd' one told by its differences to the program below, whose hash stands for @ORIGINAL-PROGRM, 'w' frames that a worker reads, 'b' and 'r' all that a builder or a runner says to a pool
  * which waits for the kernel or the job made below; 'c' the same of a runner that is asked about blobs first, in two parts, the
  * first of four times as many bytes as the second byte says.
  */
@@ -46,7 +46,7 @@ static struct bundle bundle = {.buffer = buffers,
 static float x[LARGE];
 static struct tensor tensor = {.dtype = DT_F32, .nd = 1, .dim = {LARGE}, .data = x};
 static const struct tensor *tensors[] = {&tensor};
-static const struct pool_input inputs[] = {{"a", tensors, 1}, {"b", tensors, 1}};
+static const struct pool_input inputs[] = {{"a", tensors, 1, NULL}, {"b", tensors, 1, NULL}};
 
 static struct pool *make_pool(void)
 {
@@ -181,18 +181,28 @@ static void to_worker(const uint8_t *data, size_t size)
 	err_free(&e);
 }
 
-static void program(const uint8_t *data, size_t size)
+static void program(const uint8_t *data, size_t size, bool differs)
 {
+	const struct prog_kernel id = {.artefact = {1, 1}, .code = {2, 2}};
 	struct arena *a = arena_new(NULL);
+	struct prog *p, *base = NULL;
 	struct err e = {0};
-	struct prog *p;
+	uint8_t *bytes, *at, *copy = arena_memdup(a, data, size);
+	struct wire_hash h;
+	size_t n;
 
-	if (!prog_decode(a, data, size, &p, &e))
+	if (differs) {
+		assert(prog_make(a, &bundle, &id, NULL, &bytes, &n, &base, &e));
+		wire_hash_put(&h, base->hash);
+		if ((at = memmem(copy, size, "@ORIGINAL-PROGRM", 16)))
+			memcpy(at, h.b, 16);
+	}
+	if (!prog_decode(a, copy, size, base, &p, &e))
 		assert(*err_text(&e));
 	else
 		for (uint32_t i = 0; i < p->nlaunches; i++)
 			for (uint32_t k = 0; k < p->launch[i].nargs; k++)
-				assert(p->launch[i].arg[k] < p->nbuffers && p->launch[i].first_arg + k < p->nargs);
+				assert(p->launch[i].kernel < p->nkernels && p->launch[i].arg[k] < p->nbuffers && p->launch[i].first_arg + k < p->nargs);
 	err_free(&e);
 	arena_free(a);
 }
@@ -202,7 +212,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	switch (data[0]) {
-	case 'p': program(data + 1, size - 1); break;
+	case 'p': program(data + 1, size - 1, false); break;
+	case 'd': program(data + 1, size - 1, true); break;
 	case 'w': to_worker(data + 1, size - 1); break;
 	case 'b': to_pool(data + 1, size - 1, false); break;
 	case 'r': to_pool(data + 1, size - 1, true); break;

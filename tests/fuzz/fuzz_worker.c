@@ -1,7 +1,7 @@
 /* fuzz_worker.c: bytes as what a pool says to a worker that has greeted and has the blobs of a small program and its mutant
  *
- * The worker is the real one, on a device that lives in this process. Where the bytes name @ORIGINAL-PROGRM, @A-MUTANT-OF-IT@,
- * @THE-INPUT-BLOB@ or @A-CONSTANT-BLOB, the hash of that blob stands for it, whatever it is in this version.
+ * The worker is the real one, on a device that lives in this process. Where the bytes name @ORIGINAL-PROGRM, @A-MUTANT-OF-IT@, the same
+ * as @BY-DIFFERENCES@, @THE-INPUT-BLOB@ or @A-CONSTANT-BLOB, the hash of that blob stands for it, whatever it is in this version.
  */
 #include <assert.h>
 #include <fcntl.h>
@@ -204,7 +204,7 @@ static struct bundle bundle = {.buffer = buffers,
 			       .input = input,
 			       .output = output};
 
-static const char *const name[] = {"@ORIGINAL-PROGRM", "@A-MUTANT-OF-IT@", "@THE-INPUT-BLOB@", "@A-CONSTANT-BLOB"};
+static const char *const name[] = {"@ORIGINAL-PROGRM", "@A-MUTANT-OF-IT@", "@THE-INPUT-BLOB@", "@A-CONSTANT-BLOB", "@BY-DIFFERENCES@"};
 #define NAMES (sizeof name / sizeof *name)
 static struct wire_hash meant[NAMES];
 
@@ -238,9 +238,12 @@ static struct wire_hash blob(int fd, const void *p, size_t n)
 	return h;
 }
 
-static struct wire_hash program(int fd, const char *second_kernel)
+/* original: of the message that it is the difference to; NULL: it is whole. */
+static struct wire_hash program(int fd, const char *second_kernel, const struct wire_hash *original)
 {
-	struct prog_kernel k[2] = {{.plain = 0}, {.plain = 1}};
+	struct prog_kernel k[2] = {{.plain = 0}, {.plain = 1}}, its[2] = {{.plain = 0}, {.plain = 1}};
+	struct prog of_it = {0};
+	struct prog_base base = {&bundle, its, &of_it};
 	struct arena *a = arena_new(NULL);
 	struct wire_hash h;
 	uint8_t *bytes;
@@ -248,7 +251,11 @@ static struct wire_hash program(int fd, const char *second_kernel)
 
 	k[0].artefact = k[0].code = hash_bytes("f", 1);
 	k[1].artefact = k[1].code = hash_bytes(second_kernel, 1);
-	assert(prog_encode(a, &bundle, k, &bytes, &n, NULL));
+	its[0] = k[0];
+	its[1].artefact = its[1].code = hash_bytes("g", 1);
+	if (original)
+		of_it.hash = wire_hash_get((ProtobufCBinaryData){16, (uint8_t *)original->b});
+	assert(prog_encode(a, &bundle, k, original ? &base : NULL, &bytes, &n, NULL));
 	h = blob(fd, bytes, n);
 	arena_free(a);
 	return h;
@@ -270,8 +277,9 @@ static void said_before(int fd)
 	meant[2] = blob(fd, x, sizeof x);
 	meant[3] = blob(fd, w, sizeof w);
 	buffers[1].hash = hash_bytes(w, sizeof w);
-	meant[0] = program(fd, "g");
-	meant[1] = program(fd, "m");
+	meant[0] = program(fd, "g", NULL);
+	meant[1] = program(fd, "m", NULL);
+	meant[4] = program(fd, "m", &meant[0]);
 }
 
 static void insert_hashes(uint8_t *p, size_t n)
