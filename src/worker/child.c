@@ -365,6 +365,7 @@ int worker_main(int argc, char **argv)
 	blobs_close(&w);
 	slots_close(&w.slots);
 	jail_free(&w.jail);
+	shared_free(&w.shared);
 	if (w.device)
 		w.ops->close(w.device);
 	err_free(&e);

@@ -66,6 +66,7 @@ uint64_t filling_left(const uint8_t *p, size_t n, const struct filling *f);
 void chunk_lend(const struct mem *m, struct chunk *c);
 /* Before a fork: what was lent since the last one is what the child inherits. Writable bytes that it does not. */
 uint64_t mem_before_fork(struct mem *m);
+void mem_fork_again(struct mem *m); /* nothing came of it: the next child inherits the same */
 /* bytes in the chunk, pad bytes of filling on both sides; NULL when it does not fit. */
 void *chunk_alloc(struct chunk *c, size_t bytes, size_t pad, const struct filling *pads);
 void chunk_release(struct mem *m, struct chunk *c); /* one allocation, or the creator's hold (mem_chunk counts as one) */
@@ -136,6 +137,13 @@ struct ctl {
 	char text[256]; /* why it gave up; not terminated perhaps */
 };
 
+/* Memory for one, and what goes with it, of which no child is alive. */
+struct shared {
+	void *p;
+	size_t size;
+};
+void shared_free(struct shared *s);
+
 enum slot_state { SLOT_ABSENT, SLOT_OPEN, SLOT_READ };
 
 /* Where the time of a job goes: each moment belongs to the step that ends next. */
@@ -155,6 +163,7 @@ struct proc_spec {
 	const uint8_t **artefact; /* per kernel: bytes, for those that are not loaded; the child gets a copy */
 	size_t *artefact_size;
 	const struct slots *slots;
+	struct shared *shared;
 	struct mem *mem;
 	const struct device_ops *ops;
 	struct device *device;
@@ -296,6 +305,7 @@ struct worker {
 	struct base *base;
 	uint64_t clock;
 	struct gpu *gpu;       /* what lies on a device with a memory of its own */
+	struct shared shared;
 	struct jail jail;
 	bool closes;           /* children run behind a system-call filter */
 	bool broken;           /* such a device failed: this process ends after it has told, and the pool starts another */

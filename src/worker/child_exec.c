@@ -254,6 +254,7 @@ static bool open_once(struct exec *x, struct worker *w, struct prog *p, const st
 {
 	struct proc_spec s = {.prog = p,
 			      .slots = &w->slots,
+			      .shared = &w->shared,
 			      .mem = &w->mem,
 			      .ops = w->ops,
 			      .device = w->device,
@@ -476,6 +477,7 @@ static enum step start(struct exec *x, uint32_t n)
 			return s;
 		proc_stop(&x->proc);
 		x->proc = before;
+		mem_fork_again(&x->w->mem);
 		poll(NULL, 0, START_PAUSE_MS);
 		if (!slots_layout(&x->w->slots, x->prog, x->fill, &e)) {
 			could_not(x, &e);

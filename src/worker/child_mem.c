@@ -148,6 +148,11 @@ uint64_t mem_before_fork(struct mem *m)
 	return writable;
 }
 
+void mem_fork_again(struct mem *m)
+{
+	m->forks--;
+}
+
 /* ---- what nobody wrote ------------------------------------------------------------------------------------------ */
 
 static bool filling_eq(const struct filling *a, const struct filling *b)

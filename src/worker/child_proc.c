@@ -22,6 +22,7 @@
 
 #define SPIN_S 30e-6
 #define MAX_ORPHANS 1000
+#define MAX_SHARED ((size_t)1 << 20) /* is kept for the next child */
 
 double worker_now(void)
 {
@@ -44,6 +45,29 @@ void step_end(struct steps *t, enum pool_step which)
 static size_t align16(size_t n)
 {
 	return (n + 15) / 16 * 16;
+}
+
+/* At least *size bytes of zeros: what the last child had, now that it is dead, or new ones. */
+static struct ctl *shared_take(struct shared *s, size_t *size)
+{
+	void *p = s->p;
+
+	if (p && s->size >= *size) {
+		memset(p, 0, *size);
+		*size = s->size;
+		*s = (struct shared){0};
+		return p;
+	}
+	*size = (*size + PAGE - 1) / PAGE * PAGE;
+	p = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void shared_free(struct shared *s)
+{
+	if (s->p)
+		munmap(s->p, s->size);
+	*s = (struct shared){0};
 }
 
 /* Blobs are not there in a child. */
@@ -78,11 +102,8 @@ bool proc_start(struct proc *p, const struct proc_spec *spec, struct err *e)
 	for (uint32_t k = 0; k < g->nkernels; k++)
 		artefacts += align16(spec->artefact[k] ? spec->artefact_size[k] : 0);
 	*p = (struct proc){.spec = *spec, .pid = -1, .sock = -1, .ctl_size = head + sel + times + spent + arg + artefacts};
-	p->ctl = mmap(NULL, p->ctl_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (p->ctl == MAP_FAILED) {
-		p->ctl = NULL;
+	if (!(p->ctl = shared_take(spec->shared, &p->ctl_size)))
 		return err_set(e, ERR_IO, "no memory to talk to a child");
-	}
 	p->sel = (uint32_t *)((uint8_t *)p->ctl + head);
 	p->times = (double *)((uint8_t *)p->sel + sel);
 	p->spent = (double *)((uint8_t *)p->times + times);
@@ -290,8 +311,12 @@ void proc_stop(struct proc *p)
 	reap(p);
 	if (p->sock >= 0)
 		close(p->sock);
-	if (p->ctl)
+	if (p->ctl && !p->stuck && p->spec.closed && p->ctl_size <= MAX_SHARED) { /* no process that it forked has it, since it could not */
+		shared_free(p->spec.shared);
+		*p->spec.shared = (struct shared){p->ctl, p->ctl_size};
+	} else if (p->ctl) {
 		munmap(p->ctl, p->ctl_size);
+	}
 	if (was && !p->stuck)
 		reap_orphans();
 	*p = (struct proc){.pid = -1, .sock = -1, .status = p->status, .stuck = p->stuck};
