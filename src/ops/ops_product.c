@@ -14,11 +14,12 @@ struct product {
 	int64_t dim[MAX_BATCH + 2];
 	int64_t rows, vectors_all;          /* pixels of a tile; vectors that cover n */
 	int64_t strips;                     /* of columns, side by side */
+	struct lower_temp *left;            /* A by tiles in the order they are read; NULL: it is read where it lies */
 	struct lower_temp *packed, *padded; /* packed: B, NULL when it is read where it lies; padded: the sums, with n rounded up, NULL when n needs none */
 	struct lir_buffer *a, *b, *out;     /* of the open kernel */
 	/* of the tile at hand: in the stack, first row, strip, position in the sum; of B that is not packed the first column and that of
 	 * the last vector */
-	struct lir_expr *at[MAX_BATCH], *row, *strip, *i, *first, *last;
+	struct lir_expr *at[MAX_BATCH], *tile, *row, *strip, *i, *first, *last;
 };
 
 struct op_matrix op_matrix_of(const struct op_lower *c, uint32_t input)
@@ -113,6 +114,28 @@ static void pack(struct op_lower *c, struct product *q)
 	op_end(c);
 }
 
+/* Rows of A side by side, tile by tile: weights that no cache has are fetched in one stream. */
+static void pack_left(struct op_lower *c, struct product *q)
+{
+	const struct op_product *p = q->p;
+	int64_t dim[] = {p->groups, (p->m + q->rows - 1) / q->rows, p->k, q->rows};
+	struct lir_expr *row, *x;
+	struct lir_buffer *in;
+	struct lir_nest nest;
+
+	q->left = op_temp(c, "weights", DT_F32, 4, dim);
+	op_begin(c, "weights");
+	in = matrix(c, &p->a);
+	nest = lir_nest_over(B, 4, dim);
+	row = lir_add(B, lir_mul(B, nest.index[1], lir_int(B, q->rows)), nest.index[3]);
+	if (p->m % q->rows)
+		row = lir_min(B, row, lir_int(B, p->m - 1));
+	x = lir_load(B, in, (struct lir_expr *[]){nest.index[0], row, nest.index[2]});
+	lir_store(B, op_temp_out(c, q->left), nest.index, x);
+	lir_nest_end(B, &nest);
+	op_end(c);
+}
+
 static struct lir_expr *start(struct op_lower *c, void *user, struct lir_expr *v)
 {
 	(void)user, (void)v;
@@ -154,6 +177,8 @@ static struct lir_expr *pixel(struct op_lower *c, void *user, struct lir_expr *i
 	int own = stack_index(c, q, &q->p->a, at);
 
 	(void)j;
+	if (q->left)
+		return lir_load(B, q->a, (struct lir_expr *[]){at[0], q->tile, q->i, i});
 	at[own] = q->p->trans_a ? q->i : row;
 	at[own + 1] = q->p->trans_a ? row : q->i;
 	return lir_load(B, q->a, at);
@@ -216,22 +241,28 @@ static void open_strip(struct op_lower *c, struct product *q)
 static void sum(struct op_lower *c, struct product *q)
 {
 	int64_t tiles = (q->p->m + q->rows - 1) / q->rows, stack = 1;
-	struct lir_expr *part, *rest;
+	bool strips_first = q->left && q->strips < tiles; /* few strips share a tile of A while a cache has it */
+	int64_t inner = strips_first ? q->strips : tiles, outer = strips_first ? tiles : q->strips;
+	struct lir_expr *part, *rest, *low, *high;
 
 	for (int d = 0; d < q->nbatch; d++)
 		stack *= q->dim[d];
 	c->groups = q->p->groups;
 	op_begin(c, q->padded ? "sum" : "");
-	q->a = matrix(c, &q->p->a);
+	q->a = q->left ? op_temp_in(c, q->left) : matrix(c, &q->p->a);
 	q->b = q->packed ? op_temp_in(c, q->packed) : matrix(c, &q->p->b);
 	q->out = q->padded ? op_temp_out(c, q->padded) : op_out(c, 0);
 	part = lir_for(B, "part", stack * q->strips * tiles, LIR_PARALLEL);
-	q->row = op_let(c, "row", lir_mul(B, lir_mod(B, part, lir_int(B, tiles)), lir_int(B, q->rows)));
-	rest = lir_div(B, part, lir_int(B, tiles));
-	q->strip = op_let(c, "strip", lir_mod(B, rest, lir_int(B, q->strips)));
+	low = lir_mod(B, part, lir_int(B, inner));
+	rest = lir_div(B, part, lir_int(B, inner));
+	high = lir_mod(B, rest, lir_int(B, outer));
+	q->tile = strips_first ? high : low;
+	q->tile = q->left ? op_let(c, "tile", q->tile) : q->tile;
+	q->row = op_let(c, "row", lir_mul(B, q->tile, lir_int(B, q->rows)));
+	q->strip = op_let(c, "strip", strips_first ? low : high);
 	if (!q->packed)
 		open_strip(c, q);
-	rest = op_let(c, "stack", lir_div(B, rest, lir_int(B, q->strips)));
+	rest = op_let(c, "stack", lir_div(B, rest, lir_int(B, outer)));
 	for (int d = q->nbatch - 1; d >= 0; d--) {
 		q->at[d] = q->dim[d] == 1 ? lir_int(B, 0) : op_let(c, "at", lir_mod(B, rest, lir_int(B, q->dim[d])));
 		rest = lir_div(B, rest, lir_int(B, q->dim[d]));
@@ -309,6 +340,8 @@ bool op_product_lower(struct op_lower *c, const struct op_product *p)
 		q.strips = (q.vectors_all + q.vectors - 1) / q.vectors;
 		q.rows = op_tile_step(p->m, pixels);
 	}
+	if (p->groups && !p->trans_a && constant(c->node->in[p->a.input], MAX_CONSTANT))
+		pack_left(c, &q);
 	sum(c, &q);
 	if (q.padded)
 		finish(c, &q);

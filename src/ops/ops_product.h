@@ -35,5 +35,6 @@ bool op_product_lower_group(struct op_lower *c, const struct op_product *p);
 bool op_product_lower_dot(struct op_lower *c, const struct op_product *p);
 /* The whole lowering. A B that is computed by the network is read where it lies, in strips of columns. One that is constant, or
  * transposed, is brought by `pack` into the order in which it is read (once, when constant); where n is then not a multiple of the
- * lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. */
+ * lanes, `sum` makes whole vectors and the last kernel takes what belongs to the output. By groups, a constant A is packed, too, by
+ * `weights`. */
 bool op_product_lower(struct op_lower *c, const struct op_product *p);
