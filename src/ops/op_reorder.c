@@ -4,6 +4,7 @@
 #include "ops/ops_calc.h"
 
 #define B (&c->b)
+#define MIN_ROWS 4
 
 static bool infer(struct op_infer *c, struct err *e)
 {
@@ -84,12 +85,14 @@ static void rows_to_plain(struct op_lower *c)
 static bool lower(struct op_lower *c, struct err *e)
 {
 	const struct gir_value *x = c->node->in[0];
-	bool rows = x->block && x->nd > 2 && op_all_f32(c->node) && c->target->lanes > 1 && x->dim[x->nd - 1] * 2 >= c->target->lanes;
+	int64_t rows = x->nd > 2 ? x->dim[0] : 0; /* of pixels, for threads to share */
 	struct lir_buffer *in, *out;
 
 	(void)e;
+	for (int d = 2; d < x->nd - 1; d++)
+		rows *= x->dim[d];
 	op_begin(c, "");
-	if (rows) {
+	if (x->block && op_all_f32(c->node) && c->target->lanes > 1 && rows >= MIN_ROWS && x->dim[x->nd - 1] * 2 >= c->target->lanes) {
 		rows_to_plain(c);
 	} else {
 		in = op_in(c, 0);
