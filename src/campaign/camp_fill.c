@@ -1,8 +1,9 @@
 /* camp_fill.c: whether what a mutant gives depends on memory that nobody wrote
  *
  * A mutant is run with one fill of that memory (`fill`, NaN unless the campaign says otherwise). One that may have looked there is
- * run once more with another. An image that ends otherwise then is `undefined`: what a user of such code gets is up to what was in
- * memory before. Those may have looked whose changed kernels left the fill in an output, have local arrays that are not proved to be
+ * run once more with another. When an image ends otherwise then, it and the mutant are `undefined`: what a user of such code gets is up
+ * to what was in memory before. The images behind the first that does are not run again: nothing more would be known of the mutant.
+ * Those may have looked whose changed kernels left the fill in an output, have local arrays that are not proved to be
  * written first, or are not proved to stay inside their buffers; what dies says nothing of its outputs.
  */
 #include <string.h>
@@ -64,6 +65,17 @@ static void note_unwritten(struct arena *a, const struct pool_result *r, struct 
 	}
 }
 
+/* The next run is of n images of the chunk; so many are left behind them. */
+static void refill(struct arena *a, size_t first, size_t at, size_t n, size_t left, struct camp_pending *p)
+{
+	p->refilled = true;
+	p->refill_at = at;
+	p->refill_n = n;
+	p->refill_left = left;
+	p->first = p->result;
+	p->first.image = arena_memdup(a, p->result.image + first + at, (n + left) * sizeof *p->result.image);
+}
+
 bool camp_refill(struct camp *c, struct arena *a, size_t first, const struct pool_result *r, struct camp_pending *p)
 {
 	bool suspect = p->looks || r->status == POOL_CRASHED || c->fill.kind == FILL_STALE;
@@ -75,9 +87,12 @@ bool camp_refill(struct camp *c, struct arena *a, size_t first, const struct poo
 		return false;
 	if (!suspect && !p->left_unwritten)
 		return false;
-	p->refilled = true;
-	p->first = p->result;
-	p->first.image = arena_memdup(a, p->result.image + first, r->nimages * sizeof *p->result.image);
+	if (p->undefined) { /* as an image of an earlier chunk has shown */
+		p->result.runs++;
+		return false;
+	}
+	refill(a, first, 0, 1, r->nimages - 1, p);
+	p->first.runs++;
 	return true;
 }
 
@@ -120,13 +135,36 @@ static char *explain(const struct camp *c, struct arena *a, const struct camp_pe
 	return text;
 }
 
+/* Of the images that were run with both fills: what they are, up to the first that depends on the fill. NULL, or that it does, in words. */
+static const char *compare(const struct camp *c, struct arena *a, size_t device, size_t first, size_t n, const struct store_image_result *mine,
+			   const struct store_image_result *other, struct camp_pending *p, bool *overrun)
+{
+	for (size_t i = 0; i < n; i++) {
+		double noise = c->device[device].noise[first + i];
+		struct store_image_result *out = &p->result.image[first + i];
+
+		if (overran(&mine[i], &other[i])) {
+			*overrun = *overrun || mine[i].outcome != OUTCOME_OVERRUN;
+			out->outcome = OUTCOME_OVERRUN;
+			continue;
+		}
+		if (mine[i].outcome == OUTCOME_NOT_RUN || other[i].outcome == OUTCOME_NOT_RUN ||
+		    same(&mine[i], &other[i], noise, noise == 0 && !p->races))
+			continue;
+		out->outcome = OUTCOME_UNDEFINED;
+		return explain(c, a, p, &mine[i], &other[i]);
+	}
+	return NULL;
+}
+
 bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p)
 {
 	struct store_image_result *mine = p->first.image, *other;
 	struct store_result *s = &p->result;
-	const char *why = NULL, *seen = NULL;
+	const char *why, *message;
 	char f[FILL_TEXT], g[FILL_TEXT];
-	bool ended = p->ended;
+	bool ended = p->ended, overrun = false;
+	size_t at = first + p->refill_at;
 
 	if (r->status == POOL_HUNG && !p->refill_hung) { /* may be a busy machine */
 		p->refill_hung = true;
@@ -136,36 +174,29 @@ bool camp_refilled(struct camp *c, struct arena *a, size_t device, size_t first,
 	if (r->status == POOL_LOST) /* our trouble: the run before stands as it is */
 		return true;
 	note_unwritten(a, r, camp_other_fill(c->fill), p);
-	camp_take(c, a, device, first, r, p);
-	other = arena_memdup(a, s->image ? s->image + first : mine, r->nimages * sizeof *other);
+	camp_take(c, a, device, at, r, p);
+	other = arena_memdup(a, s->image ? s->image + at : mine, r->nimages * sizeof *other);
 	p->first.build_s = s->build_s;
 	p->first.run_s = s->run_s;
 	p->first.launches_run = s->launches_run;
 	p->first.launches_saved = s->launches_saved;
-	p->first.runs++;
-	for (size_t i = 0; i < r->nimages; i++) {
-		s->image[first + i] = mine[i];
-		if (overran(&mine[i], &other[i])) {
-			seen = mine[i].outcome == OUTCOME_OVERRUN ? seen : s->message;
-			s->image[first + i].outcome = OUTCOME_OVERRUN;
-			continue;
-		}
-		if (mine[i].outcome == OUTCOME_NOT_RUN || other[i].outcome == OUTCOME_NOT_RUN ||
-		    same(&mine[i], &other[i], c->device[device].noise[first + i], c->device[device].noise[first + i] == 0 && !p->races))
-			continue;
-		why = why ? why : explain(c, a, p, &mine[i], &other[i]);
-		s->image[first + i].outcome = OUTCOME_UNDEFINED;
-	}
+	message = s->message;
+	memcpy(s->image + at, mine, r->nimages * sizeof *mine);
 	p->first.image = s->image;
 	*s = p->first;
 	p->ended = ended;
-	if (seen && !s->message)
-		s->message = arena_printf(a, "%s (seen with fill %s)", seen, fill_text(camp_other_fill(c->fill), g));
-	if (why && s->outcome != OUTCOME_UNDEFINED) { /* else an earlier batch of images has said it */
+	why = compare(c, a, device, at, r->nimages, mine, other, p, &overrun);
+	if (overrun && message && !s->message)
+		s->message = arena_printf(a, "%s (seen with fill %s)", message, fill_text(camp_other_fill(c->fill), g));
+	s->fill = arena_printf(a, "%s, %s", fill_text(c->fill, f), fill_text(camp_other_fill(c->fill), g));
+	p->undefined = why;
+	if (why) {
 		s->message = why;
 		if (s->outcome < OUTCOME_UNDEFINED || s->outcome == OUTCOME_CRASH)
 			s->outcome = OUTCOME_UNDEFINED;
+	} else if (p->refill_left) {
+		refill(a, first, p->refill_at + p->refill_n, p->refill_left, 0, p);
+		return false;
 	}
-	s->fill = arena_printf(a, "%s, %s", fill_text(c->fill, f), fill_text(camp_other_fill(c->fill), g));
 	return true;
 }

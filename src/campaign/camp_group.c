@@ -114,17 +114,19 @@ static bool wanted(void *user, const struct pool_job *job, struct hash code)
 static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
 {
 	struct camp *c = k->c;
+	const struct camp_pending *p = pending(c, k->g, m, d);
+	size_t at = p->refilled ? p->refill_at : 0;
 	struct pool_job j = {.id = m * c->ndevices + d,
 			     .device = d,
-			     .input = k->plain,
-			     .ninputs = k->n,
+			     .input = k->plain + at,
+			     .ninputs = p->refilled ? p->refill_n : k->n,
 			     .time_limit_s = c->device[d].time_limit_s,
 			     .fill = c->fill,
 			     .user = k};
 	struct camp_made_program *made = made_for(c, &k->g->made[m], d);
 
 	j.bundle = made->bundle;
-	if (pending(c, k->g, m, d)->refilled) {
+	if (p->refilled) {
 		if (!camp_other_bundle(c, k->g->made[m].a, d, made, e))
 			return false;
 		j.bundle = made->other;
@@ -138,8 +140,8 @@ static bool submit(struct chunk *k, size_t m, size_t d, struct err *e)
 	else
 		j.alone = true;
 	if (k->g->made[m].input) {
-		j.baseline_input = k->plain;
-		j.input = camp_pool_inputs(c, k->g->a, k->g->made[m].input, k->first, k->n);
+		j.baseline_input = j.input;
+		j.input = camp_pool_inputs(c, k->g->a, k->g->made[m].input, k->first + at, j.ninputs);
 	} else if (!c->options->no_reuse && !k->first && c->fill.kind != FILL_STALE) {
 		j.wanted = wanted;
 	}

@@ -83,6 +83,9 @@ struct camp_pending {
 	bool left_unwritten;              /* an output held the fill still */
 	const char *unwritten;            /* where, in words; NULL: not known */
 	bool refilled, refill_hung;       /* the run under way has the other fill; and is the second since the first hung */
+	size_t refill_at, refill_n;       /* ... and is of so many images from this one of the chunk on */
+	size_t refill_left;               /* ... with so many behind it, where none of those shows a difference */
+	bool undefined;                   /* an image has shown one: the others are not run again */
 	struct store_result first;        /* what is known without it; image: of the chunk under way alone */
 	/* Of the chunk of images under way (camp_confirm.c). */
 	struct store_result before;       /* what was known when it began */

@@ -53,6 +53,7 @@ static struct {
 	struct {
 		const struct bundle *bundle;
 		size_t device;
+		const struct pool_input *input; /* from its first image on */
 		struct answer now;
 	} seen[4096]; /* mutants that were run, in order: a second run is known by them */
 	size_t nseen;
@@ -171,8 +172,8 @@ static void run_original(struct arena *a, const struct pool_job *j, struct pool_
 		put_image(a, &r->image[i], add, POOL_DONE);
 }
 
-/* The next of the script, or what the mutant has in store for another run. */
-static struct answer answer(const struct pool_job *j)
+/* The next of the script, or what the mutant has in store for another run; which image of the campaign's is the job's first. */
+static struct answer answer(const struct pool_job *j, size_t *at)
 {
 	static const struct answer unchanged;
 	const struct answer *w = fake.asked < fake.nscript ? &fake.script[fake.asked] : &unchanged;
@@ -180,6 +181,7 @@ static struct answer answer(const struct pool_job *j)
 	for (size_t i = 0; i < fake.nseen; i++)
 		if (fake.seen[i].bundle == j->bundle && fake.seen[i].device == j->device) {
 			fake.again++;
+			*at = (size_t)(j->input - fake.seen[i].input);
 			if (j->fill.kind == FILL_ZERO && fake.seen[i].now.refilled)
 				return *fake.seen[i].now.refilled;
 			if (fake.seen[i].now.again)
@@ -190,6 +192,7 @@ static struct answer answer(const struct pool_job *j)
 	fake.mutants[j->device]++;
 	fake.seen[fake.nseen].bundle = j->bundle;
 	fake.seen[fake.nseen].device = j->device;
+	fake.seen[fake.nseen].input = j->input;
 	fake.seen[fake.nseen++].now = *w;
 	return *w;
 }
@@ -197,6 +200,7 @@ static struct answer answer(const struct pool_job *j)
 static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_result *r)
 {
 	struct answer given = {0}, *w = &given;
+	size_t at = 0;
 
 	if (j->wanted && fake.asked < fake.nscript && fake.script[fake.asked].code)
 		r->code = (struct hash){0, (uint64_t)fake.script[fake.asked].code};
@@ -205,7 +209,9 @@ static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_re
 		r->status = POOL_SKIPPED;
 		return;
 	}
-	given = answer(j);
+	given = answer(j, &at);
+	if ((w->status == POOL_CRASHED || w->status == POOL_HUNG) && at + j->ninputs < 2)
+		w->status = POOL_DONE; /* it is the second image that does not go well */
 	r->status = w->status;
 	r->signal = w->signal;
 	if (w->text)
@@ -222,9 +228,10 @@ static void run_mutant(struct arena *a, const struct pool_job *j, struct pool_re
 		}
 		break;
 	case POOL_CRASHED:
-	case POOL_HUNG: /* the second image, after the first went well */
-		put_image(a, &r->image[0], w->add, POOL_DONE);
-		r->image[1] = (struct pool_image){.ran = true, .status = w->status, .launches_run = 1};
+	case POOL_HUNG:
+		if (!at)
+			put_image(a, &r->image[0], w->add, POOL_DONE);
+		r->image[1 - at] = (struct pool_image){.ran = true, .status = w->status, .launches_run = 1};
 		r->stage = w->stage ? w->stage : POOL_RUN;
 		r->launch = "relu_y";
 		break;
