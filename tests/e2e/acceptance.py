@@ -347,8 +347,15 @@ def stores_that_disagree_are_not_merged(tmp):
     con.execute("UPDATE devices SET identity = 'another compiler'")
     con.commit()
     con.close()
+    for name, label in ("00_disc.png.db", 0), ("classes.db", 3):
+        if label:
+            shutil.copy(tmp / "00_disc.png.db", tmp / name)
+        con = sqlite3.connect(tmp / name)
+        con.execute("UPDATE images SET label = ?", [label])
+        con.commit()
+        con.close()
     (tmp / "text.db").write_text("no store")
-    for second, says, status in [("01_ring.png.db", "'images: ", 2), ("other.db", "is 'crash' in", 2), ("moved.db", "another compiler", 2),
+    for second, says, status in [("01_ring.png.db", "image '01_ring.png' is only in one", 2), ("classes.db", "'00_disc.png' is of class 0 in one and 3 in the other", 2), ("other.db", "is 'crash' in", 2), ("moved.db", "another compiler", 2),
                                  ("text.db", "text.db", 1), ("none.db", "none.db", 1)]:
         r = run("merge", tmp / "00_disc.png.db", tmp / second, "--out", tmp / "merged.db", status=status)
         assert (says in r.stderr or "'crash' in the other" in r.stderr) and second in r.stderr, r.stderr

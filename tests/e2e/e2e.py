@@ -342,6 +342,9 @@ def a_store_is_of_one_campaign(tmp):
         shutil.move(what, moved)
     run("run", "--model", moved / "m.onnx", "--images", moved / "im", "--mutations", "mutatenn-paper", "--store", store)  # places are not what things are
     assert table(store) == before
+    run("run", "--model", moved / "m.onnx", "--images", moved / "im", "--mutations", "mutatenn-paper", "--store", tmp / "t.db")
+    run("merge", store, tmp / "t.db", "--out", tmp / "both.db")
+    assert table(tmp / "both.db") == before
 
 
 def planned(store):
