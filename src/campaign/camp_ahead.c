@@ -18,16 +18,29 @@ void camp_ahead_begin(struct camp *c, size_t first, size_t size)
 	h->made = ARENA_ARRAY(h->a, struct camp_made, h->n);
 }
 
-/* On some device it is to be built: not resumed from the store. What an edit of the inputs takes is only memory. */
-static bool wanted(struct camp *c, const struct mutant *m, bool *wanted, struct err *e)
+/* On the device it is to be built: not resumed from the store. What an edit of the inputs takes is only memory. */
+static bool wanted(struct camp *c, const struct mutant *m, size_t d, bool *wanted, struct err *e)
 {
-	*wanted = false;
-	for (size_t d = 0; m->sites && m->op->kind != MUT_INPUT && d < c->ndevices && !*wanted; d++) {
-		bool has = true;
+	bool has = true;
 
-		if (!c->device[d].dead && !store_has_result(c->store, m->id, c->device[d].name, &has, e))
+	if (m->sites && m->op->kind != MUT_INPUT && !c->device[d].dead && !store_has_result(c->store, m->id, c->device[d].name, &has, e))
+		return false;
+	*wanted = !has;
+	return true;
+}
+
+static bool build(struct camp *c, const struct mutant *m, struct camp_made *made, bool more, bool *found, struct err *e)
+{
+	for (size_t d = 0; d < c->ndevices; d++) {
+		const struct bundle *b;
+		bool is = false;
+
+		if (!wanted(c, m, d, &is, e) || (is && !made->a && !camp_make(c, m, made, e)))
 			return false;
-		*wanted = !has;
+		b = is ? made->program[c->device[d].variant].bundle : NULL;
+		if (b)
+			pool_build_ahead(c->pool, d, b, more);
+		*found = *found || is;
 	}
 	return true;
 }
@@ -41,17 +54,10 @@ bool camp_ahead_step(struct camp *c, bool *more, struct err *e)
 	if (h->hold)
 		return true;
 	while (!found && h->at < h->first + h->n) {
-		const struct mutant *m = &c->mutant[h->at++];
-		struct camp_made *made = &h->made[h->at - 1 - h->first];
+		size_t m = h->at++;
 
-		if (!wanted(c, m, &found, e) || (found && !camp_make(c, m, made, e)))
+		if (!build(c, &c->mutant[m], &h->made[m - h->first], h->at < h->first + h->n, &found, e))
 			return false;
-		for (size_t d = 0; found && d < c->ndevices; d++) {
-			const struct bundle *b = made->program[c->device[d].variant].bundle;
-
-			if (b && !c->device[d].dead)
-				pool_build_ahead(c->pool, d, b, h->at < h->first + h->n);
-		}
 	}
 	*more = h->at < h->first + h->n;
 	return true;

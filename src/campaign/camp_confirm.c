@@ -1,8 +1,8 @@
 /* camp_confirm.c: what is not believed at once is run again
  *
- * A crash, a hang, a kill by a single image whose difference is near the noise, and whatever a mutant does whose iterations may
+ * A crash, a hang, a refusal by the compiler, a kill by a single image whose difference is near the noise, and whatever a mutant does whose iterations may
  * race: the job is run again on the same images. When the runs agree, that is the outcome; when they do not, it is `unstable`. A
- * hang alone may be a busy machine: where two other runs agree, it is theirs.
+ * hang alone may be a busy machine, a refusal alone a compiler out of memory: where two other runs agree, it is theirs.
  */
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +42,8 @@ static int wanted_runs(const struct camp *c, size_t device, size_t first, const 
 {
 	switch (r->status) {
 	case POOL_CRASHED: return p->result.outcome == OUTCOME_REFUSED ? 1 : p->races ? RACY_RUNS : 2;
-	case POOL_HUNG: return 2;
+	case POOL_HUNG:
+	case POOL_BUILD_FAILED: return 2;
 	case POOL_DONE:
 	case POOL_OVERRUN: return p->races ? RACY_RUNS : near_noise(c, device, first, r->nimages, &p->result) ? 2 : 1;
 	default: return 1;
@@ -75,6 +76,11 @@ static enum outcome worst(const struct store_result *s)
 	for (size_t i = 0; i < s->nimages; i++)
 		o = s->image[i].outcome > o ? s->image[i].outcome : o;
 	return o;
+}
+
+static bool may_be_chance(enum outcome o)
+{
+	return o == OUTCOME_HANG || o == OUTCOME_BUILD_FAILED;
 }
 
 static void unstable(struct arena *a, struct camp_pending *p)
@@ -112,7 +118,7 @@ bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, 
 	if (!before)
 		p->wanted_runs = wanted_runs(c, device, first, r, p);
 	else if (!hash_eq(now->sight, before->sight)) {
-		if (p->runs == 2 && (now->outcome == OUTCOME_HANG || before->outcome == OUTCOME_HANG))
+		if (p->runs == 2 && (may_be_chance(now->outcome) || may_be_chance(before->outcome)))
 			p->wanted_runs = 3;
 		else
 			unstable(a, p);

@@ -179,9 +179,10 @@ static int wait_some(struct proc *p, double left, int wire)
 	return 1;
 }
 
+/* The first command is posted with the child's beginning: it may have answered that one, too. What else stands there a kernel has written. */
 static bool answered(struct ctl *c, uint32_t seq)
 {
-	return atomic_load_explicit(&c->done, memory_order_acquire) >= seq;
+	return atomic_load_explicit(&c->done, memory_order_acquire) - seq <= 1;
 }
 
 /* reps: that may still begin, each with a limit of its own. soon: it may come before this process would have gone to sleep and woken up. */

@@ -106,6 +106,12 @@ static struct kern *kern_get(struct dev *d, const struct job *j, const struct bu
 		k->alone = j && j->j.alone;
 		map_put_hash(d->kern, name, k);
 	}
+	if (j && k->state == KERN_FAILED && k->why == WIRE_BUILT_REFUSED) { /* to be seen again: the compiler may have been what was broken */
+		free(k->log);
+		k->log = NULL;
+		k->troubles = k->lost = 0;
+		k->state = KERN_IDLE;
+	}
 	if (!k->source && !k->data && k->state != KERN_FAILED)
 		k->source = must(strdup(b->source));
 	return k;
