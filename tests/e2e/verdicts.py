@@ -141,24 +141,37 @@ def without_reuse_every_mutant_is_built_and_run_alone_and_gives_the_same(tmp):
 
 @test
 def a_compiler_that_breaks_down_is_not_the_mutants_fault(tmp):
-    """a control builds something, too, where a mutant was refused; what was refused since is taken back, and is done once the compiler is mended"""
-    folder = demo(tmp, 2)
-    (tmp / "cc").write_text(f'#!/bin/sh\ncase " $* " in *" -dM "*) ;; *) [ ! -e {tmp}/tired ] || {{ echo "out of licences" >&2; exit 1; }} ;; esac\nexec gcc "$@"\n')
+    """what was refused is tried again, and a control behind it builds something, too; what was refused since the last good one is taken back"""
+    folder, tired = demo(tmp, 2), tmp / "tired"
+    (tmp / "cc").write_text(f'''#!/bin/sh
+        case " $* " in *" -dM "*) exec gcc "$@" ;; esac
+        left=$(cat {tired} 2>/dev/null || echo 0)
+        [ $left -gt 0 ] || exec gcc "$@"
+        echo $((left - 1)) > {tired}
+        echo "out of licences" >&2
+        exit 1''')
     (tmp / "cc").chmod(0o755)
-    (tmp / "d.yaml").write_text(f"device-definitions:\n  - {{name: mine, cc: {tmp}/cc}}\n")
+    (tmp / "d.yaml").write_text(f"device-definitions:\n  - {{name: mine, cc: {tmp}/cc, builders: 1}}\n")
 
-    def campaign(what, status):
+    def campaign(what, name, calls, status=0):
+        """That many calls of the compiler fail; the cache has the original and the changes without effect."""
+        cache = tmp / f"cache-{name}"
+        if (tmp / "cache-first").is_dir() and not cache.is_dir():
+            shutil.copytree(tmp / "cache-first", cache)
+        tired.write_text(str(calls))
         r = run("run", "--model", folder / "model.onnx", "--images", folder / "images", "--mutations", f"loop.bound.{what}", "--sites", "sample 4", "--device",
-                "mine", "--devices-file", tmp / "d.yaml", "--store", tmp / f"{what}.db", status=status, XDG_CACHE_HOME=str(tmp / "cache"))
-        return r.stderr, {outcome for outcome, *_ in seen(tmp / f"{what}.db").values()}
+                "mine", "--devices-file", tmp / "d.yaml", "--store", tmp / f"{name}.db", status=status, XDG_CACHE_HOME=str(cache))
+        return r.stderr, {m: row[0] for m, row in seen(tmp / f"{name}.db").items()}
 
-    assert "build-failed" not in campaign("min", 0)[1]  # the cache has the original and the changes without effect now
-    (tmp / "tired").touch()
-    said, outcomes = campaign("extent", 1)
-    assert "'mine' is set aside: its control run failed 3 times" in said and "build-failed" not in outcomes, (said, outcomes)
-    (tmp / "tired").unlink()
-    outcomes = campaign("extent", 0)[1]
-    assert outcomes and "build-failed" not in outcomes, outcomes
+    campaign("min", "first", 0)
+    good = campaign("extent", "good", 0)[1]
+    assert len(good) == 4 and "build-failed" not in good.values(), good
+    for calls in 1, 3, 8, 13:
+        said, outcomes = campaign("extent", f"after-{calls}", calls)
+        assert outcomes == good and int(tired.read_text()) == 0, (calls, said, outcomes)
+    said, outcomes = campaign("extent", "never", 1000, status=1)
+    assert "'mine' is set aside: its control run failed 3 times" in said and not outcomes, (said, outcomes)
+    assert campaign("extent", "never", 0)[1] == good
 
 
 @test

@@ -546,10 +546,12 @@ TEST(run, what_ends_badly_is_run_again_and_told_apart_when_it_ends_otherwise)
 	    {.status = POOL_HUNG, .text = "exceeded 2 s", .again = &drifts_then_hangs},
 	    {.add = {0, 0, 0, 0.5f}, .again = &well},
 	    {.status = POOL_CRASHED, .stage = POOL_LOAD, .text = "the device does not take it"},
+	    {.status = POOL_BUILD_FAILED, .text = "the compiler says no"},
+	    {.status = POOL_BUILD_FAILED, .text = "the compiler is out of memory", .again = &drifts},
 	};
-	static const enum outcome want[] = {OUTCOME_CRASH,    OUTCOME_UNSTABLE, OUTCOME_HANG,   OUTCOME_DRIFTED,
-					    OUTCOME_UNSTABLE, OUTCOME_DRIFTED,  OUTCOME_REFUSED};
-	static const int runs[] = {3, 2, 2, 3, 3, 1, 1}; /* a crash that is believed is run with another fill too */
+	static const enum outcome want[] = {OUTCOME_CRASH,   OUTCOME_UNSTABLE, OUTCOME_HANG,         OUTCOME_DRIFTED, OUTCOME_UNSTABLE,
+					    OUTCOME_DRIFTED, OUTCOME_REFUSED,  OUTCOME_BUILD_FAILED, OUTCOME_DRIFTED};
+	static const int runs[] = {3, 2, 2, 3, 3, 1, 1, 2, 3}; /* a crash that is believed is run with another fill too */
 	enum { N = sizeof want / sizeof *want };
 	struct arena *a = arena_new(NULL);
 	struct store_result r[N];
