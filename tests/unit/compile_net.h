@@ -1,7 +1,10 @@
 /* compile_net.h: small networks of drawn shapes and constants, run by the interpreter at any level */
 #pragma once
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 #include "compile/compile.h"
 #include "test_support.h"
 
@@ -52,6 +55,39 @@ static inline struct gir_value *typed(struct net *n, struct gir_value *v)
 	return v;
 }
 
+static inline struct gir_value *reshape(struct net *n, struct gir_value *x, int64_t nd, const int64_t *dim)
+{
+	struct tensor *t = tensor_new(n->a, DT_I64, 1, &nd);
+	struct gir_value *in[2] = {x, gir_const(n->g, arena_printf(n->a, "c%d", n->count++), t)};
+
+	memcpy(t->data, dim, (size_t)nd * sizeof *dim);
+	return typed(n, add(n, GIR_RESHAPE, 2, in, NULL));
+}
+
+static inline struct gir_value *transpose(struct net *n, struct gir_value *x, const int64_t *perm)
+{
+	struct gir_node *node;
+	int64_t copy[MAX_DIMS];
+
+	memcpy(copy, perm, (size_t)x->nd * sizeof *perm);
+	x = add(n, GIR_TRANSPOSE, 1, &x, &node);
+	gir_set_ints(n->g, node, "perm", copy, (size_t)node->in[0]->nd);
+	return typed(n, x);
+}
+
+/* Channels of groups in turn, as in ShuffleNet. */
+static inline struct gir_value *shuffle(struct net *n, struct gir_value *x)
+{
+	int64_t dim[5], groups = x->dim[1] % 3 ? x->dim[1] % 2 ? 1 : 2 : 3;
+
+	memcpy(dim, (int64_t[]){x->dim[0], groups, x->dim[1] / groups, x->dim[2], x->dim[3]}, sizeof dim);
+	x = transpose(n, reshape(n, x, 5, dim), (int64_t[]){0, 2, 1, 3, 4});
+	dim[1] *= dim[2];
+	dim[2] = dim[3];
+	dim[3] = dim[4];
+	return reshape(n, x, 4, dim);
+}
+
 static inline struct tensor **outputs(struct net *n, const struct comp_options *o, const struct tensor *in, struct comp_program **p)
 {
 	struct tensor **out = ARENA_ARRAY(n->a, struct tensor *, 2);
@@ -60,6 +96,38 @@ static inline struct tensor **outputs(struct net *n, const struct comp_options *
 	cr_assert(comp_program(n->a, n->g, o, p, &e), "%s", err_text(&e));
 	cr_assert(comp_interpret(n->a, *p, &in, out, &e), "%s", err_text(&e));
 	return out;
+}
+
+static inline bool any_blocked(const struct comp_program *p)
+{
+	for (uint32_t i = 0; i < p->nbuffers; i++)
+		if (p->buffer[i].value && p->buffer[i].value->block)
+			return true;
+	return false;
+}
+
+/* How many kernels of this node. */
+static inline uint32_t kernels_of(const struct comp_program *p, enum gir_op op)
+{
+	uint32_t n = 0;
+
+	for (uint32_t k = 0; k < p->nkernels; k++)
+		n += p->kernel[k].node->op == op;
+	return n;
+}
+
+/* Of all kernels of this node. */
+static inline const char *text_of(struct arena *a, const struct comp_program *p, enum gir_op op)
+{
+	struct str text = {0};
+	const char *copy;
+
+	for (uint32_t k = 0; k < p->nkernels; k++)
+		if (p->kernel[k].node->op == op)
+			lir_print(&text, p->kernel[k].func);
+	copy = arena_printf(a, "%s", str_text(&text));
+	str_free(&text);
+	return copy;
 }
 
 static inline bool any_group(const struct comp_program *p)

@@ -147,39 +147,6 @@ static struct gir_value *step(struct net *n, struct gir_value *x)
 	}
 }
 
-static struct gir_value *reshape(struct net *n, struct gir_value *x, int64_t nd, const int64_t *dim)
-{
-	struct tensor *t = tensor_new(n->a, DT_I64, 1, &nd);
-	struct gir_value *in[2] = {x, gir_const(n->g, arena_printf(n->a, "c%d", n->count++), t)};
-
-	memcpy(t->data, dim, (size_t)nd * sizeof *dim);
-	return typed(n, add(n, GIR_RESHAPE, 2, in, NULL));
-}
-
-static struct gir_value *transpose(struct net *n, struct gir_value *x, const int64_t *perm)
-{
-	struct gir_node *node;
-	int64_t copy[MAX_DIMS];
-
-	memcpy(copy, perm, (size_t)x->nd * sizeof *perm);
-	x = add(n, GIR_TRANSPOSE, 1, &x, &node);
-	gir_set_ints(n->g, node, "perm", copy, (size_t)node->in[0]->nd);
-	return typed(n, x);
-}
-
-/* Channels of groups in turn, as in ShuffleNet. */
-static struct gir_value *shuffle(struct net *n, struct gir_value *x)
-{
-	int64_t dim[5], groups = x->dim[1] % 3 ? x->dim[1] % 2 ? 1 : 2 : 3;
-
-	memcpy(dim, (int64_t[]){x->dim[0], groups, x->dim[1] / groups, x->dim[2], x->dim[3]}, sizeof dim);
-	x = transpose(n, reshape(n, x, 5, dim), (int64_t[]){0, 2, 1, 3, 4});
-	dim[1] *= dim[2];
-	dim[2] = dim[3];
-	dim[3] = dim[4];
-	return reshape(n, x, 4, dim);
-}
-
 /* Two parts along an axis, by Slice or by Split, and joined the other way round with the whole. */
 static struct gir_value *cut(struct net *n, struct gir_value *x)
 {
@@ -297,14 +264,6 @@ static struct net make(struct arena *a, uint64_t seed, bool moves)
 	return n;
 }
 
-static bool any_blocked(const struct comp_program *p)
-{
-	for (uint32_t i = 0; i < p->nbuffers; i++)
-		if (p->buffer[i].value && p->buffer[i].value->block)
-			return true;
-	return false;
-}
-
 static void check_random_networks(uint64_t from, uint64_t to, bool moves)
 {
 	static const int lanes[] = {4, 8, 16};
@@ -343,16 +302,6 @@ TEST(compile_layout, networks_that_move_data_give_the_numbers_of_plain_ones)
 	check_random_networks(101, 100 + TEST_CASES(45), true);
 }
 
-/* How many kernels of this node. */
-static uint32_t kernels_of(const struct comp_program *p, enum gir_op op)
-{
-	uint32_t n = 0;
-
-	for (uint32_t k = 0; k < p->nkernels; k++)
-		n += p->kernel[k].node->op == op;
-	return n;
-}
-
 TEST(compile_layout, reshapes_have_no_kernel_unless_they_make_an_output)
 {
 	struct arena *a = arena_new(NULL);
@@ -379,100 +328,30 @@ TEST(compile_layout, reshapes_have_no_kernel_unless_they_make_an_output)
 	arena_free(a);
 }
 
-/* A depthwise convolution of x; its padding keeps the size. */
-static struct gir_value *depthwise(struct net *n, struct gir_value *x, int64_t stride)
+/* Rows of pixels are for threads to share: so few that there is nothing to share are not worth vectors along them, nor are narrow ones. */
+TEST(compile_layout, blocks_become_plain_images_by_vectors_along_rows)
 {
-	struct gir_value *in[3] = {x, constant(n, 4, (int64_t[]){x->dim[1], 1, 3, 3}, -0.3f, 0.3f), constant(n, 1, &x->dim[1], -1, 1)};
-	struct gir_node *node;
-
-	x = add(n, GIR_CONV, 3, in, &node);
-	gir_set_ints(n->g, node, "pads", (int64_t[]){1, 1, 1, 1}, 4);
-	gir_set_ints(n->g, node, "strides", (int64_t[]){stride, stride}, 2);
-	gir_set_int(n->g, node, "group", in[0]->dim[1]);
-	return typed(n, x);
-}
-
-TEST(compile_layout, depthwise_convolutions_take_small_planes_as_they_are_and_large_ones_by_blocks)
-{
-	static const struct { int64_t size, stride; bool blocked; } cases[] = {{28, 1, false}, {14, 2, false}, {7, 1, false}, {65, 1, true}};
+	static const struct { int64_t n, h, w; bool vectors; } cases[] = {{1, 4, 20, true}, {1, 3, 20, false}, {2, 2, 16, true}, {1, 9, 8, true}, {1, 9, 7, false}};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct arena *a = arena_new(NULL);
-		struct net n = {.a = a, .g = gir_new(a, "planes", 13), .state = i + 1};
-		struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, 4, (int64_t[]){2, 20, cases[i].size, cases[i].size}), *y;
-		struct tensor *in = tensor_new(a, DT_F32, 4, x->dim), **plain, **other;
+		struct net n = {.a = a, .g = gir_new(a, "rows", 13), .state = i + 1};
+		int64_t dim[4] = {cases[i].n, 32, cases[i].h, cases[i].w};
+		struct gir_value *in[2] = {gir_value_typed(n.g, "x", DT_F32, 4, dim)};
+		struct tensor *x = tensor_new(a, DT_F32, 4, dim), **plain, **other;
 		struct comp_program *p;
+		const char *store;
 
-		fill(&n, in, -1, 1);
-		vec_push(a, &n.g->inputs, x);
-		y = depthwise(&n, x, cases[i].stride);
-		vec_push(a, &n.g->outputs, add(&n, GIR_RELU, 1, &y, NULL));
-		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
-		other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, in, &p);
-		cr_expect_eq(any_blocked(p), cases[i].blocked, "size %d", (int)cases[i].size);
-		cr_expect_eq(p->nkernels, cases[i].blocked ? 5u : 1u, "%u kernels", p->nkernels);
-		cr_expect_lt(test_worst(other[0], plain[0]), 1e-5, "size %d", (int)cases[i].size);
-		arena_free(a);
-	}
-}
-
-TEST(compile_layout, depthwise_convolutions_read_through_a_shuffle_of_channels)
-{
-	static const struct { int64_t size, stride; } cases[] = {{28, 1}, {14, 2}, {7, 1}, {1, 1}};
-
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct arena *a = arena_new(NULL);
-		struct net n = {.a = a, .g = gir_new(a, "shuffled", 13), .state = i + 1};
-		struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, 4, (int64_t[]){2, 21, cases[i].size, cases[i].size}), *y;
-		struct comp_options o = {.opt_level = 3, .lanes = 16};
-		struct tensor *in = tensor_new(a, DT_F32, 4, x->dim), **plain, **other;
-		struct comp_program *p;
-
-		fill(&n, in, -1, 1);
-		vec_push(a, &n.g->inputs, x);
-		y = depthwise(&n, shuffle(&n, x), cases[i].stride);
-		vec_push(a, &n.g->outputs, add(&n, GIR_RELU, 1, &y, NULL));
-		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
-		other = outputs(&n, &o, in, &p);
-		cr_expect_eq(p->nkernels, 1u, "%u kernels", p->nkernels);
-		cr_expect_eq(kernels_of(p, GIR_SHUFFLEDCONV), 1u);
-		cr_expect_lt(test_worst(other[0], plain[0]), 1e-5, "size %d", (int)cases[i].size);
-		o.disabled = (const char *const[]){"shuffle"};
-		o.ndisabled = 1;
-		plain = outputs(&n, &o, in, &p);
-		cr_expect_eq(kernels_of(p, GIR_TRANSPOSE), 1u);
-		cr_expect_eq(test_worst(other[0], plain[0]), 0, "size %d", (int)cases[i].size);
-		arena_free(a);
-	}
-}
-
-/* Windows that begin before their plane or end behind it, steps that leave rows of any length, and one case that planes cannot do. */
-TEST(compile_layout, average_pools_of_planes_give_the_numbers_of_plain_ones)
-{
-	static const struct { int64_t size, kernel, stride, pad, include, ceil; } cases[] = {
-	    {28, 3, 2, 1, 0, 0}, {15, 3, 2, 1, 1, 0}, {14, 2, 2, 0, 0, 0}, {33, 3, 2, 1, 0, 1}, {33, 4, 3, 1, 1, 1}, {17, 3, 1, 1, 0, 0}, {9, 5, 1, 2, 1, 0}, {20, 6, 2, 2, 0, 0},
-	};
-
-	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct arena *a = arena_new(NULL);
-		struct net n = {.a = a, .g = gir_new(a, "pools", 13), .state = i + 1};
-		int64_t dim[] = {2, 3, cases[i].size, cases[i].size + 1}, k = cases[i].kernel, s = cases[i].stride, p = cases[i].pad;
-		struct gir_value *x = gir_value_typed(n.g, "x", DT_F32, 4, dim);
-		struct tensor *in = tensor_new(a, DT_F32, 4, dim), **plain, **other;
-		struct comp_program *program;
-		struct gir_node *node;
-
-		fill(&n, in, -1, 1);
-		vec_push(a, &n.g->inputs, x);
-		vec_push(a, &n.g->outputs, add(&n, GIR_AVERAGEPOOL, 1, &x, &node));
-		gir_set_ints(n.g, node, "kernel_shape", (int64_t[]){k, k}, 2);
-		gir_set_ints(n.g, node, "strides", (int64_t[]){s, s}, 2);
-		gir_set_ints(n.g, node, "pads", (int64_t[]){p, 0, p, p}, 4);
-		gir_set_int(n.g, node, "count_include_pad", cases[i].include);
-		gir_set_int(n.g, node, "ceil_mode", cases[i].ceil);
-		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &program);
-		other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, in, &program);
-		cr_expect_lt(test_worst(other[0], plain[0]), 1e-6, "case %zu", i);
+		fill(&n, x, -1, 1);
+		vec_push(a, &n.g->inputs, in[0]);
+		in[1] = constant(&n, 4, (int64_t[]){35, 32, 1, 1}, -0.3f, 0.3f);
+		vec_push(a, &n.g->outputs, add(&n, GIR_CONV, 2, in, NULL));
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
+		other = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, x, &p);
+		cr_expect_eq(kernels_of(p, GIR_REORDER), 2u, "case %zu", i);
+		store = arena_printf(a, ", 1, %d)] = in0[", cases[i].w < 16 ? (int)cases[i].w : 16);
+		cr_expect_eq(!!strstr(text_of(a, p, GIR_REORDER), store), cases[i].vectors, "case %zu:\n%s", i, text_of(a, p, GIR_REORDER));
+		cr_expect_lt(test_worst(other[0], plain[0]), 1e-5, "case %zu", i);
 		arena_free(a);
 	}
 }

@@ -134,3 +134,34 @@ TEST(compile_product, few_rows_read_a_transposed_matrix_where_it_lies)
 		arena_free(a);
 	}
 }
+
+/* Weights in the order in which tiles read them; rows that fill their tiles and rows that do not, a strip and several. */
+TEST(compile_product, grouped_convolutions_of_one_tap_pack_their_weights)
+{
+	static const struct { int64_t groups, in, out, size; } cases[] = {{3, 8, 20, 14}, {2, 6, 14, 20}, {3, 24, 33, 7}, {4, 5, 21, 11}};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = {.a = a, .g = gir_new(a, "grouped", 13), .state = i + 1};
+		int64_t groups = cases[i].groups, dim[4] = {2, groups * cases[i].in, cases[i].size, cases[i].size}, out = groups * cases[i].out;
+		struct gir_value *in[3] = {gir_value_typed(n.g, "x", DT_F32, 4, dim)};
+		struct tensor *x = tensor_new(a, DT_F32, 4, dim), **plain, **tiles;
+		struct comp_program *p;
+		struct gir_node *node;
+		int packs = 0;
+
+		fill(&n, x, -1, 1);
+		vec_push(a, &n.g->inputs, in[0]);
+		in[1] = constant(&n, 4, (int64_t[]){out, cases[i].in, 1, 1}, -0.3f, 0.3f);
+		in[2] = constant(&n, 1, &out, -1, 1);
+		vec_push(a, &n.g->outputs, add(&n, GIR_CONV, 3, in, &node));
+		gir_set_int(n.g, node, "group", groups);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, x, &p);
+		tiles = outputs(&n, &(struct comp_options){.opt_level = 3, .lanes = 16}, x, &p);
+		for (uint32_t k = 0; k < p->nkernels; k++)
+			packs += !!strstr(p->kernel[k].func->name, "weights");
+		cr_expect_eq(packs, 1, "case %zu: %u kernels", i, p->nkernels);
+		cr_expect_lt(test_worst(tiles[0], plain[0]), 1e-5, "case %zu", i);
+		arena_free(a);
+	}
+}
