@@ -34,7 +34,8 @@ static bool varint(struct scan *s, const uint8_t **p, const uint8_t *end, uint64
 
 /*
  * A second copy of a message that is not a list is to be merged with the first. Nobody writes that, and protobuf-c copies all that
- * it has for each: a small file could ask for any amount of memory.
+ * it has for each: a small file could ask for any amount of memory. Of bytes the last copy counts; nobody writes that either, and
+ * strip() must not have to know which it is.
  */
 static bool once(struct scan *s, const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f, uint64_t *seen, const uint8_t *p)
 {
@@ -103,8 +104,11 @@ static bool message(struct scan *s, const ProtobufCMessageDescriptor *d, const u
 		if (!next(s, &p, end, &f))
 			return false;
 		known = protobuf_c_message_descriptor_get_field(d, (unsigned)f.number);
-		if (f.wire == 2 && known && known->type == PROTOBUF_C_TYPE_MESSAGE &&
-		    (!once(s, d, known, &seen, f.p) || !message(s, known->descriptor, f.p, p, depth + 1)))
+		if (f.wire != 2 || !known || (known->type != PROTOBUF_C_TYPE_MESSAGE && known->type != PROTOBUF_C_TYPE_BYTES))
+			continue;
+		if (!once(s, d, known, &seen, f.p))
+			return false;
+		if (known->type == PROTOBUF_C_TYPE_MESSAGE && !message(s, known->descriptor, f.p, p, depth + 1))
 			return false;
 	}
 	return true;

@@ -299,6 +299,49 @@ TEST(onnx, large_weights_of_a_file_are_what_they_are_in_memory)
 	}
 }
 
+/* Which of them counts must not depend on how large the file is. */
+TEST(onnx, raw_data_that_appear_twice_are_refused)
+{
+	static uint8_t zeros[(5 << 20) + 4];
+	static const int64_t floats[] = {1, 5 << 18};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct arena *a = arena_new(NULL);
+		Onnx__TensorProto *w = onnx_model_raw(a, "w", 1, &floats[i], 1, zeros, (size_t)floats[i] * 4);
+		ProtobufCMessageUnknownField again = {9, PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED, 5, (uint8_t *)"\4abcd"}; /* its length and 4 bytes */
+		struct gir_graph *g;
+		struct bytes b;
+		struct err e = {0};
+
+		w->base.n_unknown_fields = 1;
+		w->base.unknown_fields = &again;
+		b = onnx_model_bytes(adding(a, w));
+		make_folder();
+		cr_assert(file_write(file_join(a, folder, "net.onnx"), b.p, b.n, NULL));
+		cr_expect_not(onnx_import(a, file_join(a, folder, "net.onnx"), NULL, &g, &e), "%zu bytes are accepted", b.n);
+		cr_expect(strstr(err_text(&e), "'raw_data' appears twice"), "%s", err_text(&e));
+		err_free(&e);
+		remove_folder(a);
+		arena_free(a);
+	}
+}
+
+TEST(onnx, an_empty_tensor_may_lie_in_an_empty_file)
+{
+	struct arena *a = arena_new(NULL);
+	struct onnx_model *m = adding(a, onnx_model_external(a, "w", 1, DIMS(0, 3), "w.bin", "0", "0"));
+	struct bytes b = onnx_model_bytes(m);
+	struct gir_graph *g;
+	struct err e = {0};
+
+	make_folder();
+	cr_assert(file_write(file_join(a, folder, "w.bin"), "", 0, NULL));
+	cr_assert(onnx_import_bytes(a, "net", folder, b.p, b.n, NULL, &g, &e), "%s", err_text(&e));
+	cr_expect_eq(tensor_elements(gir_find_value(g, "w")->data), 0);
+	remove_folder(a);
+	arena_free(a);
+}
+
 TEST(onnx, external_data_that_are_not_there_or_not_ours_are_refused)
 {
 	static const struct {
