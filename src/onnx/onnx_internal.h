@@ -12,7 +12,9 @@ bool onnx_scan(const ProtobufCMessageDescriptor *d, const uint8_t *p, size_t n, 
 void *onnx_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, const void *bytes, size_t n, struct err *e);
 /* The same of a model in a private mapping of a file, whose pages are given back as weights are copied. */
 Onnx__ModelProto *onnx_unpack_mapped(struct arena *a, const void *bytes, size_t n, struct err *e);
-void *onnx_copy_mapped(struct arena *a, const uint8_t *p, size_t n); /* pages of the file are given back meanwhile */
+/* p lies in a private mapping of a file that nobody has written to (file_map): pages are dropped once they are copied, and what is read there
+ * again comes from the file. */
+void *onnx_copy_mapped(struct arena *a, const uint8_t *p, size_t n);
 bool onnx_dtype(int onnx_type, enum dtype *out);   /* TensorProto.DataType */
 int onnx_dtype_number(enum dtype t);
 const char *onnx_dtype_name(int onnx_type);

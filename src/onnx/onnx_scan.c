@@ -181,9 +181,8 @@ static void strip(struct skeleton *k, int of, const uint8_t *p, const uint8_t *e
 
 void *onnx_copy_mapped(struct arena *a, const uint8_t *p, size_t n)
 {
-	uint8_t *to = arena_alloc(a, n);
-
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint8_t *to = arena_alloc(a, n);
 
 	for (size_t at = 0, k; at < n; at += k) {
 		size_t into = (uintptr_t)(p + at) % page;

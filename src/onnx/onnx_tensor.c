@@ -118,7 +118,7 @@ static bool external(struct arena *a, const Onnx__TensorProto *p, const char *di
 	ok = offset <= file.n && length == tensor_bytes(shape) && length <= file.n - offset;
 	if (ok) {
 		*out = arena_memdup(a, shape, sizeof *shape);
-		(*out)->data = onnx_copy_mapped(a, file.p + offset, length);
+		(*out)->data = onnx_copy_mapped(a, file.n ? file.p + offset : NULL, length);
 	} else {
 		err_set(e, ERR_PARSE, "external data: '%s' has %zu bytes, bytes %llu to %llu are wanted for %zu", location, file.n,
 		        (unsigned long long)offset, (unsigned long long)(offset + length), tensor_bytes(shape));

@@ -84,23 +84,21 @@ static struct lir_expr *add_bias(struct op_lower *c, void *user, struct lir_expr
 	return op_arg(c->node, 2) ? lir_add(B, sum, lir_load(B, op_in(c, 2), &channel)) : sum;
 }
 
-/* One tap, stride 1, plain images: a matrix product for each group. *done: whether it was lowered so. */
-static void lower_products(struct op_lower *c, struct op_conv *v, bool *done)
+/* One tap, stride 1, plain images: a matrix product for each group. */
+static bool lower_products(struct op_lower *c, struct op_conv *v)
 {
 	const struct gir_value *x = c->node->in[0];
 	struct op_product p = {.m = v->out_channels, .k = v->in_channels, .finish = add_bias, .user = v, .groups = v->groups};
 
-	*done = false;
 	if (x->nd != 4 || x->block)
-		return;
+		return false;
 	for (int d = 0; d < 2; d++)
 		if (v->w.kernel[d] != 1 || v->w.stride[d] != 1 || v->w.in[d] != v->w.out[d])
-			return;
+			return false;
 	p.n = v->w.out[0] * v->w.out[1];
 	p.a = (struct op_matrix){1, 3, {v->groups, p.m, p.k}};
 	p.b = (struct op_matrix){0, 4, {x->dim[0], v->groups, p.k, p.n}};
-	if (op_product_fits(c, &p))
-		*done = op_product_lower(c, &p);
+	return op_product_fits(c, &p) && op_product_lower(c, &p);
 }
 
 /* One output element at a time. */
@@ -127,7 +125,6 @@ static bool lower(struct op_lower *c, struct err *e)
 {
 	struct gir_value *const *in = c->node->in;
 	struct op_conv v;
-	bool done;
 
 	if (!op_conv_read(c->node, in[0], in[1], &v, e))
 		return false;
@@ -139,8 +136,7 @@ static bool lower(struct op_lower *c, struct err *e)
 		return true;
 	if (op_conv_fits_tiles(c, &v))
 		return op_conv_lower_tiles(c, &v, e);
-	lower_products(c, &v, &done);
-	if (!done)
+	if (!lower_products(c, &v))
 		lower_plain(c, &v);
 	return true;
 }
