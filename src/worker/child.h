@@ -391,8 +391,8 @@ struct exec_given {
  * x->end says why. Close it whatever comes of it. A child is started once a launch is to run: many a mutant changes none. */
 enum step exec_begin(struct exec *x, struct worker *w, struct prog *p, const struct base *b, const struct exec_given *g, uint64_t job, struct fill fill,
 		     int threads, uint32_t repeat, double limit_s, double cpu_seconds);
-/* Starts the child now. ENDED before x->ready: nothing has run. */
-enum step exec_start(struct exec *x);
+/* Starts the child, unless there is one; n: launches of x->sel that it goes on with at once. ENDED before x->ready: nothing has run. */
+enum step exec_start(struct exec *x, uint32_t n);
 /* Sets the inputs of an image, which may be the last: bytes in mem, their hashes are the keys. */
 void exec_image(struct exec *x, struct blob *const *input, bool last);
 /* AGAIN: a launch is to run that was not expected to. k: what the original made of this image; twin: per buffer of x's program, the original's of the same name and form + 1. */
@@ -403,7 +403,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 void exec_stop(struct exec *x);
 void exec_close(struct exec *x);
 
-/* Keys of a launch's outputs from what it does and what it reads. image: what is known of it, or NULL. */
+/* Keys of a launch's outputs from what it does and what it reads; not from how many threads it has. image: what is known of it, or NULL. */
 void exec_keys(struct exec *x, uint32_t k, const struct known *image);
 
 /* child_flat.c, all of an exec with children, and for jobs whose original is known */

@@ -238,7 +238,7 @@ static enum step open_original(struct exec *x, struct worker *w, struct base *b,
 	enum step s = exec_begin(x, w, b->prog, b, &g, 0, (struct fill){FILL_NAN, 0}, threads, 0, limit, 0);
 
 	if (s == STEP_OK)
-		s = exec_start(x);
+		s = exec_start(x, 0);
 	if (s == STEP_ENDED)
 		err_set(e, ERR_DEVICE, "%s", x->end.text);
 	if (s != STEP_OK) {
