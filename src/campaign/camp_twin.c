@@ -73,6 +73,7 @@ bool camp_twin_store(struct camp *c, size_t device, struct camp_pending *p, stru
 		c->progress.by_outcome[r.outcome]++;
 		c->progress.done++;
 		c->device[device].done++;
+		c->launches_saved += (uint64_t)r.launches_saved; /* it ran none */
 	}
 	return store_iter_end(it, e);
 }

@@ -118,7 +118,9 @@ def without_reuse_every_mutant_is_built_and_run_alone_and_gives_the_same(tmp):
     assert alone["launches"]["saved"] < alone["launches"]["run"], did  # what depends on constants alone is made once for all images of a mutant
     assert alone["kernels"]["cached"] == again["kernels"]["cached"] == 0 < again["kernels"]["built"], did  # what the first one built is not taken
     assert alone["kernels"]["built"] > 5 * ran, (ran, did)
-    for d in did.values():
+    for name, d in did.items():
+        told = json.loads(run("report", tmp / f"{name}.db", "--json", "-").stdout)["launches"]
+        assert d["launches"] == told, (name, d["launches"], told)
         assert abs(sum(p["seconds"] for p in d["phases"]) - d["elapsed_s"]) < .5, d
         assert 0 < d["times"]["kernels_s"] <= d["times"]["run_s"] and d["times"]["compile_s"] > 0 and d["times"]["lower_s"] > 0 and d["times"]["emit_s"] > 0, d
         assert 0 <= d["times"]["idle_s"] <= d["times"]["cores"] * d["elapsed_s"], d
