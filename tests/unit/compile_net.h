@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "compile/compile.h"
+#include "compile_support.h"
 #include "test_support.h"
 
 struct net {
@@ -153,4 +154,21 @@ static inline void expect_no_races(struct arena *a, const struct lir_func *f, co
 	cr_expect_eq(r.unwritten, 0u, "%s", what);
 	lir_bounds(f, &b);
 	cr_expect_eq(b.kind, LIR_BOUNDS_IN_RANGE, "%s: %s", what, b.text);
+}
+
+/* With o, which asks for groups, a net of one input gives the numbers of plain nests, and its kernels no races where they are looked for.
+ * Says whether any of them is by groups. */
+static inline bool same_by_groups(struct net *n, const struct comp_options *o, int seed, bool races)
+{
+	const struct gir_value *x = n->g->inputs.v[0];
+	struct tensor *in = tensor_new(n->a, DT_F32, x->nd, x->dim), **plain, **shared;
+	struct comp_program *p;
+
+	fill(n, in, -1, 1);
+	plain = outputs(n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+	shared = outputs(n, o, in, &p);
+	cr_expect_lt(test_worst(shared[0], plain[0]), 1e-4, "seed %d: %g", seed, test_worst(shared[0], plain[0]));
+	for (uint32_t k = 0; races && k < p->nkernels; k++)
+		expect_no_races(n->a, p->kernel[k].func, arena_printf(n->a, "seed %d", seed));
+	return any_group(p);
 }

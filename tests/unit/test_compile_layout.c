@@ -436,18 +436,9 @@ TEST(compile_layout, groups_that_share_tiles_give_the_numbers_of_plain_nests)
 	for (uint64_t seed = 2; seed <= 120; seed += 2) { /* odd ones are depthwise */
 		struct arena *a = arena_new(NULL);
 		struct net n = single(a, seed);
-		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **shared;
 		struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = group[seed / 2 % 3], .local_memory = 16 << 10};
-		struct comp_program *p;
 
-		fill(&n, in, -1, 1);
-		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
-		shared = outputs(&n, &o, in, &p);
-		used += any_group(p);
-		cr_expect_lt(test_worst(shared[0], plain[0]), 1e-4, "seed %d: %g", (int)seed, test_worst(shared[0], plain[0]));
-		if (seed % 10 == 0)
-			for (uint32_t k = 0; k < p->nkernels; k++)
-				expect_no_races(a, p->kernel[k].func, arena_printf(a, "seed %d", (int)seed));
+		used += same_by_groups(&n, &o, (int)seed, seed % 10 == 0);
 		arena_free(a);
 	}
 	cr_expect_geq(used, 20, "%d", used);
