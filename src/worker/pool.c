@@ -245,8 +245,19 @@ struct peer *pool_free_peer(struct dev *d, int first, int n, bool busy_too)
 	return busy_too ? half : NULL;
 }
 
+static bool builders_are_idle(const struct pool *p)
+{
+	for (size_t i = 0; i < p->ndev; i++)
+		for (int k = p->dev[i].nrunners; k < p->dev[i].npeers; k++)
+			if (p->dev[i].peer[k].nkerns)
+				return false;
+	return true;
+}
+
 static void give_jobs(struct dev *d)
 {
+	if (d->pool->hold && !builders_are_idle(d->pool)) /* they would take the cores of what is timed */
+		return;
 	while (d->ready.first && !d->error) {
 		struct peer *p = pool_free_peer(d, 0, d->nrunners, true);
 		struct job *j = d->ready.first;

@@ -180,7 +180,8 @@ bool pool_submit(struct pool *p, const struct pool_job *job, struct err *e);
 /* Builds the bundle's kernels when no job waits for others, so that they are there once one wants them. It need not outlive the call.
  * more: others follow. */
 void pool_build_ahead(struct pool *p, size_t device, const struct bundle *b, bool more);
-void pool_hold_ahead(struct pool *p, bool hold); /* no such kernel is given to a builder: something is being timed */
+/* Something is being timed: no such kernel is given to a builder, and no job to a runner while a builder is at work. */
+void pool_hold_ahead(struct pool *p, bool hold);
 /* Blocks until a job ends, or timeout_s (negative: until one ends) passed: then *got is false. The result lives in `a`.
  * Jobs of a device that fails for good are delivered as POOL_LOST. With nothing pending, *got is false at once. */
 bool pool_wait(struct pool *p, struct arena *a, double timeout_s, bool *got, struct pool_result *out, struct err *e);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/str.h"
 #include "test_support.h"
 #include "worker_support.h"
 
@@ -188,6 +189,32 @@ TEST(worker, what_is_built_ahead_is_there_when_a_job_wants_it)
 	cr_expect_eq(pool_stats(p).kernels_built, 7u);
 	j.bundle = test_bundle(a, (const char *const[]){NULL, NULL, "this is no C"});
 	cr_expect_eq(test_run(p, a, j).status, POOL_BUILD_FAILED);
+	pool_close(p);
+	arena_free(a);
+}
+
+TEST(worker, what_is_timed_waits_for_what_is_being_built_ahead)
+{
+	struct arena *a = arena_new(NULL);
+	struct pool *p = test_pool("gcc");
+	struct pool_job j = {.id = 1, .bundle = test_bundle(a, NULL), .input = test_inputs(a, 1), .ninputs = 1};
+	struct str slow = {0};
+	struct pool_result r;
+	uint64_t built;
+
+	test_run(p, a, j);
+	test_run(p, a, j); /* now they are kept */
+	built = pool_stats(p).kernels_built;
+	str_add(&slow, KERNEL "{ const float *x = b[0]; float *y = b[1];\n"); /* much longer to build than to run */
+	for (int i = 0; i < 1000; i++)
+		str_addf(&slow, "y[%d] = x[%d] * %d + y[%d] / x[%d];\n", i % N, i * 7 % N, i, i * 3 % N, i * 5 % N);
+	str_add(&slow, "}\n");
+	pool_build_ahead(p, 0, test_bundle(a, (const char *const[]){NULL, NULL, str_text(&slow)}), false);
+	pool_hold_ahead(p, true);
+	r = test_run(p, a, j);
+	expect_right(&r);
+	cr_expect_eq(pool_stats(p).kernels_built, built + 1);
+	str_free(&slow);
 	pool_close(p);
 	arena_free(a);
 }
