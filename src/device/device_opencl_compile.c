@@ -205,7 +205,7 @@ static bool controlled(struct device *d, struct arena *a, const char *const *sou
 	if (is_as_alone(d, a, source[longest], &out[longest]))
 		return true;
 	d->caps.together = 0;
-	d->caps.apart = "a kernel that is built in one program with others has not the code that it has alone";
+	d->caps.apart = "a kernel that is built in one program with others could not be shown to have the code that it has alone";
 	return false;
 }
 
