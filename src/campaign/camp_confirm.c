@@ -10,14 +10,8 @@
 #include "base/str.h"
 #include "campaign/campaign_internal.h"
 
-#define NEAR_NOISE 4 /* times the noise floor */
 #define NEAR_ULP 4   /* where there is no noise at all */
 #define RACY_RUNS 3
-
-bool camp_near_noise(const struct store_image_result *im, double noise)
-{
-	return noise > 0 && im->outcome >= OUTCOME_IDENTICAL && im->outcome <= OUTCOME_MISCLASSIFIED && im->max_abs <= NEAR_NOISE * noise;
-}
 
 /* A kill by one image alone, and by little. */
 static bool near_noise(const struct camp *c, size_t device, size_t first, size_t n, const struct store_result *s)
@@ -99,7 +93,7 @@ static void unstable(struct arena *a, struct camp_pending *p)
 
 bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p)
 {
-	struct camp_run *now = &p->run[p->runs], *before = p->runs ? now - 1 : NULL;
+	struct camp_repeat *now = &p->run[p->runs], *before = p->runs ? now - 1 : NULL;
 
 	if (p->refilled)
 		return camp_refilled(c, a, device, first, r, p);
@@ -113,7 +107,7 @@ bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, 
 	p->before.nimages = p->result.nimages;
 	p->result = p->before;
 	camp_take(c, a, device, first, r, p);
-	*now = (struct camp_run){sight(c, device, first, r->nimages, r, p), worst(&p->result)};
+	*now = (struct camp_repeat){sight(c, device, first, r->nimages, r, p), worst(&p->result)};
 	p->result.runs = ++p->runs;
 	if (!before)
 		p->wanted_runs = wanted_runs(c, device, first, r, p);

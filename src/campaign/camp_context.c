@@ -137,7 +137,7 @@ static bool time_device(struct camp *c, size_t d, struct err *e)
 	return ok;
 }
 
-bool camp_times(struct camp *c, struct err *e)
+bool camp_launch_times(struct camp *c, struct err *e)
 {
 	camp_tell(c, "timing the original");
 	camp_ahead_hold(c, true);

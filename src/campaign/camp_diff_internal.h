@@ -1,4 +1,4 @@
-/* camp_diff_internal.h: one side of a comparison; shared by camp_diff.c and camp_diff_alone.c */
+/* camp_diff_internal.h: one side of a comparison, and one tensor of both; shared by camp_diff*.c */
 #pragma once
 #include "base/map.h"
 #include "campaign/campaign_internal.h"
@@ -14,11 +14,11 @@ struct diff_run {
 	struct map *dumped;               /* name -> const struct tensor *, as stored */
 };
 
-/* The tensor of a buffer in its logical layout; a blocked one is copied, others share the data. */
+/* camp_diff_tensor.c: the tensor of a buffer in its logical layout; a blocked one is copied, others share the data. */
 struct tensor *diff_logical(struct arena *a, const struct comp_buffer *b, const struct tensor *stored);
 double diff_relative(const struct distance *d);
 /* The state, and the distance where there is one, of a row whose tensors are set. */
 void diff_compare(struct camp_diff_row *row, double tolerance);
 
-/* Fills in what the rows say of B's kernels alone. */
+/* camp_diff_alone.c: fills in what the rows say of B's kernels alone. */
 bool diff_alone(struct arena *a, struct pool *pool, const struct diff_run r[2], struct camp_diff *out, struct err *e);

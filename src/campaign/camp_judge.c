@@ -2,8 +2,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "campaign/campaign.h"
+#include "campaign/campaign_internal.h"
+
+#define NEAR_NOISE 4 /* times the noise floor */
 
 const float *camp_scores(struct arena *a, const struct camp_model *m, const struct tensor *outputs)
 {
@@ -88,4 +89,9 @@ void camp_judge(struct arena *a, const struct camp_model *m, const float *origin
 	out->euclidean = r.euclidean;
 	out->manhattan = r.manhattan;
 	out->minkowski = r.minkowski;
+}
+
+bool camp_near_noise(const struct store_image_result *im, double noise)
+{
+	return noise > 0 && im->outcome >= OUTCOME_IDENTICAL && im->outcome <= OUTCOME_MISCLASSIFIED && im->max_abs <= NEAR_NOISE * noise;
 }

@@ -136,11 +136,6 @@ static bool open_devices(struct camp *c, struct err *e)
 	return any || err_set(e, ERR_DEVICE, "no device can be used: %s", pool_device_error(c->pool, 0));
 }
 
-const struct bundle *camp_original(const struct camp *c, size_t device)
-{
-	return c->variant[c->device[device].variant].program.bundle;
-}
-
 static bool same_variant(const struct camp_target *a, const struct camp_target *b)
 {
 	return camp_same_functions(a, b) && !strcmp(a->dialect, b->dialect);

@@ -1,4 +1,4 @@
-/* camp_repro_internal.h: what is reproduced - camp_repro.c runs it, camp_repro_folder.c writes it down */
+/* camp_repro_internal.h: what is reproduced; camp_repro.c runs it */
 #pragma once
 #include "campaign/campaign_internal.h"
 
@@ -32,10 +32,10 @@ struct repro {
 	struct camp_repro *out;
 };
 
-/* The contents of a buffer at the end of a run; NULL: nobody has them. */
+/* camp_repro_side.c: the contents of a buffer at the end of a run; NULL: nobody has them. */
 const void *repro_value(const struct side *s, uint32_t b);
 size_t repro_bytes(const struct bundle_buffer *b);
 bool repro_same_launches(const struct bundle *a, const struct bundle *b); /* by name and arguments */
 
-/* All of o->dir. */
+/* camp_repro_folder.c: all of o->dir. */
 bool repro_write(struct repro *r, struct err *e);

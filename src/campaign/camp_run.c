@@ -1,36 +1,10 @@
 /* camp_run.c: a campaign from beginning to end: the plan, the original, the mutants group by group, the sum */
 #include <stdio.h>
-#include <time.h>
 
 #include "campaign/campaign_internal.h"
 
 #define GROUP_WITHOUT_CONTROLS 200
 #define MAX_PASSES 3
-
-double camp_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-bool camp_stopping(struct camp *c)
-{
-	if (c->hooks && c->hooks->stop && c->hooks->stop(c->hooks->user))
-		c->stopped = true;
-	if (!c->stopped && c->options->max_time_s > 0 && camp_now() - c->started > c->options->max_time_s)
-		c->stopped = c->out_of_time = true;
-	return c->stopped;
-}
-
-bool camp_go_on(struct camp *c, struct err *e)
-{
-	if (!camp_stopping(c))
-		return true;
-	return err_set(e, ERR_CANCELLED, "%s while %s; the same command goes on from there", c->out_of_time ? "the time was up" : "stopped",
-		       c->progress.phase ? c->progress.phase : "reading the model");
-}
 
 /* Every mutant of the plan has its result on every device that works. */
 static bool nothing_left(struct camp *c, bool *nothing, struct err *e)

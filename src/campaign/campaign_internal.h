@@ -64,7 +64,7 @@ struct camp_ahead {
 
 #define CAMP_MAX_RUNS 3
 
-struct camp_run {                         /* one of several runs of the same job */
+struct camp_repeat {                      /* one of several runs of the same job */
 	struct hash sight;                /* of all that another run must repeat */
 	enum outcome outcome;
 };
@@ -89,7 +89,7 @@ struct camp_pending {
 	struct store_result first;        /* what is known without it; image: of the chunk under way alone */
 	/* Of the chunk of images under way (camp_confirm.c). */
 	struct store_result before;       /* what was known when it began */
-	struct camp_run run[CAMP_MAX_RUNS];
+	struct camp_repeat run[CAMP_MAX_RUNS];
 	int runs, wanted_runs;
 };
 
@@ -140,20 +140,27 @@ struct camp {
 	bool again;                       /* results of groups before this one were withdrawn too */
 };
 
-const struct bundle *camp_original(const struct camp *c, size_t device);
+/* The original's program for a device. */
+static inline const struct bundle *camp_original(const struct camp *c, size_t device)
+{
+	return c->variant[c->device[device].variant].program.bundle;
+}
+
+/* camp_stop.c */
 double camp_now(void);                    /* monotonic seconds */
+bool camp_stopping(struct camp *c);
+/* For what comes before the first mutant: false with an error when camp_stopping. */
+bool camp_go_on(struct camp *c, struct err *e);
+void camp_set_aside(struct camp *c, size_t d, const char *why);
+
 /* camp_progress.c. phase NULL: the same. Cheap: most calls do nothing. */
 void camp_tell(struct camp *c, const char *phase);
 void camp_expect(struct camp *c, uint64_t jobs); /* so many more results are awaited in this phase */
 void camp_tell_end(struct camp *c, bool ok);
-bool camp_stopping(struct camp *c);
 /* camp_times.c */
 void camp_times_begin(struct camp *c);
 void camp_times_phase(struct camp *c, double now); /* progress.phase begins; what was before it is counted */
 void camp_times_end(struct camp *c, struct camp_summary *out); /* behind camp_end; out has all the rest */
-/* For what comes before the first mutant: false with an error when camp_stopping. */
-bool camp_go_on(struct camp *c, struct err *e);
-
 /* camp_originals.c */
 bool camp_originals(struct camp *c, struct err *e);
 /* camp_recall.c: what a store says of how its campaign was run */
@@ -172,26 +179,25 @@ bool camp_estimate(struct camp *c, const char *history, struct camp_cost *out, s
 bool camp_prepare(struct camp *c, const char *store_path, struct err *e);
 void camp_end(struct camp *c);
 
+/* camp_cores.c: threads and runners of the devices that do not say how many they have. */
+void camp_share_cores(const struct camp *c, struct pool_device *dev);
+int camp_usable_cores(void); /* by this process */
+
+/* camp_jobs.c */
 /* Inputs first..first+n as the pool wants them. */
 struct pool_input *camp_pool_inputs(struct camp *c, struct arena *a, struct tensor *const *edited, size_t first, size_t n);
 /* Waits until `jobs` results are in; calls take for each. */
 bool camp_wait_all(struct camp *c, struct arena *a, size_t jobs, bool (*take)(struct camp *, const struct pool_result *, void *, struct err *),
                    void *user, struct err *e);
-/* camp_cores.c: threads and runners of the devices that do not say how many they have. */
-void camp_share_cores(const struct camp *c, struct pool_device *dev);
-int camp_usable_cores(void); /* by this process */
-
 /* The original on inputs first.., on all devices that work and are not left out: divided among a device's runners, or, with each, all of
  * them on every runner. What take is given is of the inputs from camp_original_first on. */
 bool camp_run_original(struct camp *c, size_t first, size_t n, struct fill fill, const bool *left_out, bool each,
                        bool (*take)(struct camp *, const struct pool_result *, void *, struct err *), void *user, struct err *e);
-
 size_t camp_original_first(const struct camp *c, const struct pool_result *r);
 uint64_t camp_original_jobs(const struct camp *c, size_t d, size_t n); /* that it takes on a device, without each */
 
 /* camp_baseline.c: the original on every device: answers, noise, time limits; and its control runs. */
 bool camp_baselines(struct camp *c, struct err *e);
-void camp_set_aside(struct camp *c, size_t d, const char *why);
 /* The row of a device; error NULL: it works. (camp_plan.c) */
 bool camp_record_device(struct camp *c, size_t d, const char *error, struct err *e);
 /* *good: per device, whether the original still gives what it gave. */
@@ -200,7 +206,7 @@ bool camp_control(struct camp *c, bool *good, struct err *e);
 /* camp_context.c: what reports show around the verdicts. First what is known before anything runs, then the times of the original's
  * launches (one device after the other; other programs may run beside it), then what the compilers see of a mutant. */
 bool camp_context(struct camp *c, struct err *e);
-bool camp_times(struct camp *c, struct err *e);
+bool camp_launch_times(struct camp *c, struct err *e);
 bool camp_sources(struct camp *c, const struct mutant *m, const struct camp_made *made, struct err *e);
 
 /* camp_make.c: applies a mutation and emits what comes of it. What goes wrong then is the mutant's outcome, not an error. */
@@ -223,10 +229,11 @@ bool camp_group(struct camp *c, size_t first, size_t n, size_t size, struct err 
 /* Iterations of a changed kernel run one after the other (comp_kernel.alone) in programs of this dialect. */
 bool camp_in_order(const char *dialect);
 
+/* camp_judge.c. A score that is off by no more than a few times the noise of a device that has some: nothing can be concluded from it alone. */
+bool camp_near_noise(const struct store_image_result *im, double noise);
+
 /* camp_confirm.c: takes one run of a job over inputs first.. into the pending result. False: not believed yet, run it again. */
 bool camp_confirm(struct camp *c, struct arena *a, size_t device, size_t first, const struct pool_result *r, struct camp_pending *p);
-/* A score that is off by no more than a few times the noise of a device that has some: nothing can be concluded from it alone. */
-bool camp_near_noise(const struct store_image_result *im, double noise);
 
 /* camp_fill.c: does the outcome depend on memory that nobody wrote? */
 struct fill camp_other_fill(struct fill f); /* to compare with */
