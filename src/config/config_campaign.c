@@ -157,12 +157,6 @@ bool config_sites_parse(const char *text, struct config_mutation *m, struct err 
 	return err_set(e, ERR_USAGE, "'%s' are no sites: each, all, a number, a range like 1-5, sample 50, or sample 2%%", text);
 }
 
-bool config_bytes_parse(const char *text, uint64_t *out, struct err *e)
-{
-	return str_parse_bytes(text, out) ||
-	       err_set(e, ERR_USAGE, "'%s' is no size: a number of bytes, or with K, M, G or T like 512M", text);
-}
-
 static bool check_mutations(struct arena *a, const struct config_campaign *c, const char **key, struct err *e)
 {
 	*key = "mutations";

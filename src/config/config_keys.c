@@ -1,7 +1,6 @@
 /* config_keys.c: the reference of all keys, as Markdown, from the schemas, the defaults, the limits and config_keys.def */
 #include "config/config_internal.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -18,36 +17,6 @@ static const struct key {
 #undef KEY
 };
 #define NKEYS (sizeof keys / sizeof *keys)
-
-const cyaml_schema_field_t *config_field(const cyaml_schema_field_t *fields, const char *key)
-{
-	for (; fields->key; fields++)
-		if (!strcmp(fields->key, key))
-			return fields;
-	return NULL;
-}
-
-double config_number(const cyaml_schema_field_t *f, const void *at)
-{
-	const char *p = (const char *)at + f->data_offset;
-	size_t n = f->value.data_size;
-	union {
-		int32_t i32;
-		int64_t i64;
-		uint64_t u64;
-		double f64;
-		bool b;
-	} v = {0};
-
-	assert(n <= sizeof v);
-	memcpy(&v, p, n);
-	switch (f->value.type) {
-	case CYAML_FLOAT: return v.f64;
-	case CYAML_BOOL: return v.b;
-	case CYAML_UINT: return n == 4 ? (double)(uint32_t)v.i32 : (double)v.u64;
-	default: return n == 4 ? v.i32 : (double)v.i64;
-	}
-}
 
 static const struct key *find(enum section s, const char *key)
 {

@@ -15,23 +15,6 @@
 #define MAX_LOG ((size_t)64 << 10)
 #define MAX_ROW 65535 /* groups in one dimension, on every device */
 
-bool vulkan_fail(struct err *e, const char *call, VkResult r)
-{
-	const char *why;
-
-	switch (r) {
-	case VK_ERROR_OUT_OF_DEVICE_MEMORY: why = "out of device memory"; break;
-	case VK_ERROR_OUT_OF_HOST_MEMORY: why = "out of memory"; break;
-	case VK_ERROR_DEVICE_LOST: why = "the device is lost"; break;
-	case VK_ERROR_TOO_MANY_OBJECTS: why = "out of device memory (too many allocations)"; break;
-	case VK_ERROR_INCOMPATIBLE_DRIVER: why = "no Vulkan driver (ICD) is installed, or none that works"; break;
-	case VK_ERROR_INITIALIZATION_FAILED: why = "the driver cannot be started"; break;
-	case VK_ERROR_OUT_OF_POOL_MEMORY: why = "out of descriptors"; break;
-	default: why = "error"; break;
-	}
-	return err_set(e, ERR_DEVICE, "%s: %s (%d)", call, why, r);
-}
-
 /* ---- the loader -------------------------------------------------------------------------------------------------------- */
 
 static bool make_instance(struct device *d, struct err *e)

@@ -18,15 +18,6 @@ bool image_dims_ok(uint64_t w, uint64_t h, struct err *e)
 	return true;
 }
 
-struct image *image_new(struct arena *a, int w, int h, int channels)
-{
-	struct image *im = ARENA_NEW(a, struct image);
-
-	*im = (struct image){.w = w, .h = h, .channels = channels};
-	im->data = arena_alloc(a, (size_t)w * (size_t)h * (size_t)channels);
-	return im;
-}
-
 static const struct image_codec *codec_of(const uint8_t *p, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++) {

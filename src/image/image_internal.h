@@ -4,7 +4,15 @@
 
 /* Checked dimensions and zeroed memory for a picture; ERR_PARSE otherwise. */
 bool image_dims_ok(uint64_t w, uint64_t h, struct err *e);
-struct image *image_new(struct arena *a, int w, int h, int channels); /* the caller has checked */
+/* The caller has checked that the size is sane. */
+static inline struct image *image_new(struct arena *a, int w, int h, int channels)
+{
+	struct image *im = ARENA_NEW(a, struct image);
+
+	*im = (struct image){.w = w, .h = h, .channels = channels};
+	im->data = arena_alloc(a, (size_t)w * (size_t)h * (size_t)channels);
+	return im;
+}
 
 /* Orientation 1..8 of a TIFF/EXIF block (from its "II" or "MM" on, with or without a leading "Exif\0\0"); 1 when it says none. */
 int exif_orientation(const uint8_t *p, size_t n);

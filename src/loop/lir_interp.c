@@ -60,15 +60,6 @@ static void describe(struct lir_interp_result *r)
 	}
 }
 
-_Noreturn void lir_fault(struct vm *vm, enum lir_fault fault, const struct lir_buffer *buf, int dim, int64_t index)
-{
-	vm->result->fault = fault;
-	vm->result->buffer = buf;
-	vm->result->dim = dim;
-	vm->result->index = index;
-	longjmp(vm->escape, 1);
-}
-
 /* ---- statements ---- */
 
 static void run_seq(const struct step *s, struct vm *vm)

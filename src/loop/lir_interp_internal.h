@@ -119,4 +119,11 @@ int64_t lir_address(const struct access *x, struct vm *vm);
 void lir_addresses(const struct access *x, struct vm *vm, int64_t *at);
 
 /* ---- lir_interp.c ---- */
-_Noreturn void lir_fault(struct vm *vm, enum lir_fault fault, const struct lir_buffer *buf, int dim, int64_t index);
+static inline _Noreturn void lir_fault(struct vm *vm, enum lir_fault fault, const struct lir_buffer *buf, int dim, int64_t index)
+{
+	vm->result->fault = fault;
+	vm->result->buffer = buf;
+	vm->result->dim = dim;
+	vm->result->index = index;
+	longjmp(vm->escape, 1);
+}

@@ -44,20 +44,6 @@ const struct mut_preset *mut_preset_find(const char *name)
 	return NULL;
 }
 
-bool mut_touches(const struct mutant *m, const char *target)
-{
-	return (m->all && !strcmp(m->target, "*")) || !strcmp(m->target, target);
-}
-
-unsigned mut_count_variants(const struct mut_op *op)
-{
-	unsigned n = 0;
-
-	while (op->variant[n])
-		n++;
-	return n;
-}
-
 /* ---- ids ---- */
 
 static size_t put_text(char *out, const char *text)

@@ -29,15 +29,6 @@ bool op_conv_set_out(struct op_infer *c, const struct op_conv *v, enum dtype t, 
 	return op_set_out(c, 0, t, v->w.nd + 2, dim, e);
 }
 
-struct lir_expr *op_conv_channel(struct op_lower *c, const struct op_conv *v, struct lir_expr *channel)
-{
-	int64_t of_group = v->groups * v->in_channels / (v->shuffle ? v->shuffle : 1);
-
-	if (v->shuffle <= 1)
-		return channel;
-	return lir_add(B, lir_mul(B, lir_mod(B, channel, lir_int(B, v->shuffle)), lir_int(B, of_group)), lir_div(B, channel, lir_int(B, v->shuffle)));
-}
-
 void op_conv_sum(struct op_lower *c, const struct op_conv *v, struct lir_buffer *x, struct lir_expr *x_zero, struct lir_buffer *w,
 		 struct lir_expr *w_zero, struct lir_expr *const *o, struct lir_buffer *acc)
 {

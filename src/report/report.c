@@ -1,148 +1,8 @@
-/* report.c: what every format needs of a store, and the choice of format */
+/* report.c: the choice of format, and where it goes */
 #include "report/report_internal.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "base/map.h"
-#include "base/vec.h"
-
-static bool gather_facts(struct store *s, struct arena *a, struct report_data *d, struct err *e)
-{
-	struct store_iter *it = store_models(s);
-	struct store_model m;
-	struct store_image im;
-
-	d->model = d->model_file = arena_strdup(a, "");
-	while (store_next_model(it, &m)) {
-		d->model = arena_strdup(a, m.name);
-		d->model_file = arena_strdup(a, m.file);
-		d->model_hash = m.hash;
-	}
-	if (!store_iter_end(it, e))
-		return false;
-	it = store_images(s);
-	while (store_next_image(it, &im))
-		d->images++;
-	return store_iter_end(it, e) && store_get(s, a, "created", &d->created, e) && store_get(s, a, "tool-version", &d->tool, e);
-}
-
-static bool gather_devices(struct store *s, struct arena *a, struct report_data *d, struct err *e)
-{
-	VEC(struct report_device) v = {0};
-	struct store_iter *it = store_devices(s);
-	struct store_device dev;
-
-	while (store_next_device(it, &dev)) {
-		struct report_device r = {.name = arena_strdup(a, dev.name),
-					  .backend = arena_strdup(a, dev.backend),
-					  .identity = arena_strdup(a, dev.identity),
-					  .describe = arena_strdup(a, dev.describe),
-					  .error = arena_strdup(a, dev.error)};
-
-		vec_push(a, &v, r);
-	}
-	if (!store_iter_end(it, e))
-		return false;
-	for (size_t i = 0; i < v.n; i++)
-		if (!store_count(s, v.v[i].name, NULL, NULL, &v.v[i].counts, e) ||
-		    !store_summarise(s, NULL, v.v[i].name, &v.v[i].original, e) ||
-		    !store_get(s, a, arena_printf(a, "noise %s", v.v[i].name), &v.v[i].noise, e))
-			return false;
-	d->device = v.v;
-	d->ndevices = v.n;
-	return true;
-}
-
-static struct report_group *group_of(struct arena *a, struct map *m, const char *name, const char *category)
-{
-	struct report_group *g = map_get(m, name);
-
-	if (!g) {
-		g = ARENA_NEW(a, struct report_group);
-		g->name = arena_strdup(a, name);
-		g->category = arena_strdup(a, category);
-		map_put(m, name, g);
-	}
-	g->mutants++;
-	return g;
-}
-
-static bool gather_groups(struct store *s, struct arena *a, struct report_data *d, struct err *e)
-{
-	struct map *ops = map_new(a), *categories = map_new(a);
-	struct store_iter *it = store_mutants(s, NULL);
-	struct store_mutant m;
-	struct report_group *groups[2];
-	void *g;
-
-	while (store_next_mutant(it, &m)) {
-		d->mutants++;
-		d->suppressed += m.suppressed != NULL;
-		group_of(a, ops, m.op, m.category);
-		group_of(a, categories, m.category, m.category);
-	}
-	if (!store_iter_end(it, e))
-		return false;
-	d->op = ARENA_ARRAY(a, struct report_group, map_count(ops));
-	d->category = ARENA_ARRAY(a, struct report_group, map_count(categories));
-	groups[0] = d->op;
-	groups[1] = d->category;
-	for (size_t at = 0; map_next(ops, &at, NULL, &g);)
-		*groups[0]++ = *(struct report_group *)g;
-	for (size_t at = 0; map_next(categories, &at, NULL, &g);)
-		*groups[1]++ = *(struct report_group *)g;
-	d->nops = map_count(ops);
-	d->ncategories = map_count(categories);
-	for (size_t i = 0; i < d->nops; i++)
-		if (!store_count(s, NULL, d->op[i].name, NULL, &d->op[i].counts, e))
-			return false;
-	for (size_t i = 0; i < d->ncategories; i++)
-		if (!store_count(s, NULL, NULL, d->category[i].name, &d->category[i].counts, e))
-			return false;
-	return store_count(s, NULL, NULL, NULL, &d->all, e);
-}
-
-static bool gather_suppressions(struct store *s, struct arena *a, struct report_data *d, struct err *e)
-{
-	VEC(struct report_suppression) v = {0};
-	struct store_iter *it = store_suppressions(s);
-	struct store_suppression x;
-
-	while (store_next_suppression(it, &x)) {
-		struct report_suppression r = {arena_strdup(a, x.glob), arena_strdup(a, x.reason), arena_strdup(a, x.source), x.mutants};
-
-		vec_push(a, &v, r);
-	}
-	d->suppression = v.v;
-	d->nsuppressions = v.n;
-	return store_iter_end(it, e);
-}
-
-bool report_gather(struct store *s, struct arena *a, struct report_data *out, struct err *e)
-{
-	memset(out, 0, sizeof *out);
-	return gather_facts(s, a, out, e) && gather_devices(s, a, out, e) && gather_groups(s, a, out, e) && gather_suppressions(s, a, out, e);
-}
-
-#define DRAIN_BYTES (1 << 18)
-
-/* False, without a word: the file cannot be written; file_out_end says why. */
-static bool put(struct report_out *out)
-{
-	if (!out->file)
-		return true;
-	file_out_add(out->file, str_text(&out->text), out->text.n);
-	str_clear(&out->text);
-	return !file_out_failed(out->file);
-}
-
-bool report_drain(struct report_out *out)
-{
-	return out->text.n < DRAIN_BYTES || put(out);
-}
 
 static bool write_format(struct store *s, enum report_format f, const struct report_options *o, struct report_out *out, struct err *e)
 {
@@ -153,7 +13,7 @@ static bool write_format(struct store *s, enum report_format f, const struct rep
 	static const struct report_options none = {0};
 	struct arena *a = arena_new(NULL);
 	struct report_data d;
-	bool ok = report_gather(s, a, &d, e) && formats[f](s, &d, o ? o : &none, out, e) && put(out);
+	bool ok = report_gather(s, a, &d, e) && formats[f](s, &d, o ? o : &none, out, e) && report_flush(out);
 
 	arena_free(a);
 	return ok;
@@ -208,20 +68,4 @@ bool report_kill_rate(struct store *s, int criterion, double *percent, int64_t *
 	*counted = n.counted;
 	*percent = n.counted ? 100.0 * (double)n.killed[criterion] / (double)n.counted : 0;
 	return true;
-}
-
-/* What a device gives as answers, not as a failure. */
-static bool answers(enum outcome o)
-{
-	return o == OUTCOME_NO_EFFECT || o == OUTCOME_EQUIVALENT || (o >= OUTCOME_IDENTICAL && o <= OUTCOME_NAN);
-}
-
-bool report_disagrees(const struct store_pair *p)
-{
-	for (int i = 0; i < 2; i++)
-		if (p->outcome[i] == OUTCOME_NOT_RUN || p->outcome[i] == OUTCOME_TOOL_ERROR)
-			return false;
-	if (answers(p->outcome[0]) != answers(p->outcome[1]) || (!answers(p->outcome[0]) && p->outcome[0] != p->outcome[1]))
-		return true;
-	return p->labels_differ || (p->killed[0] ^ p->killed[1]) & STORE_KILL_LABEL;
 }

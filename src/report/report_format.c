@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "value/value.h"
 
 static bool continues(char c)
@@ -145,4 +146,22 @@ void report_dump(struct str *t, json_t *j)
 {
 	json_dump_callback(j, append, t, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	json_decref(j);
+}
+
+/* ---- a report on its way to its file ---- */
+
+#define DRAIN_BYTES (1 << 18)
+
+bool report_flush(struct report_out *out)
+{
+	if (!out->file)
+		return true;
+	file_out_add(out->file, str_text(&out->text), out->text.n);
+	str_clear(&out->text);
+	return !file_out_failed(out->file);
+}
+
+bool report_drain(struct report_out *out)
+{
+	return out->text.n < DRAIN_BYTES || report_flush(out);
 }

@@ -48,6 +48,7 @@ struct report_out {
 	struct str text;
 	struct file_out *file; /* NULL: all of it stays in text */
 };
+bool report_flush(struct report_out *out); /* false, without a word: the file cannot be written; file_out_end says why */
 bool report_drain(struct report_out *out); /* between two mutants; false: going on is of no use */
 
 bool report_table(struct store *s, const struct report_data *d, const struct report_options *o, struct report_out *out, struct err *e);

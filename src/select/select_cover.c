@@ -32,15 +32,6 @@ static void clear_bit(uint64_t *a, size_t i)
 	a[i / 64] &= ~((uint64_t)1 << (i % 64));
 }
 
-size_t select_popcount(const uint64_t *a, const uint64_t *mask, size_t words)
-{
-	size_t n = 0;
-
-	for (size_t w = 0; w < words; w++)
-		n += (size_t)__builtin_popcountll(a[w] & mask[w]);
-	return n;
-}
-
 /* Calls body with `i` for every bit of row & mask. */
 #define EACH_BIT(i, row, mask, words)                                                                                              \
 	for (size_t w_ = 0, i = 0; w_ < (words); w_++)                                                                             \

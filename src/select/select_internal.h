@@ -31,4 +31,11 @@ struct select_core {
  * when *n < best. (select_exact.c) */
 bool select_exact(struct select_core *c, size_t best, size_t *chosen, size_t *n);
 
-size_t select_popcount(const uint64_t *a, const uint64_t *mask, size_t words);
+static inline size_t select_popcount(const uint64_t *a, const uint64_t *mask, size_t words)
+{
+	size_t n = 0;
+
+	for (size_t w = 0; w < words; w++)
+		n += (size_t)__builtin_popcountll(a[w] & mask[w]);
+	return n;
+}

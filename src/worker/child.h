@@ -413,8 +413,14 @@ bool flat_known(struct exec *x, uint32_t k);     /* need not run: the outputs ar
 void flat_look(struct exec *x, uint32_t k);      /* it ran */
 void flat_write(struct exec *x, uint32_t buffer); /* into its slot, if it is known and not there: somebody is about to read it */
 
+/* child_wire.c */
 /* False with no error set: the pool closed the wire in front of the first byte. */
 bool worker_read(struct worker *w, void *p, size_t n, bool may_end, struct err *e);
+bool worker_message(struct worker *w, enum wire_type *type, void **message, struct err *e); /* the next one; false: like worker_read */
+bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e);
+bool worker_flush(struct worker *w, struct err *e); /* what was held; holds no more */
+bool worker_write(struct worker *w, const void *p, size_t n, struct err *e);
+bool worker_data(struct worker *w, const void *p, size_t n, struct err *e);
 
 /* child_blobs.c */
 struct blob *worker_blob(struct worker *w, struct hash h);
@@ -426,11 +432,6 @@ bool blobs_answer(struct worker *w, const Wire__Have *m, struct err *e);
 void blobs_drop(struct worker *w, const Wire__Drop *m);
 void blob_drop(struct worker *w, struct blob *b);
 void blobs_close(struct worker *w); /* all go */
-
-bool worker_send(struct worker *w, enum wire_type type, const void *message, struct err *e);
-bool worker_flush(struct worker *w, struct err *e); /* what was held; holds no more */
-bool worker_write(struct worker *w, const void *p, size_t n, struct err *e);
-bool worker_data(struct worker *w, const void *p, size_t n, struct err *e);
 
 /* Finds or makes the original; NULL with an error. */
 struct base *base_get(struct worker *w, struct hash program, struct err *e);
