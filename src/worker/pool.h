@@ -3,7 +3,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/hash.h"
 #include "base/str.h"
@@ -195,18 +197,37 @@ struct pool {
 	struct pool_stats stats;
 };
 
-double pool_now(void);
+/* Without memory for its lists the pool cannot keep a promise. */
+static inline void *must(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
 
-/* pool_peer.c: a worker process and the bytes to and from it */
+static inline double pool_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* pool_start.c: a worker process */
 bool peer_start(struct peer *p, struct err *e);
 /* Kills, reaps, forgets; jobs and kernels stay listed. False: its process was killed and does not end; it is left alone. */
 bool peer_stop(struct peer *p);
 void peer_reaped(struct peer *p); /* its process is waited for, or left alone */
-void peer_polled(struct peer *p, short to, short from, short err);
+const char *const *peer_command(const struct peer *p, size_t *n);
+
+/* pool_send.c: what is to be written to it */
 bool peer_send(struct peer *p, enum wire_type type, const void *message, struct err *e);
 void peer_enqueue(struct peer *p, const struct out_item *item);
 bool peer_waits_to_write(const struct peer *p);
-bool peer_hello(struct peer *p, struct err *e);
+bool peer_flush(struct peer *p); /* as much as it takes; false: it is gone */
+
+/* pool_peer.c: what comes from it */
+void peer_polled(struct peer *p, short to, short from, short err);
 /* What a worker printed that was not for the pool. Appends. */
 void peer_said(struct peer *p, struct str *out);
 /* What is known about a worker that died: how it ended, what it printed. Appends. */
@@ -246,7 +267,7 @@ double job_patience(const struct job *j); /* seconds without a word from the run
 /* pool_build.c */
 void pool_give_kernels(struct dev *d);
 
-/* pool.c: a worker that can take work now, of n from `first` on; starts one when it is worth it. busy_too: one that has some will do. NULL: none */
+/* pool_workers.c: a worker that can take work now, of n from `first` on; starts one when it is worth it. busy_too: one that has some will do. NULL: none */
 struct peer *pool_free_peer(struct dev *d, int first, int n, bool busy_too);
 /* A worker's death; text says what was seen. */
 /* status: of waitpid, or why it was ended from here. */
@@ -255,3 +276,5 @@ struct peer *pool_free_peer(struct dev *d, int first, int n, bool busy_too);
 #define PEER_STUCK (-3) /* was killed, and does not end */
 void pool_peer_died(struct peer *p, int status, const char *text);
 void pool_dev_failed(struct dev *d, const char *text);
+extern const char pool_stuck_text[]; /* why, of PEER_STUCK */
+double pool_start_limit(const struct dev *d); /* seconds from a worker's start to its first word */

@@ -14,13 +14,6 @@
 
 #define MAX_QUESTION 100000 /* far from the longest message */
 
-static void *must(void *p)
-{
-	if (!p)
-		abort();
-	return p;
-}
-
 static struct question *question(struct peer *p, uint64_t number)
 {
 	return &p->question[number % PEER_DEPTH];

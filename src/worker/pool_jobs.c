@@ -15,13 +15,6 @@
 #define AHEAD INT_MAX /* priority */
 #define SLOW_S 60 /* what a runner may need besides running: copying, hashing, the original */
 
-static void *must(void *p)
-{
-	if (!p)
-		abort();
-	return p;
-}
-
 /* ---- lists ------------------------------------------------------------------------------------------------- */
 
 void jobs_add(struct joblist *l, struct job *j)
