@@ -78,9 +78,8 @@ static bool freeze(struct camp *c, struct camp_device_state *d, struct err *e)
 	if (!store_iter_end(it, e))
 		return false;
 	if (other < c->ninputs) {
-		log_warn("device '%s' is set aside: on '%s' the original no longer gives what the store holds; use another store",
-			 d->name, c->input[other].name);
-		d->dead = true;
+		camp_set_aside(c, (size_t)(d - c->device),
+			       arena_printf(c->a, "on '%s' the original no longer gives what the store holds; use another store", c->input[other].name));
 	} else if (found == c->ninputs) {
 		d->logits = old;
 		d->noise = noise;
@@ -178,28 +177,32 @@ bool camp_baselines(struct camp *c, struct err *e)
 
 static bool take_control(struct camp *c, const struct pool_result *r, void *user, struct err *e)
 {
-	const struct camp_device_state *d = &c->device[r->device];
-	bool *good = user;
+	struct camp_device_state *d = &c->device[r->device];
 
+	(void)user;
 	(void)e;
-	good[r->device] = good[r->device] && r->status == POOL_DONE; /* on every runner */
-	for (size_t i = 0; good[r->device] && i < r->nimages; i++) {
+	if (!d->differs && r->status != POOL_DONE) /* on one of its runners */
+		d->differs = arena_printf(c->a, "%s%s%.500s", r->text, r->log ? ": " : "", r->log ? r->log : "");
+	for (size_t i = 0; !d->differs && i < r->nimages; i++) {
 		struct distance x;
 
 		distance_f32(d->logits[i], camp_scores(c->a, c->model, r->image[i].output), c->model->classes, &x);
-		good[r->device] = x.identical || (!x.special_differs && x.max_abs <= d->noise[i]);
+		if (!x.identical && (x.special_differs || !(x.max_abs <= d->noise[i])))
+			d->differs = arena_printf(c->a, x.special_differs ? "on '%s' the original has NaN or Inf elsewhere than before"
+									   : "on '%s' the original's scores are off by %.3g",
+						  c->input[i].name, x.max_abs);
 	}
 	return true;
 }
 
-bool camp_control(struct camp *c, bool *good, struct err *e)
+bool camp_control(struct camp *c, struct err *e)
 {
 	size_t n = c->ninputs < CONTROL_INPUTS ? c->ninputs : CONTROL_INPUTS;
 
 	n = n < c->chunk ? n : c->chunk;
 	for (size_t d = 0; d < c->ndevices; d++)
-		good[d] = true;
-	if (!camp_run_original(c, 0, n, c->fill, NULL, true, take_control, good, e))
+		c->device[d].differs = NULL;
+	if (!camp_run_original(c, 0, n, c->fill, NULL, true, take_control, NULL, e))
 		return false;
 	for (size_t d = 0; d < c->ndevices; d++)
 		c->device[d].refused = false;

@@ -2,7 +2,7 @@
  *
  * They are made, submitted for every device and stored as they finish. When not all images' baseline tensors fit the memory budget,
  * the group passes over the images chunk by chunk. At the end the original is run again: if it is not what it was, what the device
- * said since its last good control is withdrawn and run again, three times at most; then the device is set aside.
+ * said since its last good control is withdrawn and run again; a device whose control fails three times is set aside.
  */
 #include <string.h>
 
@@ -259,8 +259,9 @@ static bool run_group(struct camp *c, struct group *g, struct err *e)
 }
 
 /* The device's control run failed: what it said since the last good one is not believed. */
-static bool withdraw(struct camp *c, size_t d, int tries, struct err *e)
+static bool withdraw(struct camp *c, size_t d, struct err *e)
 {
+	struct camp_device_state *s = &c->device[d];
 	struct store_counts n;
 	int64_t taken;
 
@@ -271,40 +272,40 @@ static bool withdraw(struct camp *c, size_t d, int tries, struct err *e)
 	c->again = true;
 	for (int o = 0; o < OUTCOME_COUNT; o++)
 		c->progress.by_outcome[o] = (uint64_t)n.outcome[o];
-	if (tries < CONTROL_TRIES) {
-		log_warn("device '%s': the original is no longer built, or no longer gives what it gave; %lld mutants are run again", c->device[d].name,
-			 (long long)taken);
-		pool_restart(c->pool, d);
-	} else {
-		log_warn("device '%s' is set aside: its control run failed %d times", c->device[d].name, CONTROL_TRIES);
-		c->device[d].dead = true;
+	if (++s->failed_controls == CONTROL_TRIES) {
+		camp_set_aside(c, d, arena_printf(c->a, "its control run failed %d times: %s", CONTROL_TRIES, s->differs));
+		return true;
 	}
+	log_warn("device '%s': the original is no longer built, or no longer gives what it gave (%s); %lld mutants are run again", s->name, s->differs,
+		 (long long)taken);
+	pool_restart(c->pool, d);
 	return true;
 }
 
 /* The group, again while its control fails. */
 static bool run_controlled(struct camp *c, struct group *g, struct err *e)
 {
-	bool *good = ARENA_ARRAY(g->a, bool, c->ndevices), *redo = ARENA_ARRAY(g->a, bool, c->ndevices);
-	bool again = true;
+	bool *redo = ARENA_ARRAY(g->a, bool, c->ndevices), again = true;
 
-	for (int tries = 1; again; tries++) {
+	for (size_t d = 0; d < c->ndevices; d++)
+		c->device[d].failed_controls = 0;
+	while (again) {
 		again = false;
 		c->group++;
 		if (!run_group(c, g, e))
 			return false;
 		if (c->stopped || !c->config->controls || !g->jobs)
 			return true;
-		if (!camp_control(c, good, e))
+		if (!camp_control(c, e))
 			return false;
 		for (size_t d = 0; d < c->ndevices && !c->stopped; d++) {
 			redo[d] = false;
 			if (c->device[d].dead ||
 			    pool_device_error(c->pool, d)) /* a lost device says nothing against what it did before */
 				continue;
-			if (good[d] ? !store_confirm(c->store, c->device[d].name, e) : !withdraw(c, d, tries, e))
+			if (c->device[d].differs ? !withdraw(c, d, e) : !store_confirm(c->store, c->device[d].name, e))
 				return false;
-			redo[d] = !good[d] && !c->device[d].dead;
+			redo[d] = c->device[d].differs && !c->device[d].dead;
 			again = again || redo[d];
 		}
 		g->redo = redo;

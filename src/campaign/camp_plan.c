@@ -318,14 +318,23 @@ static bool record_model(struct camp *c, struct err *e)
 
 bool camp_record_device(struct camp *c, size_t d, const char *error, struct err *e)
 {
-	const struct device_caps *caps = pool_device_error(c->pool, d) ? NULL : pool_caps(c->pool, d);
-	struct store_device dev = {.name = c->device[d].name,
-				   .backend = caps ? caps->backend : "",
-				   .identity = caps ? identity(c, d) : "",
-				   .describe = caps ? caps->describe : "",
-				   .error = error};
+	struct store_device *row = &c->device[d].row;
 
-	return store_put_device(c->store, &dev, e);
+	row->error = error;
+	return store_put_device(c->store, row, e);
+}
+
+/* What it is, or that it is not there. */
+static bool record_opened(struct camp *c, size_t d, struct err *e)
+{
+	const char *error = pool_device_error(c->pool, d);
+	const struct device_caps *caps = error ? NULL : pool_caps(c->pool, d);
+
+	c->device[d].row = (struct store_device){.name = c->device[d].name,
+						 .backend = caps ? arena_strdup(c->a, caps->backend) : "",
+						 .identity = caps ? identity(c, d) : "",
+						 .describe = caps ? arena_strdup(c->a, caps->describe) : ""};
+	return camp_record_device(c, d, error, e);
 }
 
 /* What a campaign is, to be kept and compared when it goes on. Mutants found equivalent are counted otherwise without reuse. */
@@ -347,7 +356,7 @@ static bool record_facts(struct camp *c, struct err *e)
 			return false;
 	}
 	for (size_t d = 0; d < c->ndevices; d++)
-		if (!camp_record_device(c, d, pool_device_error(c->pool, d), e))
+		if (!record_opened(c, d, e))
 			return false;
 	return record_how(c, e);
 }

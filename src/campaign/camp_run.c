@@ -44,12 +44,15 @@ static bool run_all(struct camp *c, struct err *e)
 	return true;
 }
 
-/* Reports say it, too, when the terminal is gone. The next run of the campaign tries the device again. */
-static bool record_aside(struct camp *c, struct err *e)
+/* Reports say what became of a device, too, when the terminal is gone. The next run of the campaign tries it again. */
+static bool record_missing(struct camp *c, struct err *e)
 {
-	for (size_t d = 0; d < c->ndevices; d++)
-		if (c->device[d].aside && !camp_record_device(c, d, arena_printf(c->a, "set aside: %s", c->device[d].aside), e))
+	for (size_t d = 0; d < c->ndevices; d++) {
+		const char *aside = c->device[d].aside, *lost = c->pool && !c->device[d].row.error ? pool_device_error(c->pool, d) : NULL;
+
+		if ((aside || lost) && !camp_record_device(c, d, arena_printf(c->a, aside ? "set aside: %s" : "lost: %s", aside ? aside : lost), e))
 			return false;
+	}
 	return true;
 }
 
@@ -66,8 +69,8 @@ static bool run_mutants(struct camp *c, struct err *e)
 		return true;
 	}
 	camp_ahead_begin(c, 0, group_size(c));
-	ok = camp_baselines(c, e);
-	return record_aside(c, ok ? e : NULL) && ok && (c->stopped || run_all(c, e));
+	ok = camp_baselines(c, e) && (c->stopped || run_all(c, e));
+	return record_missing(c, ok ? e : NULL) && ok;
 }
 
 /* Per cent of the counted outcomes, over all devices, killed by the criterion of fail-under. */

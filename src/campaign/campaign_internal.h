@@ -9,7 +9,10 @@ struct camp_device_state {
 	const char *name;
 	size_t runners;                   /* processes that run its mutants */
 	bool dead;                        /* cannot be opened, or set aside after failed controls */
-	const char *aside;                /* why it was set aside before a mutant ran; NULL: it was not */
+	const char *aside;                /* why it was set aside; NULL: it was not */
+	const char *differs;              /* why its last control run failed; NULL: it did not */
+	int failed_controls;              /* of the group under way */
+	struct store_device row;          /* its row in the store, once it has one */
 	uint64_t done;                    /* mutants */
 	bool refused;                     /* a mutant was not built since the last control: that builds something, too */
 	double time_limit_s;              /* per image, from the original's time */
@@ -200,8 +203,8 @@ uint64_t camp_original_jobs(const struct camp *c, size_t d, size_t n); /* that i
 bool camp_baselines(struct camp *c, struct err *e);
 /* The row of a device; error NULL: it works. (camp_plan.c) */
 bool camp_record_device(struct camp *c, size_t d, const char *error, struct err *e);
-/* *good: per device, whether the original still gives what it gave. */
-bool camp_control(struct camp *c, bool *good, struct err *e);
+/* Does the original still give what it gave? Each device's `differs` is set. */
+bool camp_control(struct camp *c, struct err *e);
 
 /* camp_context.c: what reports show around the verdicts. First what is known before anything runs, then the times of the original's
  * launches (one device after the other; other programs may run beside it), then what the compilers see of a mutant. */

@@ -46,8 +46,8 @@ void pool_restart(struct pool *p, size_t d)
 
 const char *pool_device_error(const struct pool *p, size_t d)
 {
-	(void)p;
 	(void)d;
+	cr_assert(p, "the pool is closed");
 	return NULL;
 }
 
@@ -124,6 +124,8 @@ static void run_original(struct arena *a, const struct pool_job *j, struct pool_
 		fake.bad_runs--;
 		add[2] = 100;
 	}
+	if (j->device == 0 && run == fake.bad_run)
+		add[2] = 100;
 	for (size_t i = 0; i < j->ninputs; i++)
 		put_image(a, &r->image[i], add, POOL_DONE);
 }
@@ -311,6 +313,24 @@ struct camp_summary fake_run(const struct config_campaign *c)
 
 	cr_assert(camp_run(c, fake_store, NULL, NULL, &sum, &e), "%s", err_text(&e));
 	return sum;
+}
+
+const char *fake_error(struct arena *a, const char *device)
+{
+	const char *error = "no such device";
+	struct err e = {0};
+	struct store *s = NULL;
+	struct store_iter *it;
+	struct store_device d;
+
+	cr_assert(store_open(fake_store, STORE_READ, &s, &e), "%s", err_text(&e));
+	it = store_devices(s);
+	while (store_next_device(it, &d))
+		if (!strcmp(d.name, device))
+			error = d.error ? arena_strdup(a, d.error) : "";
+	cr_assert(store_iter_end(it, &e), "%s", err_text(&e));
+	store_close(s);
+	return error;
 }
 
 size_t fake_rows(struct arena *a, const char *device, struct store_result *out, size_t max)

@@ -30,6 +30,7 @@ extern struct fake {
 	int originals[2];            /* runs of the original, by device */
 	size_t bad_after;            /* jobs of mutants on the second device, after which ... */
 	int bad_runs;                /* ... so many runs of the original there answer something else */
+	int bad_run;                 /* of the original's on the first device, counted from 1: it does, too; 0: none */
 	float unwritten;             /* added to one score of the original on the second device where zeros lie in unwritten memory */
 	float noise;                 /* added to one score in every second run of the original */
 	size_t asked, again;
@@ -55,6 +56,8 @@ extern char fake_store[96]; /* the campaign's store */
 /* Mutants that are proved to stay inside their buffers: nothing is run again for that. */
 void fake_only_stores(struct config_campaign *c);
 struct camp_summary fake_run(const struct config_campaign *c);
+/* What the store says against a device; "": nothing. */
+const char *fake_error(struct arena *a, const char *device);
 /* Rows of jobs that a device answered, in the plan's order; the others (no-site, no-effect) are left out. */
 size_t fake_rows(struct arena *a, const char *device, struct store_result *out, size_t max);
 size_t fake_count(const struct store_result *r, size_t n, enum outcome o);

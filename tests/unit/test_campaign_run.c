@@ -105,16 +105,63 @@ TEST(run, a_device_whose_controls_keep_failing_is_set_aside_without_that_group)
 	cr_expect_eq(fake.bad_runs, 1000 - 3, "three tries");
 	cr_expect_lt(sum.done, sum.jobs);
 	cr_expect_eq(fake_count(r, fake_rows(a, "host-gcc", r, 500), OUTCOME_IDENTICAL), fake.mutants[0], "the other device is not touched");
+	cr_expect_str_eq(fake_error(a, "host-clang"), "set aside: its control run failed 3 times: on '0.npy' the original's scores are off by 100",
+			 "reports say why");
 	fake.bad_runs = 0;
 	fake_run(&c);
+	cr_expect_str_empty(fake_error(a, "host-clang"));
 	n = fake_rows(a, "host-clang", r, 500);
 	cr_expect_eq(fake_count(r, n, OUTCOME_IDENTICAL), n, "it is itself again: the missing are run");
+	fake_leave(a);
+}
+
+TEST(run, failed_controls_are_counted_for_each_device)
+{
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+	size_t n;
+
+	fake_enter(a, &c);
+	fake_only_stores(&c);
+	c.ndevices = 2;
+	c.controls = 4;
+	fake.bad_after = 5;
+	fake.bad_runs = 1000;
+	fake.bad_run = 5; /* the first one, then the first group's control; of the second group's the third, with which the other device is set aside */
+	sum = fake_run(&c);
+	n = fake_rows(a, "host-gcc", r, 500);
+	cr_expect_gt(fake.originals[0], 5);
+	cr_expect_eq(fake_count(r, n, OUTCOME_IDENTICAL), n, "one failure is not three");
+	cr_expect_str_empty(fake_error(a, "host-gcc"));
+	cr_expect(sum.nlost == 1 && !strcmp(sum.lost, "host-clang"), "%zu, %s", (size_t)sum.nlost, sum.lost);
 	fake_leave(a);
 }
 
 static bool stop_after(void *user)
 {
 	return fake.asked >= *(const size_t *)user;
+}
+
+TEST(run, a_campaign_that_is_stopped_says_what_it_had_set_aside)
+{
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+	struct err e = {0};
+	size_t limit = 1; /* in the middle of the changes without effect */
+
+	fake_enter(a, &c);
+	c.ndevices = 2;
+	c.repeat = 3;
+	c.control_mutants = 4;
+	fake.unwritten = 1;
+	cr_assert(camp_run(&c, fake_store, NULL, &(struct camp_hooks){.stop = stop_after, .user = &limit}, &sum, &e), "%s", err_text(&e));
+	cr_expect(sum.stopped);
+	cr_expect(strstr(fake_error(a, "host-clang"), "set aside: the original itself"), "%s", fake_error(a, "host-clang"));
+	cr_expect_str_empty(fake_error(a, "host-gcc"));
+	fake_leave(a);
 }
 
 TEST(run, runners_share_the_images_of_the_original_and_each_has_its_control)
@@ -195,6 +242,7 @@ TEST(run, an_original_that_is_not_the_store_s_sets_the_device_aside)
 	sum = fake_run(&c);
 	cr_expect_eq(fake.mutants[1], before);
 	cr_expect(sum.nlost == 1 && !strcmp(sum.lost, "host-clang"));
+	cr_expect_str_eq(fake_error(a, "host-clang"), "set aside: on '1.npy' the original no longer gives what the store holds; use another store");
 	fake_leave(a);
 }
 
