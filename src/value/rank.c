@@ -90,7 +90,7 @@ static double tau_b(const int *x, const int *y, int n)
 	}
 	if (!untied_x || !untied_y)
 		return 1; /* one item, in both lists */
-	return (double)agree / (sqrt((double)untied_x) * sqrt((double)untied_y));
+	return (double)agree / sqrt((double)untied_x * (double)untied_y); /* exactly 1 for equal ones, as two roots would not be */
 }
 
 void rank_compare(const int32_t *a, const int32_t *b, int k, struct rank_metrics *out)
@@ -131,7 +131,7 @@ void rank_compare(const int32_t *a, const int32_t *b, int k, struct rank_metrics
 	}
 	m.top1_equal = a[0] == b[0];
 	m.jaccard = (double)common / n;
-	m.rbo = rank_biased_overlap(y, a_rank, k);
+	m.rbo = m.manhattan > 0 ? fmin(1, rank_biased_overlap(y, a_rank, k)) : 1; /* whatever the rounding of the sum */
 	m.kendall = tau_b(x, y, n);
 	m.displacement = 1 - moved / k / k;
 	m.euclidean = sqrt(squares);

@@ -196,6 +196,22 @@ TEST(rank, does_not_depend_on_the_numbers_of_the_classes)
 	cr_expect(m.kendall == n.kendall && m.euclidean == n.euclidean && m.manhattan == n.manhattan && m.rbo == n.rbo);
 }
 
+TEST(rank, equal_lists_are_exactly_alike_and_others_never_more)
+{
+	int32_t a[200], b[200];
+	struct rank_metrics m;
+
+	for (int k = 1; k <= 200; k++) {
+		for (int i = 0; i < k; i++)
+			a[i] = b[i] = 3 * i;
+		rank_compare(a, b, k, &m);
+		cr_expect(m.rbo == 1 && m.kendall == 1 && m.jaccard == 1 && m.displacement == 1, "%d: rbo %.17g, kendall %.17g", k, m.rbo, m.kendall);
+		b[k - 1] = 1;
+		rank_compare(a, b, k, &m);
+		cr_expect(m.rbo <= 1 && m.kendall <= 1, "%d: rbo %.17g, kendall %.17g", k, m.rbo, m.kendall);
+	}
+}
+
 TEST(wilson, agrees_with_scipy)
 {
 	/* scipy.stats.binomtest(s, n).proportion_ci(method='wilson') */
