@@ -73,6 +73,23 @@ static bool run_mutants(struct camp *c, struct err *e)
 	return record_missing(c, ok ? e : NULL) && ok;
 }
 
+/* Stopped before its groups were reached, a campaign has results of earlier runs that no group has counted. */
+static bool count_done(struct camp *c, struct err *e)
+{
+	uint64_t done = 0;
+
+	for (size_t d = 0; d < c->ndevices; d++)
+		for (size_t m = 0; m < c->nmutants; m++) {
+			bool has = !c->mutant[m].sites;
+
+			if (!has && !store_has_result(c->store, c->mutant[m].id, c->device[d].name, &has, e))
+				return false;
+			done += has;
+		}
+	c->progress.done = done;
+	return true;
+}
+
 /* Per cent of the counted outcomes, over all devices, killed by the criterion of fail-under. */
 static bool summarise(struct camp *c, struct camp_summary *out, struct err *e)
 {
@@ -80,7 +97,7 @@ static bool summarise(struct camp *c, struct camp_summary *out, struct err *e)
 	unsigned bit = STORE_KILL_LABEL;
 	int criterion = 0;
 
-	if (!store_count(c->store, NULL, NULL, NULL, &n, e))
+	if (!store_count(c->store, NULL, NULL, NULL, &n, e) || (c->stopped && !count_done(c, e)))
 		return false;
 	if (c->config->fail_under_criterion)
 		store_criterion_parse(c->config->fail_under_criterion, &bit);

@@ -29,7 +29,7 @@ static const struct cli_option options[] = {
         {"fill", CLI_TEXT, "WHAT", "what mutants find where nobody wrote: nan (default), zero, random(7), stale"},
         {"sanitize", CLI_FLAG, NULL, "check in mutated kernels that no access leaves its buffer and nothing is read before it is written"},
         {"memory", CLI_TEXT, "SIZE", "for the original's tensors, in all runners together: 512M, 8G (default: half of this machine's, 4G for each runner at most); with less, images are done in batches"},
-        {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; the same command goes on from there"},
+        {"max-time", CLI_TEXT, "TIME", "stop cleanly after so long: 90s, 45m, 2h, 1d; exit status 1 when something is left, and the same command goes on from there"},
         CLI_OPT_FAIL_UNDER, CLI_OPT_CRITERION,
         CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH,
         {"threads", CLI_INT, "N", "threads per run (default: 1 on this machine's processor, with a runner for each core; else number of cores)"}, CLI_OPT_PREPROCESS, CLI_OPT_OUTPUT,
@@ -299,6 +299,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (sum.out_of_time) {
 		log_warn("the time is up: %llu of %llu are done; the same command goes on from there ('%s')", (unsigned long long)sum.done,
 		         (unsigned long long)sum.jobs, store);
+		*status = 1; /* not complete, so nothing is said of a threshold */
 		return print_end(args, store, &c, &sum, e);
 	}
 	if (sum.stopped)

@@ -6,10 +6,12 @@ usage: stopping.py BUILD_DIR SOURCE_DIR [TEST...]     needs only python3's stand
 Each phase is one that would not end by itself within the hour: a worker, a compiler or a pipe that never answers. So a command that
 ends did end because of the signal, and no clock is looked at. What does not answer tells so by a file.
 """
+import json
 import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -216,7 +218,26 @@ def when_the_time_is_up_and_a_worker_is_silent(tmp):
     """--max-time while nothing answers: the report of what there is"""
     args = ["run", campaign(tmp, silent_after(tmp, "RUN", 12)), "--store", tmp / "s.db"]
     p = start(tmp, *args, "--max-time", "8s")
-    stopped(tmp, p, None, status=0, says="the time is up")
+    stopped(tmp, p, None, status=1, says="the time is up")
+
+
+@test
+def what_is_not_complete_meets_no_threshold(tmp):
+    """--max-time with --fail-under: status 1, and as many results as the store has, also those of earlier runs"""
+    counts = []
+    for n in [12, 0]:  # among the mutants; before any
+        args = ["run", campaign(tmp, silent_after(tmp, "RUN", n)), "--store", tmp / "s.db", "--max-time", "8s", "--fail-under", "0", "--json"]
+        p = start(tmp, *args)
+        out, err = p.communicate(timeout=PATIENCE)
+        assert p.returncode == 1, (p.returncode, err)
+        said = json.loads(out)
+        store = sqlite3.connect(tmp / "s.db")
+        counts += store.execute("SELECT count(*) FROM verdicts WHERE outcome <> 'not-run'").fetchone()
+        store.close()
+        assert said["stopped"] and said["done"] == counts[-1] < said["of"], (said["done"], counts)
+        assert f"{counts[-1]} of {said['of']} are done" in err, err
+        nothing_is_left(tmp)
+    assert counts[1] == counts[0] > 0, counts
 
 
 @test
