@@ -26,8 +26,9 @@ struct device_memory {
 	CUdeviceptr base, data; /* data: behind the front pad; what a kernel's parameter holds */
 };
 
-struct span { /* around a launch */
+struct span { /* around a launch; begins where the one before it ends when nothing was queued between */
 	CUevent start, end;
+	bool joined;
 };
 
 struct device {
@@ -46,14 +47,22 @@ struct device {
 	struct kernel *kernels;
 	VEC(struct span) spans; /* the first nspans are of the launches since the last finish, the others are spare */
 	size_t nspans;
+	bool behind; /* what was queued last is the end of the last span */
 	VEC(void *) params;
 };
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------- */
 
+/* No kernel does that. */
+static bool is_of_hardware(CUresult code)
+{
+	return code == CUDA_ERROR_ECC_UNCORRECTABLE || code == CUDA_ERROR_NVLINK_UNCORRECTABLE || code == CUDA_ERROR_CONTAINED ||
+	       code == CUDA_ERROR_DEVICE_UNAVAILABLE;
+}
+
 static bool is_lost(CUresult code)
 {
-	return code == CUDA_ERROR_ECC_UNCORRECTABLE || code == CUDA_ERROR_ILLEGAL_ADDRESS || code == CUDA_ERROR_LAUNCH_TIMEOUT ||
+	return is_of_hardware(code) || code == CUDA_ERROR_ILLEGAL_ADDRESS || code == CUDA_ERROR_LAUNCH_TIMEOUT ||
 	       code == CUDA_ERROR_CONTEXT_IS_DESTROYED || code == CUDA_ERROR_ASSERT ||
 	       (code >= CUDA_ERROR_HARDWARE_STACK_ERROR && code <= CUDA_ERROR_LAUNCH_FAILED);
 }
@@ -66,7 +75,7 @@ static bool fail(struct device *d, struct err *e, const char *call, CUresult cod
 	d->api.cuGetErrorString(code, &text);
 	if (code == CUDA_ERROR_OUT_OF_MEMORY)
 		text = "out of device memory";
-	return err_set(e, ERR_DEVICE, "%s: %s (%s)%s", call, text ? text : "error", name ? name : "unknown",
+	return err_set(e, is_of_hardware(code) ? ERR_IO : ERR_DEVICE, "%s: %s (%s)%s", call, text ? text : "error", name ? name : "unknown",
 		       is_lost(code) ? "; the device's context is lost" : "");
 }
 
@@ -87,6 +96,7 @@ static bool find_gpu(struct device *d, const char *select, const char **name, st
 
 	if (!cuda_load_driver(&d->api, e))
 		return false;
+	setenv("CUDA_MODULE_LOADING", "EAGER", 0); /* what a kernel needs is there when it is loaded, not when it is first launched */
 	if ((code = d->api.cuInit(0)) || (code = d->api.cuDeviceGetCount(&n)))
 		return code == CUDA_ERROR_NO_DEVICE
 			   ? err_set(e, ERR_DEVICE, "no CUDA device: the NVIDIA driver is installed, but sees no GPU")
@@ -146,6 +156,7 @@ static void describe(struct device *d, const char *name)
 	    .memory = memory,
 	    .machine = "",
 	    .types = DEVICE_ALL_TYPES,
+	    .first_launch_s = 2,
 	};
 	str_free(&s);
 	str_free(&id);
@@ -342,6 +353,7 @@ static bool cuda_memory_fill(struct device *d, struct device_memory *m, int64_t 
 {
 	CUresult code = n ? d->api.cuMemsetD32Async(m->data + (CUdeviceptr)at, pattern, n / 4, d->stream) : 0;
 
+	d->behind = false;
 	return !code || fail(d, e, "cuMemsetD32Async", code);
 }
 
@@ -349,6 +361,7 @@ static bool cuda_memory_write(struct device *d, struct device_memory *m, int64_t
 {
 	CUresult code = n ? d->api.cuMemcpyHtoDAsync(m->data + (CUdeviceptr)at, from, n, d->stream) : 0;
 
+	d->behind = false;
 	if (!code && n)
 		code = d->api.cuStreamSynchronize(d->stream);
 	return !code || fail(d, e, "cuMemcpyHtoDAsync", code);
@@ -358,6 +371,7 @@ static bool cuda_memory_read(struct device *d, struct device_memory *m, int64_t 
 {
 	CUresult code = n ? d->api.cuMemcpyDtoHAsync(to, m->data + (CUdeviceptr)at, n, d->stream) : 0;
 
+	d->behind = false;
 	if (!code)
 		code = d->api.cuStreamSynchronize(d->stream);
 	return !code || fail(d, e, "cuMemcpyDtoHAsync", code);
@@ -365,7 +379,7 @@ static bool cuda_memory_read(struct device *d, struct device_memory *m, int64_t 
 
 /* ---- running ----------------------------------------------------------------------------------------------------------------- */
 
-static bool next_span(struct device *d, struct span *out, struct err *e)
+static bool next_span(struct device *d, struct span **out, struct err *e)
 {
 	struct span s = {0};
 	CUresult code;
@@ -379,14 +393,15 @@ static bool next_span(struct device *d, struct span *out, struct err *e)
 		}
 		vec_push(d->arena, &d->spans, s);
 	}
-	*out = d->spans.v[d->nspans];
+	*out = &d->spans.v[d->nspans];
+	(*out)->joined = d->behind && d->nspans;
 	return true;
 }
 
 static bool cuda_launch(struct device *d, const struct device_launch *l, struct err *e)
 {
 	unsigned groups = l->groups < CUDA_MAX_GRID ? (unsigned)l->groups : CUDA_MAX_GRID; /* work-items go on with what is left */
-	struct span s = {0};
+	struct span *s = NULL;
 	CUresult code;
 
 	if (l->group > d->caps.max_group)
@@ -396,13 +411,14 @@ static bool cuda_launch(struct device *d, const struct device_launch *l, struct 
 	d->params.n = 0;
 	for (uint32_t i = 0; i < l->nargs; i++)
 		vec_push(d->arena, &d->params, &l->arg[i]->data);
-	if ((code = d->api.cuEventRecord(s.start, d->stream)))
+	if (!s->joined && (code = d->api.cuEventRecord(s->start, d->stream)))
 		return fail(d, e, "cuEventRecord", code);
 	if ((code = d->api.cuLaunchKernel(l->kernel->function, groups, 1, 1, l->group, 1, 1, 0, d->stream, d->params.v, NULL)))
 		return fail(d, e, "cuLaunchKernel", code);
-	if ((code = d->api.cuEventRecord(s.end, d->stream)))
+	if ((code = d->api.cuEventRecord(s->end, d->stream)))
 		return fail(d, e, "cuEventRecord", code);
 	d->nspans++;
+	d->behind = true;
 	return true;
 }
 
@@ -412,9 +428,10 @@ static bool cuda_finish(struct device *d, double *seconds, size_t n, struct err 
 	bool ok = !code || fail(d, e, "cuStreamSynchronize", code);
 
 	for (size_t i = 0; ok && seconds && i < n; i++) {
+		const struct span *s = d->spans.v + i;
 		float ms = 0;
 
-		code = i < d->nspans ? d->api.cuEventElapsedTime(&ms, d->spans.v[i].start, d->spans.v[i].end) : 0;
+		code = i < d->nspans ? d->api.cuEventElapsedTime(&ms, s->joined ? s[-1].end : s->start, s->end) : 0;
 		seconds[i] = 1e-3 * (double)ms;
 		ok = !code || fail(d, e, "cuEventElapsedTime", code);
 	}

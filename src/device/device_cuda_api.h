@@ -26,8 +26,11 @@ typedef struct CUevent_st *CUevent;
 enum { /* of CUresult */
        CUDA_SUCCESS = 0,
        CUDA_ERROR_OUT_OF_MEMORY = 2,
+       CUDA_ERROR_DEVICE_UNAVAILABLE = 46, /* somebody has it for himself alone */
        CUDA_ERROR_NO_DEVICE = 100,
        CUDA_ERROR_ECC_UNCORRECTABLE = 214,
+       CUDA_ERROR_NVLINK_UNCORRECTABLE = 220,
+       CUDA_ERROR_CONTAINED = 226, /* a fault of the memory */
        CUDA_ERROR_ILLEGAL_ADDRESS = 700,
        CUDA_ERROR_LAUNCH_TIMEOUT = 702,
        CUDA_ERROR_CONTEXT_IS_DESTROYED = 709,

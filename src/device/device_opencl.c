@@ -171,6 +171,7 @@ static void describe(struct device *d)
 	    .max_group = (uint32_t)device_number(d, d->id, CL_DEVICE_MAX_WORK_GROUP_SIZE),
 	    .local_memory = device_number(d, d->id, CL_DEVICE_LOCAL_MEM_SIZE),
 	    .memory = cpu ? 0 : device_number(d, d->id, CL_DEVICE_GLOBAL_MEM_SIZE),
+	    .first_launch_s = 20, /* on a busy machine */
 	    .types = DEVICE_ALL_TYPES & ~(f64 ? 0 : 1u << DT_F64),
 	    .together = cl_runs_object() && !strcmp(maker, "Portable Computing Language") ? TOGETHER : 0,
 	};

@@ -177,6 +177,7 @@ static void describe(struct device *d, const struct features *f)
 				? d->limits.maxComputeWorkGroupInvocations
 				: d->limits.maxComputeWorkGroupSize[0];
 	d->caps.local_memory = d->limits.maxComputeSharedMemorySize;
+	d->caps.first_launch_s = 20; /* on a busy machine */
 	d->caps.types = types_of(f);
 	if (p.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU)
 		d->caps.memory = 0;

@@ -170,6 +170,7 @@ struct device_caps {
 	const char *machine;   /* what the kernels are for, where that is a processor: "x86-64"; else "" */
 	uint32_t together;     /* kernels that are built in one program because the device gains by it; 0: each alone */
 	const char *apart;     /* why it found that it should build each alone; NULL: it did not */
+	double first_launch_s; /* a kernel's first launch may take so much longer, because drivers finish compiling then */
 	uint32_t types;        /* bit 1u << DT_x for each element type that kernels can use */
 };
 

@@ -20,9 +20,6 @@
 #include "device/device.h"
 #include "worker/child.h"
 
-/* Drivers finish compiling a kernel when it is first launched: on a busy machine that may take long, and is no hang. */
-#define FIRST_LAUNCH_S 20
-
 struct resident { /* a tensor on the device */
 	struct hash key;
 	struct device_memory *memory;
@@ -233,16 +230,23 @@ static struct device_memory *take_spare(struct gpu *g, size_t bytes, size_t pad)
 	return NULL;
 }
 
+/* One pad; where it is one word over and over, the device needs no copy of it, for which this process would wait. */
+static bool write_pad(struct exec *x, uint32_t b, int64_t at, struct err *e)
+{
+	const struct slot *s = &x->w->slots.slot[b];
+	enum dtype t = x->prog->buffer[b].dtype;
+	const struct device_ops *ops = x->w->ops;
+
+	if (x->fill.kind == FILL_RANDOM || dtype_size(t) > 4 || at % 4)
+		return ops->memory_write(x->w->device, x->gpu->slot[b], at, s->view + s->front + at, pad_bytes(t), e);
+	return ops->memory_fill(x->w->device, x->gpu->slot[b], at, pad_bytes(t), (uint32_t)s->pads.word, e);
+}
+
 /* Writes the pads of the slot on the device. */
 static bool write_pads(struct exec *x, uint32_t b, struct err *e)
 {
-	const struct slot *s = &x->w->slots.slot[b];
-	const uint8_t *data = s->view + s->front;
-	size_t pad = pad_bytes(x->prog->buffer[b].dtype);
-	const struct device_ops *ops = x->w->ops;
-
-	return ops->memory_write(x->w->device, x->gpu->slot[b], -(int64_t)pad, data - pad, pad, e) &&
-	       ops->memory_write(x->w->device, x->gpu->slot[b], (int64_t)s->bytes, data + s->bytes, pad, e);
+	return write_pad(x, b, -(int64_t)pad_bytes(x->prog->buffer[b].dtype), e) &&
+	       write_pad(x, b, (int64_t)x->w->slots.slot[b].bytes, e);
 }
 
 /* What an output holds before it is written. */
@@ -326,7 +330,7 @@ static enum step refused(struct exec *x, enum pool_stage stage, int64_t launch, 
 	const char *name = launch >= 0 ? x->prog->launch[launch].name : NULL;
 
 	alarm_in(0);
-	x->end.status = x->original ? POOL_LOST : POOL_CRASHED;
+	x->end.status = x->original || e->code == ERR_IO ? POOL_LOST : POOL_CRASHED; /* memory that fails is no mutant's fault */
 	x->end.stage = stage;
 	x->end.launch = launch;
 	snprintf(x->end.text, sizeof x->end.text, "%.300s%s%.100s%s", err_text(e), name ? " in '" : "", name ? name : "",
@@ -413,14 +417,13 @@ enum step gpu_run(struct exec *x, uint32_t n, double limit_s)
 {
 	struct gpu_exec *g = x->gpu;
 	struct err e = {0};
-
-	double began = worker_now(), device = 0;
+	double began = worker_now(), device = 0, first = x->w->ops->caps(x->w->device)->first_launch_s;
 
 	x->w->gpu->clock++;
 	for (uint32_t i = 0; i < n; i++) {
 		bool *warm = &g->warm[x->prog->launch[x->sel[i]].kernel];
 
-		limit_s += *warm ? 0 : FIRST_LAUNCH_S;
+		limit_s += *warm ? 0 : first;
 		*warm = true;
 	}
 	alarm_in(limit_s + 0.05);
@@ -455,20 +458,21 @@ enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat
 {
 	struct gpu_exec *g = x->gpu;
 	struct err e = {0};
-	double transfer = worker_now();
+	double transfer = worker_now(), first = x->w->ops->caps(x->w->device)->first_launch_s;
 
 	x->w->gpu->clock++;
-	alarm_in(x->limit_s + FIRST_LAUNCH_S);
+	alarm_in(x->limit_s + first);
 	for (uint32_t i = 0; i < n; i++)
 		if (!gather(x, x->sel[i], false, &e))
 			return refused(x, POOL_RUN, x->sel[i], &e);
 	x->transfer_s += worker_now() - transfer;
 	for (uint32_t r = 0; r < warmup + repeat; r++) {
-		double t = worker_now();
+		double t;
 
-		alarm_in(x->limit_s + FIRST_LAUNCH_S);
+		alarm_in(x->limit_s + first);
 		if (!announce(x, POOL_RUN, -1))
 			return STEP_GONE;
+		t = worker_now();
 		for (uint32_t i = 0; i < n; i++)
 			if (!queue_launch(x, x->sel[i], &e))
 				return refused(x, POOL_RUN, x->sel[i], &e);

@@ -217,6 +217,9 @@ static inline double pool_now(void)
 bool peer_start(struct peer *p, struct err *e);
 /* Kills, reaps, forgets; jobs and kernels stay listed. False: its process was killed and does not end; it is left alone. */
 bool peer_stop(struct peer *p);
+/* Kills it, with what it started, which must not outlive it. A driver that gives a device back, with a kernel on it that does not end, takes
+ * its time; other processes do not. False: it does not end. */
+bool peer_kill(struct peer *p, int *status);
 void peer_reaped(struct peer *p); /* its process is waited for, or left alone */
 const char *const *peer_command(const struct peer *p, size_t *n);
 

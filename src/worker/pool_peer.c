@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/reap.h"
 
 #define READ_SIZE ((size_t)256 << 10)
 #define MAX_ROUNDS 16 /* reads at a time from one worker */
@@ -186,7 +185,7 @@ static int last_status(struct peer *p)
 		if (!si.si_pid)
 			usleep(2000);
 	}
-	if (!reap_killed(p->pid, true, &status)) /* with what it started, which must not outlive it */
+	if (!peer_kill(p, &status))
 		status = PEER_STUCK;
 	peer_reaped(p);
 	return status;

@@ -15,6 +15,8 @@
 #include "base/map.h"
 #include "base/reap.h"
 
+#define DRIVER_REAP_S 50 /* beside REAP_S */
+
 extern char **environ;
 
 /* The device's variables, then ours that it does not name. */
@@ -235,9 +237,16 @@ static void forget_bytes(struct peer *p)
 	p->deadline = 0;
 }
 
+bool peer_kill(struct peer *p, int *status)
+{
+	if (reap_killed(p->pid, true, status))
+		return true;
+	return p->dev->known && !p->dev->caps.isolates && reap_within(p->pid, DRIVER_REAP_S, status);
+}
+
 bool peer_stop(struct peer *p)
 {
-	bool ended = p->pid <= 0 || reap_killed(p->pid, true, NULL);
+	bool ended = p->pid <= 0 || peer_kill(p, NULL);
 
 	peer_reaped(p);
 	close_fd(&p->to);

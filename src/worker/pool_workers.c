@@ -193,7 +193,9 @@ static bool connection_down(const struct dev *d, bool builder)
 
 double pool_start_limit(const struct dev *d)
 {
-	return d->d.start_timeout_s > 0 ? d->d.start_timeout_s : d->custom ? START_CUSTOM_S : START_S;
+	bool driver = strcmp(d->d.backend, "cpu") != 0; /* which may have to wake a device, for many workers one after the other */
+
+	return d->d.start_timeout_s > 0 ? d->d.start_timeout_s : d->custom || driver ? START_CUSTOM_S : START_S;
 }
 
 struct peer *pool_free_peer(struct dev *d, int first, int n, bool busy_too)

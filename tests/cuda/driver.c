@@ -1,7 +1,11 @@
 /* driver.c: the driver API's functions for tests, on this processor: kernels are shared objects made by nvrtc.c
  *
- * Launches are done when they are queued. As with a GPU, a kernel that touches what is not there loses the context: its own and all
- * later calls say so.
+ * As hard as the real one where a device's code could lean on more: what is queued is done when somebody waits for it and not before; a
+ * launch's arguments are those of the moment; memory is new and full of junk; addresses, sizes and work-items beyond what there is are refused;
+ * a context belongs to the threads that made it current and to no forked process; times are there once they are past. Blocks and their
+ * threads run in the other order every other launch. A kernel that touches what is not there loses the context: all later calls say so.
+ *
+ * CUDA_TEST_NO_DEVICE: there is none. CUDA_TEST_INIT_S=11: so long takes cuInit. CUDA_TEST_ECC=3: the third launch finds broken memory.
  */
 #include <dlfcn.h>
 #include <setjmp.h>
@@ -20,9 +24,11 @@
 #define EXPORT __attribute__((visibility("default")))
 #define MEMORY ((size_t)1 << 30)
 #define MAX_THREADS 1024
+#define MAX_PARAMETERS 512 /* 4 KiB */
 #define STACK ((size_t)256 << 10)
+#define ALIGN 256
 
-enum { INVALID_VALUE = 1, NOT_READY_CONTEXT = 201, INVALID_IMAGE = 200, NOT_FOUND = 500 };
+enum { INVALID_VALUE = 1, NOT_INITIALIZED = 3, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600 };
 
 struct dim {
 	unsigned x, y, z;
@@ -32,18 +38,38 @@ struct CUmod_st {
 	void *library;
 };
 
-struct CUfunc_st { /* lies in the module */
-	void *library;
-};
-
 struct CUevent_st {
 	struct timespec at;
+	bool recorded, past;
 };
 
+struct memory { /* its data lie behind it */
+	struct memory *next;
+	size_t size;
+	uint8_t *data;
+};
+
+struct task {
+	struct task *next;
+	enum { LAUNCH, SET, TO_DEVICE, TO_HOST, RECORD } what;
+	void *library; /* LAUNCH */
+	unsigned groups, threads, nparams, pattern;
+	uint64_t param[MAX_PARAMETERS];
+	uint8_t *to; /* copies; SET: n words */
+	const void *from;
+	void *own; /* what is copied to the device is as it was */
+	size_t n;
+	CUevent event;
+};
+
+static _Thread_local bool current;
+
 static struct {
-	bool current;
+	pid_t process; /* 0: not initialised */
 	CUresult lost; /* the error that took the context */
-	size_t used;
+	size_t used, launches;
+	struct memory *memory;
+	struct task *first, **last;
 	sigjmp_buf *kernel; /* where a fault in a kernel goes */
 	/* The block that runs: its threads, and which of them. */
 	char *stacks;
@@ -53,20 +79,32 @@ static struct {
 	void (*run)(void **);
 	void **params;
 	struct dim *index;
-} gpu;
+} gpu = {.last = &gpu.first};
 
 #define CHECK                                                                                                                      \
 	do {                                                                                                                       \
-		if (!gpu.current)                                                                                                  \
-			return NOT_READY_CONTEXT;                                                                                  \
+		if (gpu.process != getpid())                                                                                       \
+			return NOT_INITIALIZED;                                                                                    \
+		if (!current)                                                                                                      \
+			return INVALID_CONTEXT;                                                                                    \
 		if (gpu.lost)                                                                                                      \
 			return gpu.lost;                                                                                           \
 	} while (0)
+
+static int number(const char *variable)
+{
+	const char *text = getenv(variable);
+
+	return text ? atoi(text) : 0;
+}
 
 /* ---- devices and contexts ------------------------------------------------------------------------------------------------ */
 
 EXPORT CUresult cuInit(unsigned flags)
 {
+	if (number("CUDA_TEST_INIT_S"))
+		sleep((unsigned)number("CUDA_TEST_INIT_S"));
+	gpu.process = getpid();
 	return flags ? INVALID_VALUE : getenv("CUDA_TEST_NO_DEVICE") ? CUDA_ERROR_NO_DEVICE : 0;
 }
 
@@ -78,11 +116,16 @@ EXPORT CUresult cuDriverGetVersion(int *v)
 
 EXPORT CUresult cuGetErrorName(CUresult code, const char **out)
 {
-	*out = code == CUDA_ERROR_ILLEGAL_ADDRESS ? "CUDA_ERROR_ILLEGAL_ADDRESS"
-	       : code == CUDA_ERROR_OUT_OF_MEMORY ? "CUDA_ERROR_OUT_OF_MEMORY"
-	       : code == INVALID_IMAGE            ? "CUDA_ERROR_INVALID_IMAGE"
-	       : code == INVALID_VALUE            ? "CUDA_ERROR_INVALID_VALUE"
-						  : "CUDA_ERROR_UNKNOWN";
+	*out = code == CUDA_ERROR_ILLEGAL_ADDRESS      ? "CUDA_ERROR_ILLEGAL_ADDRESS"
+	       : code == CUDA_ERROR_OUT_OF_MEMORY      ? "CUDA_ERROR_OUT_OF_MEMORY"
+	       : code == CUDA_ERROR_ECC_UNCORRECTABLE  ? "CUDA_ERROR_ECC_UNCORRECTABLE"
+	       : code == INVALID_IMAGE                 ? "CUDA_ERROR_INVALID_IMAGE"
+	       : code == INVALID_VALUE                 ? "CUDA_ERROR_INVALID_VALUE"
+	       : code == INVALID_HANDLE                ? "CUDA_ERROR_INVALID_HANDLE"
+	       : code == INVALID_CONTEXT               ? "CUDA_ERROR_INVALID_CONTEXT"
+	       : code == NOT_INITIALIZED               ? "CUDA_ERROR_NOT_INITIALIZED"
+	       : code == NOT_READY                     ? "CUDA_ERROR_NOT_READY"
+						       : "CUDA_ERROR_UNKNOWN";
 	return 0;
 }
 
@@ -95,7 +138,7 @@ EXPORT CUresult cuGetErrorString(CUresult code, const char **out)
 EXPORT CUresult cuDeviceGetCount(int *n)
 {
 	*n = 1;
-	return 0;
+	return gpu.process == getpid() ? 0 : NOT_INITIALIZED;
 }
 
 EXPORT CUresult cuDeviceGet(CUdevice *d, int i)
@@ -130,70 +173,255 @@ EXPORT CUresult cuDeviceTotalMem_v2(size_t *n, CUdevice d)
 EXPORT CUresult cuDevicePrimaryCtxRetain(CUcontext *c, CUdevice d)
 {
 	*c = (CUcontext)&gpu;
-	return d;
+	return gpu.process == getpid() ? d : NOT_INITIALIZED;
 }
 
 EXPORT CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d)
 {
-	gpu.current = false;
+	current = false;
 	return d;
 }
 
 EXPORT CUresult cuCtxSetCurrent(CUcontext c)
 {
-	gpu.current = c != NULL;
+	current = c != NULL;
+	return gpu.lost;
+}
+
+/* ---- launches ------------------------------------------------------------------------------------------------------------ */
+
+static void on_fault(int signal)
+{
+	(void)signal;
+	if (gpu.kernel)
+		siglongjmp(*gpu.kernel, 1);
+	_exit(99);
+}
+
+static void on_barrier(void)
+{
+	unsigned me = gpu.running;
+
+	swapcontext(&gpu.thread[me], &gpu.scheduler);
+}
+
+static void thread_main(void)
+{
+	gpu.run(gpu.params);
+	gpu.done[gpu.running] = true;
+}
+
+static void start_thread(unsigned t)
+{
+	gpu.done[t] = false;
+	getcontext(&gpu.thread[t]);
+	gpu.thread[t].uc_stack.ss_sp = gpu.stacks + t * STACK;
+	gpu.thread[t].uc_stack.ss_size = STACK;
+	gpu.thread[t].uc_link = &gpu.scheduler;
+	makecontext(&gpu.thread[t], thread_main, 0);
+}
+
+/* The i-th of n in the order of this launch. */
+static unsigned turn(unsigned i, unsigned n)
+{
+	return gpu.launches % 2 ? i : n - 1 - i;
+}
+
+/* Every thread up to its next barrier, until none is left. */
+static void run_block(unsigned threads)
+{
+	unsigned left = threads;
+
+	for (unsigned t = 0; t < threads; t++)
+		start_thread(t);
+	while (left)
+		for (unsigned i = 0; i < threads; i++) {
+			unsigned t = turn(i, threads);
+
+			if (gpu.done[t])
+				continue;
+			gpu.running = t;
+			*gpu.index = (struct dim){t, 0, 0};
+			swapcontext(&gpu.scheduler, &gpu.thread[t]);
+			left -= gpu.done[t];
+		}
+}
+
+static __attribute__((noinline)) void run_grid(void *library, unsigned groups, unsigned threads)
+{
+	struct dim *block = dlsym(library, "blockIdx");
+
+	*(struct dim *)dlsym(library, "gridDim") = (struct dim){groups, 1, 1};
+	*(struct dim *)dlsym(library, "blockDim") = (struct dim){threads, 1, 1};
+	*(void (**)(void))dlsym(library, "on_barrier") = on_barrier;
+	gpu.index = dlsym(library, "threadIdx");
+	*(void **)&gpu.run = dlsym(library, "run_thread");
+	for (unsigned g = 0; g < groups; g++) {
+		*block = (struct dim){turn(g, groups), 0, 0};
+		if (dlsym(library, "has_barriers")) {
+			run_block(threads);
+			continue;
+		}
+		for (unsigned t = 0; t < threads; t++) {
+			*gpu.index = (struct dim){turn(t, threads), 0, 0};
+			gpu.run(gpu.params);
+		}
+	}
+}
+
+static void launch(struct task *task)
+{
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE};
+	struct sigaction act = {.sa_handler = on_fault, .sa_flags = SA_NODEFER | SA_ONSTACK}, old[3];
+	char *signal_stack = malloc(STACK);
+	stack_t stack = {.ss_sp = signal_stack, .ss_size = STACK}, none = {.ss_flags = SS_DISABLE};
+	void *params[MAX_PARAMETERS];
+	sigjmp_buf back;
+
+	if (!gpu.stacks)
+		gpu.stacks =
+		    mmap(NULL, MAX_THREADS * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	for (unsigned i = 0; i < task->nparams; i++)
+		params[i] = &task->param[i];
+	gpu.params = params;
+	gpu.launches++;
+	sigaltstack(&stack, NULL);
+	for (int i = 0; i < 3; i++)
+		sigaction(faults[i], &act, &old[i]);
+	gpu.kernel = &back;
+	if (sigsetjmp(back, 1))
+		gpu.lost = CUDA_ERROR_ILLEGAL_ADDRESS;
+	else
+		run_grid(task->library, task->groups, task->threads);
+	gpu.kernel = NULL;
+	for (int i = 0; i < 3; i++)
+		sigaction(faults[i], &old[i], NULL);
+	sigaltstack(&none, NULL);
+	free(signal_stack);
+	if (gpu.launches == (size_t)number("CUDA_TEST_ECC"))
+		gpu.lost = CUDA_ERROR_ECC_UNCORRECTABLE;
+}
+
+/* ---- the queue --------------------------------------------------------------------------------------------------------------- */
+
+static void queue(struct task task)
+{
+	struct task *t = malloc(sizeof *t);
+
+	*t = task;
+	t->next = NULL;
+	*gpu.last = t;
+	gpu.last = &t->next;
+}
+
+static void perform(struct task *t)
+{
+	switch (t->what) {
+	case LAUNCH: launch(t); break;
+	case SET:
+		for (size_t i = 0; i < t->n; i++)
+			((unsigned *)(void *)t->to)[i] = t->pattern;
+		break;
+	case TO_DEVICE:
+	case TO_HOST: memcpy(t->to, t->from, t->n); break;
+	case RECORD:
+		clock_gettime(CLOCK_MONOTONIC, &t->event->at);
+		t->event->past = true;
+		break;
+	}
+}
+
+/* All that is queued; what is behind an error is not done. */
+static CUresult drain(void)
+{
+	while (gpu.first) {
+		struct task *t = gpu.first;
+
+		gpu.first = t->next;
+		if (!gpu.lost)
+			perform(t);
+		free(t->own);
+		free(t);
+	}
+	gpu.last = &gpu.first;
 	return gpu.lost;
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------------------- */
 
+static bool is_there(CUdeviceptr at, size_t n)
+{
+	for (struct memory *m = gpu.memory; m; m = m->next)
+		if (at >= (uintptr_t)m->data && at + n <= (uintptr_t)m->data + m->size)
+			return true;
+	return false;
+}
+
 EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *out, size_t n)
 {
-	size_t *p;
+	struct memory *m;
 
 	CHECK;
-	if (n > MEMORY - gpu.used || !(p = aligned_alloc(256, (n + 511) / 256 * 256)))
+	if (!n)
+		return INVALID_VALUE;
+	if (n > MEMORY - gpu.used || !(m = aligned_alloc(ALIGN, ALIGN + (n + ALIGN - 1) / ALIGN * ALIGN)))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	*p = n;
+	*m = (struct memory){.next = gpu.memory, .size = n, .data = (uint8_t *)m + ALIGN};
+	memset(m->data, 0xa5, n);
+	gpu.memory = m;
 	gpu.used += n;
-	*out = (CUdeviceptr)(uintptr_t)p + 256;
+	*out = (uintptr_t)m->data;
 	return 0;
 }
 
 EXPORT CUresult cuMemFree_v2(CUdeviceptr at)
 {
-	size_t *p = (void *)(uintptr_t)(at - 256);
+	struct memory **m = &gpu.memory, *gone;
 
-	gpu.used -= *p;
-	free(p);
 	CHECK;
-	return 0;
+	drain();
+	while (*m && (uintptr_t)(*m)->data != at)
+		m = &(*m)->next;
+	if (!(gone = *m))
+		return INVALID_VALUE;
+	*m = gone->next;
+	gpu.used -= gone->size;
+	memset(gone->data, 0x5a, gone->size);
+	free(gone);
+	return gpu.lost;
 }
 
 EXPORT CUresult cuMemsetD32Async(CUdeviceptr at, unsigned pattern, size_t n, CUstream s)
 {
 	CHECK;
-	for (size_t i = 0; i < n; i++)
-		((unsigned *)(uintptr_t)at)[i] = pattern;
-	return s ? 0 : INVALID_VALUE;
+	if (!s || at % 4 || !is_there(at, 4 * n))
+		return INVALID_VALUE;
+	queue((struct task){.what = SET, .to = (uint8_t *)(uintptr_t)at, .pattern = pattern, .n = n});
+	return 0;
 }
 
 EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s)
 {
+	void *own;
+
 	CHECK;
-	memcpy((void *)(uintptr_t)to, from, n);
-	return s ? 0 : INVALID_VALUE;
+	if (!s || !is_there(to, n) || !(own = malloc(n)))
+		return INVALID_VALUE;
+	memcpy(own, from, n);
+	queue((struct task){.what = TO_DEVICE, .to = (uint8_t *)(uintptr_t)to, .from = own, .own = own, .n = n});
+	return 0;
 }
 
 EXPORT CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s)
 {
 	CHECK;
-	memcpy(to, (const void *)(uintptr_t)from, n);
-	return s ? 0 : INVALID_VALUE;
+	if (!s || !is_there(from, n))
+		return INVALID_VALUE;
+	queue((struct task){.what = TO_HOST, .to = to, .from = (const void *)(uintptr_t)from, .n = n});
+	return 0;
 }
 
-/* ---- streams and events --------------------------------------------------------------------------------------------------------
- */
+/* ---- streams and events ------------------------------------------------------------------------------------------------------ */
 
 EXPORT CUresult cuStreamCreate(CUstream *s, unsigned flags)
 {
@@ -204,13 +432,13 @@ EXPORT CUresult cuStreamCreate(CUstream *s, unsigned flags)
 
 EXPORT CUresult cuStreamDestroy_v2(CUstream s)
 {
-	return s ? 0 : INVALID_VALUE;
+	return s ? drain() : INVALID_VALUE;
 }
 
 EXPORT CUresult cuStreamSynchronize(CUstream s)
 {
 	CHECK;
-	return s ? 0 : INVALID_VALUE;
+	return s ? drain() : INVALID_HANDLE;
 }
 
 EXPORT CUresult cuEventCreate(CUevent *out, unsigned flags)
@@ -222,6 +450,7 @@ EXPORT CUresult cuEventCreate(CUevent *out, unsigned flags)
 
 EXPORT CUresult cuEventDestroy_v2(CUevent event)
 {
+	drain();
 	free(event);
 	return 0;
 }
@@ -229,13 +458,21 @@ EXPORT CUresult cuEventDestroy_v2(CUevent event)
 EXPORT CUresult cuEventRecord(CUevent event, CUstream s)
 {
 	CHECK;
-	clock_gettime(CLOCK_MONOTONIC, &event->at);
-	return s ? 0 : INVALID_VALUE;
+	if (!s)
+		return INVALID_HANDLE;
+	event->recorded = true;
+	event->past = false;
+	queue((struct task){.what = RECORD, .event = event});
+	return 0;
 }
 
 EXPORT CUresult cuEventElapsedTime(float *ms, CUevent from, CUevent to)
 {
 	CHECK;
+	if (!from->recorded || !to->recorded)
+		return INVALID_HANDLE;
+	if (!from->past || !to->past)
+		return NOT_READY;
 	*ms = (float)((double)(to->at.tv_sec - from->at.tv_sec) * 1e3 + (double)(to->at.tv_nsec - from->at.tv_nsec) * 1e-6);
 	return 0;
 }
@@ -280,6 +517,7 @@ EXPORT CUresult cuModuleLoadData(CUmodule *out, const void *image)
 
 EXPORT CUresult cuModuleUnload(CUmodule m)
 {
+	drain();
 	free(m);
 	return 0;
 }
@@ -291,108 +529,21 @@ EXPORT CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name)
 	return dlsym(m->library, "run_thread") && !strcmp(name, "mutatenn_kernel") ? 0 : NOT_FOUND;
 }
 
-/* ---- launches ------------------------------------------------------------------------------------------------------------------
- */
-
-static void on_fault(int signal)
-{
-	(void)signal;
-	if (gpu.kernel)
-		siglongjmp(*gpu.kernel, 1);
-	_exit(99);
-}
-
-static void on_barrier(void)
-{
-	unsigned me = gpu.running;
-
-	swapcontext(&gpu.thread[me], &gpu.scheduler);
-}
-
-static void thread_main(void)
-{
-	gpu.run(gpu.params);
-	gpu.done[gpu.running] = true;
-}
-
-static void start_thread(unsigned t)
-{
-	gpu.done[t] = false;
-	getcontext(&gpu.thread[t]);
-	gpu.thread[t].uc_stack.ss_sp = gpu.stacks + t * STACK;
-	gpu.thread[t].uc_stack.ss_size = STACK;
-	gpu.thread[t].uc_link = &gpu.scheduler;
-	makecontext(&gpu.thread[t], thread_main, 0);
-}
-
-/* Every thread up to its next barrier, until none is left. */
-static void run_block(unsigned threads)
-{
-	unsigned left = threads;
-
-	for (unsigned t = 0; t < threads; t++)
-		start_thread(t);
-	while (left)
-		for (unsigned t = 0; t < threads; t++) {
-			if (gpu.done[t])
-				continue;
-			gpu.running = t;
-			*gpu.index = (struct dim){t, 0, 0};
-			swapcontext(&gpu.scheduler, &gpu.thread[t]);
-			left -= gpu.done[t];
-		}
-}
-
-static __attribute__((noinline)) void run_grid(void *library, unsigned groups, unsigned threads)
-{
-	struct dim *block = dlsym(library, "blockIdx");
-
-	*(struct dim *)dlsym(library, "gridDim") = (struct dim){groups, 1, 1};
-	*(struct dim *)dlsym(library, "blockDim") = (struct dim){threads, 1, 1};
-	*(void (**)(void))dlsym(library, "on_barrier") = on_barrier;
-	gpu.index = dlsym(library, "threadIdx");
-	*(void **)&gpu.run = dlsym(library, "run_thread");
-	for (unsigned g = 0; g < groups; g++) {
-		*block = (struct dim){g, 0, 0};
-		if (dlsym(library, "has_barriers")) {
-			run_block(threads);
-			continue;
-		}
-		for (unsigned t = 0; t < threads; t++) {
-			*gpu.index = (struct dim){t, 0, 0};
-			gpu.run(gpu.params);
-		}
-	}
-}
-
 EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
 			       unsigned shared, CUstream s, void **params, void **extra)
 {
-	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE};
-	struct sigaction act = {.sa_handler = on_fault, .sa_flags = SA_NODEFER | SA_ONSTACK}, old[3];
-	char *signal_stack = malloc(STACK);
-	stack_t stack = {.ss_sp = signal_stack, .ss_size = STACK}, none = {.ss_flags = SS_DISABLE};
-	sigjmp_buf back;
+	void *library = ((CUmodule)f)->library;
+	const unsigned *most = dlsym(library, "most_threads"), *nparams = dlsym(library, "parameters");
+	struct task t = {.what = LAUNCH, .library = library, .groups = gx, .threads = bx};
 
 	CHECK;
-	if (gy != 1 || gz != 1 || by != 1 || bz != 1 || !gx || !bx || bx > MAX_THREADS || shared || extra || !s)
+	if (gy != 1 || gz != 1 || by != 1 || bz != 1 || !gx || gx > CUDA_MAX_GRID || !bx || bx > MAX_THREADS || shared || extra || !s)
 		return INVALID_VALUE;
-	if (!gpu.stacks)
-		gpu.stacks =
-		    mmap(NULL, MAX_THREADS * STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	gpu.params = params;
-	sigaltstack(&stack, NULL);
-	for (int i = 0; i < 3; i++)
-		sigaction(faults[i], &act, &old[i]);
-	gpu.kernel = &back;
-	if (sigsetjmp(back, 1))
-		gpu.lost = CUDA_ERROR_ILLEGAL_ADDRESS;
-	else
-		run_grid(f->library, gx, bx);
-	gpu.kernel = NULL;
-	for (int i = 0; i < 3; i++)
-		sigaction(faults[i], &old[i], NULL);
-	sigaltstack(&none, NULL);
-	free(signal_stack);
-	return 0; /* asynchronous: the next call says what happened */
+	if (!most || bx > *most || !nparams || *nparams > MAX_PARAMETERS)
+		return INVALID_VALUE;
+	t.nparams = *nparams;
+	for (unsigned i = 0; i < t.nparams; i++)
+		memcpy(&t.param[i], params[i], sizeof t.param[i]); /* all are pointers */
+	queue(t);
+	return 0;
 }

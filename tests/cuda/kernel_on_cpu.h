@@ -16,9 +16,10 @@ using std::isnan;
 #define __device__
 #define __shared__ static
 #define __forceinline__ inline __attribute__((always_inline))
-#define __launch_bounds__(...)
+#define __launch_bounds__(...) /* nvrtc.c reads it */
 #define __builtin_assume(x) ((void)0)
 #define __align__(n) __attribute__((aligned(n)))
+#define __trap() __builtin_trap()
 
 struct dim {
 	unsigned x, y, z;
@@ -70,7 +71,16 @@ template <class... A> static void call(void (*f)(A...), void **p)
 {
 	call(f, p, std::index_sequence_for<A...>());
 }
+template <class... A> static constexpr unsigned count(void (*)(A...))
+{
+	static_assert((... && (sizeof(A) == 8)), "all parameters are pointers");
+	return sizeof...(A);
+}
 #define KERNEL_ENTRY                                                                                                               \
+	extern "C" {                                                                                                               \
+	__attribute__((visibility("default"))) extern const unsigned parameters, most_threads;                                        \
+	const unsigned parameters = count(mutatenn_kernel), most_threads = MOST_THREADS;                                              \
+	}                                                                                                                          \
 	extern "C" __attribute__((visibility("default"))) void run_thread(void **p)                                                \
 	{                                                                                                                          \
 		call(mutatenn_kernel, p);                                                                                          \

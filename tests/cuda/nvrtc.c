@@ -102,6 +102,7 @@ EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram p, int n, const char *const 
 	char dir[] = "/tmp/mutatenn-test-XXXXXX", source[64], object[64], log[64];
 	char *argv[] = {"c++",      "-std=c++17",  "-O1", "-w",   "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off",
 			"-include", KERNEL_HEADER, "-o",  object, source,  NULL};
+	const char *bounds = strstr(p->source, "__launch_bounds__(");
 	FILE *f;
 	int status = 1;
 
@@ -117,7 +118,7 @@ EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram p, int n, const char *const 
 	snprintf(object, sizeof object, "%s/kernel.so", dir);
 	snprintf(log, sizeof log, "%s/log", dir);
 	if ((f = fopen(source, "w"))) {
-		fprintf(f, "%s\nKERNEL_ENTRY\n%s\n", p->source,
+		fprintf(f, "%s\n#define MOST_THREADS %d\nKERNEL_ENTRY\n%s\n", p->source, bounds ? atoi(strchr(bounds, '(') + 1) : 1024,
 			strstr(p->source, "__syncthreads")
 			    ? "extern \"C\" __attribute__((visibility(\"default\"))) int has_barriers;\nint has_barriers = 1;"
 			    : "");

@@ -1,11 +1,11 @@
 /* devices.c: every kernel on every device present is what the reference interpreter makes of its IR
  *
- * usage: devices [DATA_DIR] [MODEL.onnx...] [--definitions FILE] [--device NAME]... [--level N] [--sample N] [--filter GLOB]
- * [--verbose]
+ * usage: devices [DATA_DIR] [MODEL.onnx...] [--definitions FILE] [--device NAME]... [--level N] [--sample N] [--seconds N]
+ * [--filter GLOB] [--verbose]
  *
  * DATA_DIR holds ONNX's own backend tests (suite.h); a folder among the models stands for all *.onnx in it. Without --device every
  * built-in device and every defined one. Emulated devices do every 10th model of the suite, others every one; --sample N: every Nth
- * on all. Models given by name are always done.
+ * on all. Models given by name are always done, and first. After --seconds N none is begun any more: how many were left out is said.
  *
  * A program is run whole, and each tensor that a kernel writes is compared with the interpreter's: floats by normalised squared
  * error, with NaN and infinities in the same places, everything else exactly. Where a tensor is over the bound, that kernel is run
@@ -41,12 +41,13 @@ struct options {
 	const char *model[64], *device[MAX_DEVICES];
 	size_t nmodels, ndevices;
 	int level, sample;
+	double seconds; /* 0: no limit */
 	bool verbose;
 };
 
 /* What became of one device. */
 struct tally {
-	int agree, wrong, unsupported, refused; /* models; unsupported: by the program; refused: by the device */
+	int agree, wrong, unsupported, refused, late; /* models; unsupported: by the program; refused: by the device; late: no time was left */
 	long tensors, again, undefined;
 	double worst;
 	char worst_at[200];
@@ -60,7 +61,7 @@ struct run {
 	struct pool *pool;
 	struct camp_target target;
 	const struct device_caps *caps;
-	double time_limit;
+	double time_limit, end; /* end: 0, never */
 	int sample, seen;
 	struct tally t;
 };
@@ -441,6 +442,14 @@ static void not_built(struct run *r, struct subject *s, bool lowered, const stru
 	arena_free(s->a);
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 /* The first set of data of a test of the suite. */
 static void one_test(const char *name, const char *dir, const char *model, void *user)
 {
@@ -455,6 +464,10 @@ static void one_test(const char *name, const char *dir, const char *model, void 
 
 	if ((r->o->filter && fnmatch(r->o->filter, name, 0)) || r->seen++ % r->sample)
 		return;
+	if (r->end > 0 && now() > r->end) {
+		r->t.late++;
+		return;
+	}
 	s = subject_new(name);
 	folder = suite_set_dir(s->a, dir, 0);
 	b = (struct building){.r = r, .s = s};
@@ -552,6 +565,8 @@ static void summarise(const struct run *r, double seconds)
 	       r->device, t->agree, t->wrong, t->refused, t->unsupported, t->tensors, t->again, t->undefined, t->worst);
 	if (t->worst > 0)
 		printf(" (%s)", t->worst_at);
+	if (t->late)
+		printf("; %d models left out: no time", t->late);
 	printf("; %.0f s\n", seconds);
 	if (t->refused)
 		printf("%s: unsupported by the device:", r->device);
@@ -559,14 +574,6 @@ static void summarise(const struct run *r, double seconds)
 		printf(" %s (%zu)", name, (size_t)(uintptr_t)n);
 	printf("%s", t->refused ? "\n" : "");
 	fflush(stdout);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 static bool emulated(const struct pool_device *d)
@@ -601,10 +608,11 @@ static enum end one_device(const struct options *o, const struct config_campaign
 		camp_targets(r.pool, &alone, &r.target, NULL);
 		printf("%s: %s; opt-level %d, %s, one in %d of the suite\n", name, r.caps->describe, o->level, r.target.dialect,
 		       r.sample);
-		if (o->data)
-			suite_each(r.a, o->data, one_test, &r);
+		r.end = o->seconds > 0 ? begin + o->seconds : 0;
 		for (size_t i = 0; i < o->nmodels; i++)
 			models_of(&r, o->model[i]);
+		if (o->data)
+			suite_each(r.a, o->data, one_test, &r);
 		while (pool_pending(r.pool))
 			take(&r);
 		summarise(&r, now() - begin);
@@ -619,7 +627,7 @@ static enum end one_device(const struct options *o, const struct config_campaign
 static int usage(void)
 {
 	printf("usage: devices [DATA_DIR] [MODEL.onnx|DIR...] [--definitions FILE] [--device NAME]... [--level N] [--sample N] "
-	       "[--filter GLOB]\n");
+	       "[--seconds N] [--filter GLOB]\n");
 	return 2;
 }
 
@@ -638,6 +646,8 @@ static bool parse(struct arena *a, int argc, char **argv, struct options *o)
 			o->level = atoi(argv[++i]);
 		else if (!strcmp(argv[i], "--sample") && more)
 			o->sample = atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--seconds") && more)
+			o->seconds = atof(argv[++i]);
 		else if (!strcmp(argv[i], "--filter") && more)
 			o->filter = argv[++i];
 		else if (argv[i][0] == '-' || o->nmodels == 64)

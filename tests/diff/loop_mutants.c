@@ -1,17 +1,19 @@
 /* loop_mutants.c: what a loop mutant makes on the device is what the reference interpreter makes of its IR
  *
- * usage: loop_mutants MODEL [--input X.npy] [-n 200] [--seed 1] [--level 2] [--device host-gcc]
+ * usage: loop_mutants MODEL [--input X.npy] [-n 200] [--seed 1] [--level 2] [--device host-gcc] [--seconds N]
  *
  * Draws loop mutants of a real model. The original is interpreted once, so that every kernel has its real arguments; then each
  * mutated kernel is run alone on both, on the same arguments, and every byte of its outputs is compared (NaNs of any kind are
  * equal). What lir_bounds foresees of a mutant must be what the interpreter sees. Mutants that leave their buffers, read what was not written or meet a device-defined operation have no one
- * answer: they are counted and left out, and others drawn, until n are compared. One thread, as in campaigns: a mutant may store where another
- * iteration of the parallel loop stores too, and then the order decides.
+ * answer: they are counted and left out, and others drawn, until n are compared, or no time is left. One thread, as in campaigns: a mutant may
+ * store where another iteration of the parallel loop stores too, and then the order decides. Accelerators have no order, so such mutants are
+ * left out there; and their floats, whose functions are their own, are compared by normalised squared error. Exit status 77: no such device here.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "alone.h"
 #include "base/arena.h"
@@ -19,14 +21,18 @@
 #include "base/file.h"
 #include "campaign/campaign.h"
 #include "compile/compile.h"
+#include "config/config.h"
 #include "worker/pool.h"
+
+#define BOUND 1e-7 /* of the normalised squared error, as in devices.c */
 
 struct options {
 	const char *model, *input, *device;
 	int n, level;
 	uint64_t seed;
+	double seconds; /* 0: no limit */
 	struct pool *pool;
-	int lanes;
+	struct camp_target target;
 };
 
 /* What was foreseen of the function's accesses is what the interpreter saw. */
@@ -84,7 +90,7 @@ static bool device_run(struct arena *a, const struct options *o, struct comp_pro
 		*t = alone_tensor(&q->buffer[i], arg[i]);
 		in[i] = t;
 	}
-	if (!comp_bundle(a, q, "c", &bundle, e))
+	if (!comp_bundle(a, q, o->target.dialect, &bundle, e))
 		return false;
 	job.bundle = bundle;
 	if (!pool_submit(o->pool, &job, e))
@@ -98,9 +104,18 @@ static bool device_run(struct arena *a, const struct options *o, struct comp_pro
 	return true;
 }
 
-static bool equal(const struct tensor *x, const struct tensor *y, char *why)
+static bool equal(const struct tensor *x, const struct tensor *y, bool exact, char *why)
 {
 	size_t each = dtype_size(x->dtype);
+
+	if (!exact && x->dtype == DT_F32) {
+		struct distance d;
+
+		distance_f32(y->data, x->data, tensor_elements(x), &d);
+		if (d.special_differs || d.nmse > BOUND)
+			sprintf(why, "NMSE %.2g%s", d.nmse, d.special_differs ? ", NaN or Inf elsewhere" : "");
+		return !*why;
+	}
 
 	for (int64_t i = 0; i < tensor_elements(x); i++) {
 		double u, v;
@@ -121,6 +136,7 @@ static enum verdict check(struct arena *a, const struct options *o, const struct
 			  void *const *content, char *why)
 {
 	struct comp_program *q = alone(a, p, k, f);
+	bool accelerator = o->target.cls == DEVICE_GPU;
 	void **arg = ARENA_ARRAY(a, void *, f->nparams);
 	struct lir_interp_result r;
 	const struct tensor *got = NULL;
@@ -133,7 +149,7 @@ static enum verdict check(struct arena *a, const struct options *o, const struct
 			memset(arg[i], 0xff, alone_bytes(&q->buffer[i]));
 		}
 	}
-	if (!comp_interpret_kernel(q, 0, arg, &r, &e))
+	if (!lir_interp(f, arg, &(struct lir_interp_options){.races = accelerator}, &r, &e))
 		return sprintf(why, "%.300s", err_text(&e)), err_free(&e), WRONG;
 	if (!foreseen(f, &r, why))
 		return WRONG;
@@ -144,7 +160,7 @@ static enum verdict check(struct arena *a, const struct options *o, const struct
 	for (uint32_t i = 0; i < q->noutputs; i++) {
 		struct tensor want = alone_tensor(&q->buffer[q->output[i]], arg[q->output[i]]);
 
-		if (!equal(&got[i], &want, why))
+		if (!equal(&got[i], &want, !accelerator, why))
 			return WRONG;
 	}
 	return AGREE;
@@ -170,9 +186,16 @@ static struct tensor *input_for(struct arena *a, const struct options *o, const 
 	return t;
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 static void run(struct arena *a, const struct options *o, int *count)
 {
-	struct camp_target target = CAMP_TARGET_HOST;
 	struct camp_program p;
 	struct camp_model_options mo = {.batch = 1};
 	struct camp_model *m;
@@ -180,17 +203,17 @@ static void run(struct arena *a, const struct options *o, int *count)
 	struct mutant *mutant;
 	struct err e = {0};
 	const char *winograd = "winograd";
+	double begin = now();
 	void **content;
 	size_t n;
 
-	target.lanes = o->lanes;
-	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, &(struct camp_level){.opt_level = o->level, .enabled = &winograd, .nenabled = o->level == 3}, &target, &p, &e) ||
+	if (!camp_model_load(a, o->model, &mo, &m, &e) || !camp_program_build(a, m, &(struct camp_level){.opt_level = o->level, .enabled = &winograd, .nenabled = o->level == 3}, &o->target, &p, &e) ||
 	    !mut_list(a, &p.subject, &spec, 1, o->seed, &mutant, &n, &e)) {
 		printf("%s\n", err_text(&e));
 		exit(1);
 	}
 	content = original(a, p.program, input_for(a, o, &p.program->buffer[p.program->input[0]]));
-	for (size_t i = 0; i < n && count[AGREE] + count[WRONG] < o->n; i++) {
+	for (size_t i = 0; i < n && count[AGREE] + count[WRONG] < o->n && !(o->seconds > 0 && now() - begin > o->seconds); i++) {
 		struct arena *each = arena_new(a);
 		struct lir_func **func;
 		char why[512] = "";
@@ -214,7 +237,8 @@ static void run(struct arena *a, const struct options *o, int *count)
 int main(int argc, char **argv)
 {
 	struct options o = {.device = "host-gcc", .n = 200, .level = 2, .seed = 1};
-	struct pool_device d = {.backend = "cpu"};
+	struct config_campaign c;
+	struct pool_device d;
 	int count[VERDICTS] = {0};
 	struct arena *a = arena_new(NULL);
 	struct err e = {0};
@@ -234,24 +258,32 @@ int main(int argc, char **argv)
 			o.level = atoi(argv[++i]);
 		else if (!strcmp(argv[i], "--device"))
 			o.device = argv[++i];
+		else if (!strcmp(argv[i], "--seconds"))
+			o.seconds = atof(argv[++i]);
 	}
 	if (!o.model) {
 		printf(
-		    "usage: loop_mutants MODEL [--input X.npy] [-n N] [--seed N] [--level 0..3] [--device host-gcc|host-clang]\n");
+		    "usage: loop_mutants MODEL [--input X.npy] [-n N] [--seed N] [--level 0..3] [--device NAME] [--seconds N]\n");
 		return 2;
 	}
-	d.name = o.device;
-	d.cc = !strcmp(o.device, "host-clang") ? "clang" : "gcc";
-	if (!pool_open(&d, 1, &o.pool, &e) || pool_device_error(o.pool, 0)) {
-		printf("device '%s' cannot be used: %s\n", o.device, o.pool ? pool_device_error(o.pool, 0) : err_text(&e));
+	config_campaign_default(&c);
+	c.ndevices = 1;
+	c.devices = (char *[]){(char *)o.device};
+	c.schedule = SCHEDULE_NATIVE;
+	if (!camp_device(a, o.device, NULL, &d, &e)) {
+		printf("%s\n", err_text(&e));
 		return 1;
 	}
-	o.lanes = pool_caps(o.pool, 0)->lanes;
+	if (!pool_open(&d, 1, &o.pool, &e) || pool_device_error(o.pool, 0)) {
+		printf("skipped %s: %s\n", o.device, o.pool ? pool_device_error(o.pool, 0) : err_text(&e));
+		return 77;
+	}
+	camp_targets(o.pool, &c, &o.target, NULL);
 	run(a, &o, count);
-	printf("level %d, %s: %d agree, %d wrong (left out: %d leave their buffers, %d read what was not written or are "
+	printf("level %d, %s: %d agree, %d wrong (left out: %d leave their buffers, %d read what was not written, race or are "
 	       "device-defined)\n",
 	       o.level, o.device, count[AGREE], count[WRONG], count[OUTSIDE], count[UNDEFINED]);
 	pool_close(o.pool);
 	arena_free(a);
-	return count[WRONG] || count[AGREE] < o.n;
+	return count[WRONG] || !count[AGREE] || (count[AGREE] < o.n && !o.seconds);
 }

@@ -1,6 +1,6 @@
 /* torture.c: kernels that do by construction the worst they can; the parent lives, every row is right, nothing is left behind
  *
- * usage: torture DEVICE RUNS [FIRST]    DEVICE: gcc, clang or pocl; RUNS kinds of kinds.def in turn, each with another variant
+ * usage: torture DEVICE RUNS [FIRST]    DEVICE: gcc, clang, pocl or cuda; RUNS kinds of kinds.def in turn, each with another variant
  *
  * The text of the kernels is written straight into bundles: no mutation operator makes such code. Between them ordinary mutants and the
  * original run, whose results must be what they always are. Exit status 77: cannot be done here.
@@ -58,6 +58,9 @@ static const struct kind kinds_c[] = {
 static const struct kind kinds_opencl[] = {
 #define KIND(what, ends, body) {what, ends, 0, 0, body},
 #include "kinds_opencl.def"
+};
+static const struct kind kinds_cuda[] = {
+#include "kinds_cuda.def"
 #undef KIND
 };
 
@@ -76,7 +79,7 @@ struct run {
 	bool seen;
 };
 
-static bool opencl;
+static enum { IN_C, IN_OPENCL, IN_CUDA } dialect;
 static unsigned failures;
 static struct pool *pool;
 
@@ -96,7 +99,12 @@ static void fail(const char *fmt, ...)
 
 static const char *kernel(struct arena *a, int nin, const char *body)
 {
-	if (!opencl)
+	if (dialect == IN_CUDA)
+		return arena_printf(a,
+				    "extern \"C\" __global__ __launch_bounds__(1) void mutatenn_kernel(const float *x%s, float *y)\n"
+				    "{\n\tfor (int k = 0; k < %d; k++)\n\t\ty[k] = %s;\n}\n",
+				    nin > 1 ? ", const float *c" : "", N, body);
+	if (dialect == IN_C)
 		return arena_printf(a,
 				    "#include <stdint.h>\n__attribute__((visibility(\"default\"))) void mutatenn_kernel(void *const *b, int64_t part, "
 				    "int64_t parts)\n{\n\tconst float *x = b[0]%s;\n\tfloat *y = b[%d];\n\tfor (int k = 0; k < %d; k++)\n\t\ty[k] = %s;\n}\n",
@@ -129,7 +137,10 @@ static uint32_t repeats(const struct kind *k)
 
 static const char *bad_kernel(struct arena *a, const struct run *r)
 {
-	if (opencl)
+	if (dialect == IN_CUDA)
+		return arena_printf(a, "#define V %u\n#define N %d\nextern \"C\" __global__ __launch_bounds__(1) void mutatenn_kernel(const float *x, float *y)\n{\n\t%s\n}\n",
+				    r->variant, N, r->kind->body);
+	if (dialect == IN_OPENCL)
 		return arena_printf(a,
 				    "#define V %u\n#define N %d\n__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void mutatenn_kernel(__global const float *x, "
 				    "__global float *y)\n{\n\tif (get_global_id(0))\n\t\treturn;\n\t%s\n}\n",
@@ -168,7 +179,7 @@ static struct bundle *bundle(struct arena *a, const char *second, bool parallel)
 	b->launch = ARENA_ARRAY(a, struct bundle_launch, 3);
 	for (uint32_t k = 0; k < 3; k++) {
 		b->kernel[k] = (struct bundle_kernel){
-		    .source = source[k], .hash = hash_bytes(source[k], strlen(source[k])), .groups = opencl, .group = opencl};
+		    .source = source[k], .hash = hash_bytes(source[k], strlen(source[k])), .groups = dialect != IN_C, .group = dialect != IN_C};
 		b->launch[k] = (struct bundle_launch){
 		    .name = names[k], .kernel = k, .nargs = k == 2 ? 3 : 2, .arg = args[k], .nout = 1, .parallel = parallel};
 	}
@@ -294,7 +305,7 @@ static void submit(struct arena *a, struct run *r, size_t id)
 	switch (r->role) {
 	case TORTURE:
 		j.bundle = bundle(a, bad_kernel(a, r), r->kind->flags & PARALLEL);
-		j.time_limit_s = r->kind->flags & LIMIT ? LIMIT_S : opencl && r->kind->ends == HUNG ? 1 : 60;
+		j.time_limit_s = r->kind->flags & LIMIT ? LIMIT_S : dialect != IN_C && r->kind->ends == HUNG ? 1 : 60;
 		if (repeats(r->kind)) {
 			j.repeat = (int)repeats(r->kind);
 			j.warmup = 1;
@@ -341,8 +352,11 @@ static void run_wave(struct run *r, size_t n)
 /* Kinds in turn; every fourth job is an ordinary mutant, every tenth the original. */
 static void run_all(size_t runs, size_t first)
 {
-	const struct kind *kinds = opencl ? kinds_opencl : kinds_c;
-	size_t nkinds = opencl ? sizeof kinds_opencl / sizeof *kinds_opencl : sizeof kinds_c / sizeof *kinds_c, tortured = 0;
+	const struct kind *kinds = dialect == IN_CUDA ? kinds_cuda : dialect == IN_OPENCL ? kinds_opencl : kinds_c;
+	size_t nkinds = dialect == IN_CUDA     ? sizeof kinds_cuda / sizeof *kinds_cuda
+			: dialect == IN_OPENCL ? sizeof kinds_opencl / sizeof *kinds_opencl
+					       : sizeof kinds_c / sizeof *kinds_c;
+	size_t tortured = 0;
 	struct run wave[WAVE];
 
 	for (size_t job = 0, n = 0; tortured < runs || n; job++) {
@@ -447,12 +461,12 @@ static void expect_nothing_left(const char *dir, int fds)
 static bool open_pool(const char *name)
 {
 	struct pool_device d = {.name = name,
-				.backend = opencl ? "opencl" : "cpu",
-				.select = opencl ? "Portable Computing Language" : NULL,
-				.cc = opencl ? NULL : name,
+				.backend = dialect == IN_CUDA ? "cuda" : dialect == IN_OPENCL ? "opencl" : "cpu",
+				.select = dialect == IN_OPENCL ? "Portable Computing Language" : NULL,
+				.cc = dialect == IN_C ? name : NULL,
 				.threads = 2,
 				.builders = 2,
-				.runners = opencl ? 1 : 2,
+				.runners = dialect == IN_C ? 2 : 1,
 				.cache_dir = "",
 				.memory_limit = (uint64_t)64 << 20,
 				.start_timeout_s = 60};
@@ -466,7 +480,7 @@ static bool open_pool(const char *name)
 		printf("skipped: %s\n", pool_device_error(pool, 0));
 		return false;
 	}
-	if (!opencl && strstr(pool_caps(pool, 0)->describe, "no system-call filter")) {
+	if (dialect == IN_C && strstr(pool_caps(pool, 0)->describe, "no system-call filter")) {
 		printf("skipped: this build has no system-call filter\n");
 		return false;
 	}
@@ -479,11 +493,11 @@ int main(int argc, char **argv)
 	int fds;
 
 	if (argc < 3) {
-		fputs("usage: torture gcc|clang|pocl RUNS [FIRST]\n", stderr);
+		fputs("usage: torture gcc|clang|pocl|cuda RUNS [FIRST]\n", stderr);
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	opencl = !strcmp(argv[1], "pocl");
+	dialect = !strcmp(argv[1], "cuda") ? IN_CUDA : !strcmp(argv[1], "pocl") ? IN_OPENCL : IN_C;
 	if (!mkdtemp(dir) || chdir(dir) || setenv("TMPDIR", dir, 1) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) {
 		perror(dir);
 		return 1;
@@ -495,7 +509,7 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	run_all((size_t)atol(argv[2]), argc > 3 ? (size_t)atol(argv[3]) : 0);
-	if (!opencl && pool_stats(pool).workers_lost)
+	if (dialect == IN_C && pool_stats(pool).workers_lost)
 		fail("%llu workers were lost", (unsigned long long)pool_stats(pool).workers_lost);
 	pool_close(pool);
 	expect_nothing_left(dir, fds);

@@ -268,6 +268,85 @@ TEST(device_cuda_gpu, a_launch_computes_between_pads_that_can_be_filled_written_
 	device_cuda.close(d);
 }
 
+/* Spans of launches that follow each other share an event. */
+TEST(device_cuda_gpu, the_time_of_a_launch_leaves_out_what_was_queued_in_front_of_it)
+{
+	struct device *d = gpu();
+	struct kernel *k = kernel_of(d, TWICE "if (!i)\n\t\ty[i] = x[i];\n}\n");
+	size_t large = (size_t)512 << 20;
+	struct device_memory *m, *arg[2];
+	struct device_launch l = {.kernel = k, .arg = arg, .nargs = 2, .groups = 1, .group = 1};
+	double least = 1, seconds[3];
+
+	cr_assert(device_cuda.memory_new(d, large, 64, &m, NULL));
+	arg[0] = arg[1] = m;
+	for (int tries = 0; tries < 5 && least > 1e-4; tries++) {
+		cr_assert(device_cuda.launch(d, &l, NULL) && device_cuda.launch(d, &l, NULL));
+		cr_assert(device_cuda.memory_fill(d, m, 0, large, 0, NULL)); /* over 0.1 ms on anything */
+		cr_assert(device_cuda.launch(d, &l, NULL) && device_cuda.finish(d, seconds, 3, NULL));
+		cr_expect(seconds[0] > 0 && seconds[1] > 0 && seconds[2] > 0, "%g %g %g", seconds[0], seconds[1], seconds[2]);
+		least = fmin(least, seconds[2]);
+	}
+	cr_expect(least < 1e-4, "%g s", least);
+	device_cuda.memory_free(d, m);
+	device_cuda.close(d);
+}
+
+TEST(device_cuda_gpu, many_launches_are_queued_and_each_has_the_arguments_of_its_moment)
+{
+	struct device *d = gpu();
+	struct kernel *k = kernel_of(d, TWICE "y[i] = x[i] + 1;\n}\n");
+	struct device_memory *m[200];
+	float x[32] = {0};
+
+	for (int i = 0; i < 200; i++)
+		cr_assert(device_cuda.memory_new(d, sizeof x, 64, &m[i], NULL));
+	cr_assert(device_cuda.memory_write(d, m[0], 0, x, sizeof x, NULL));
+	for (int i = 0; i + 1 < 200; i++) {
+		struct device_memory *arg[2] = {m[i], m[i + 1]};
+		struct device_launch l = {.kernel = k, .arg = arg, .nargs = 2, .groups = 1, .group = 32};
+
+		cr_assert(device_cuda.launch(d, &l, NULL));
+		arg[0] = arg[1] = NULL;
+	}
+	cr_assert(device_cuda.finish(d, NULL, 0, NULL));
+	cr_assert(device_cuda.memory_read(d, m[199], 0, x, sizeof x, NULL));
+	for (int i = 0; i < 32; i++)
+		cr_expect_eq(x[i], 199.0f);
+	for (int i = 0; i < 200; i++)
+		device_cuda.memory_free(d, m[i]);
+	device_cuda.close(d);
+}
+
+TEST(device_cuda_gpu, memory_that_fails_is_told_from_what_a_kernel_did)
+{
+	struct device *d = gpu();
+	struct kernel *k;
+	struct device_memory *m, *arg[2];
+	struct device_launch l = {.arg = arg, .nargs = 2, .groups = 1, .group = 1};
+	struct err e = {0};
+
+	if (!strstr(device_cuda.caps(d)->describe, "for tests"))
+		cr_skip_test("only the device of tests/cuda has broken memory");
+	setenv("CUDA_TEST_ECC", "1", 1);
+	l.kernel = k = kernel_of(d, TWICE "y[i] = 1;\n}\n");
+	cr_assert(device_cuda.memory_new(d, 4096, 64, &m, &e));
+	arg[0] = arg[1] = m;
+	cr_expect(!(device_cuda.launch(d, &l, &e) && device_cuda.finish(d, NULL, 0, &e)));
+	cr_expect_eq(e.code, ERR_IO, "%s", err_text(&e));
+	err_free(&e);
+	device_cuda.memory_free(d, m);
+	device_cuda.close(d);
+}
+
+TEST(device_cuda_gpu, kernels_are_whole_once_they_are_loaded)
+{
+	struct device *d = gpu();
+
+	cr_expect_str_eq(getenv("CUDA_MODULE_LOADING"), "EAGER");
+	device_cuda.close(d);
+}
+
 TEST(device_cuda_gpu, too_much_memory_and_too_large_a_group_are_errors_and_the_device_goes_on)
 {
 	struct device *d = gpu();
