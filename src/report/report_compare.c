@@ -118,6 +118,7 @@ static void compare_answers(const struct cmp_answer *x, const struct cmp_answer 
 	}
 	distance_f32(x->logits, y->logits, x->nlogits, &d);
 	p->max_abs = d.max_abs > p->max_abs ? d.max_abs : p->max_abs;
+	p->special_differ += d.special_differs;
 }
 
 static void compare_sides(const struct cmp *c, const struct cmp_answer *x, const struct cmp_answer *y, struct cmp_pair *p)

@@ -35,7 +35,8 @@ struct cmp_pair {
 	int64_t bits_equal;
 	int64_t new_differ; /* of the labels that differ: images where the originals agree */
 	bool measured;      /* max_abs is over all compared images */
-	double max_abs;
+	double max_abs;     /* of numbers; NaN and Inf are counted: */
+	int64_t special_differ; /* images with one of them on one side only */
 };
 
 /* Is the difference between two devices the mutant's doing? */

@@ -24,6 +24,7 @@ static json_t *pair_json(const struct cmp *c, const struct cmp_pair *p)
 	set(j, "bits_equal", json_integer(p->bits_equal));
 	set(j, "percent", p->images ? report_number(100.0 * (double)p->labels_differ / (double)p->images) : json_null());
 	set(j, "max_abs", p->measured ? report_number(p->max_abs) : json_null());
+	set(j, "special_differ", p->measured ? json_integer(p->special_differ) : json_null());
 	return j;
 }
 
@@ -139,6 +140,16 @@ static bool write_json(struct cmp *c, struct str *t, struct err *e)
 
 /* ---- table ----------------------------------------------------------------------------------------------- */
 
+static void logits(const struct cmp_pair *p, struct str *t)
+{
+	if (p->max_abs > 0)
+		str_addf(t, ", logits by at most %.3g", p->max_abs);
+	if (p->special_differ)
+		str_addf(t, ", NaN or Inf on one side only in %lld of %lld", (long long)p->special_differ, (long long)p->images);
+	else if (!(p->max_abs > 0))
+		str_add(t, ", logits equal but for the signs of zeros or the bits of NaN");
+}
+
 static void pair_line(const struct cmp *c, const struct cmp_pair *p, int indent, struct str *t)
 {
 	struct str line = {0};
@@ -150,7 +161,7 @@ static void pair_line(const struct cmp *c, const struct cmp_pair *p, int indent,
 		if (p->bits_equal == p->images)
 			str_add(&line, ", logits bitwise equal");
 		else if (p->measured)
-			str_addf(&line, ", logits by at most %.3g", p->max_abs);
+			logits(p, &line);
 	} else {
 		str_add(&line, " no image answered on both");
 	}

@@ -138,5 +138,6 @@ bool report_disagrees(const struct store_pair *p)
 			return false;
 	if (answers(p->outcome[0]) != answers(p->outcome[1]) || (!answers(p->outcome[0]) && p->outcome[0] != p->outcome[1]))
 		return true;
-	return p->labels_differ || (p->killed[0] ^ p->killed[1]) & STORE_KILL_LABEL;
+	return p->labels_differ || (p->killed[0] ^ p->killed[1]) & STORE_KILL_LABEL ||
+	       (p->outcome[0] == OUTCOME_NAN) != (p->outcome[1] == OUTCOME_NAN);
 }

@@ -1,6 +1,7 @@
 /* test_report_compare.c: device against device, mutant against original, and folders of another tool */
 #include "test_support.h"
 
+#include <math.h>
 #include <ftw.h>
 #include <jansson.h>
 
@@ -127,17 +128,25 @@ TEST(compare, the_same_labels_under_another_outcome_are_no_agreement)
 
 		for (int i = 0; i < SAMPLE_IMAGES; i++)
 			im[i] = (struct store_image_result){
-			    .image = i, .outcome = d ? OUTCOME_NAN : OUTCOME_MISCLASSIFIED, .answer = sample_answer((i + 1) % 4, 0)};
+			    .image = i, .outcome = d ? OUTCOME_NAN : OUTCOME_MISCLASSIFIED, .answer = sample_answer((i + 1) % 4, d && i ? NAN : 0)};
 		cr_assert(store_put_result(
 		    s,
 		    &(struct store_result){
-			.mutant = "op0/conv1/6/x", .device = d ? "host-clang" : "host-gcc", .image = im, .nimages = SAMPLE_IMAGES},
+			.mutant = "op0/conv1/6/x", .device = d ? "host-clang" : "host-gcc", .outcome = im[0].outcome, .image = im, .nimages = SAMPLE_IMAGES},
 		    &e));
 	}
 	cr_assert(report_compare(&s, 1, REPORT_JSON, &t, &e), "%s", err_text(&e));
 	j = parse(&t);
 	cr_expect_str_eq(text(pair_of(j, "op0/conv1/6/x"), "verdict"), "judged");
+	cr_expect_eq(number(pair_of(j, "op0/conv1/6/x"), "special_differ"), 3);
 	json_decref(j);
+	cr_assert(report_compare(&s, 1, REPORT_TABLE, &t, &e), "%s", err_text(&e));
+	cr_expect(strstr(str_text(&t), "labels differ on 0 of 4 (0.0 %), NaN or Inf on one\n    side only in 3 of 4\n      => the same labels, but misclassified and nan"), "%s",
+		  str_text(&t));
+	str_clear(&t);
+	cr_assert(report_text(s, REPORT_TABLE, NULL, &t, &e), "%s", err_text(&e));
+	cr_expect(strstr(str_text(&t), "devices disagree       4 mutants"), "%s", str_text(&t));
+	str_free(&t);
 	store_close(s);
 	sample_remove();
 }
