@@ -172,6 +172,18 @@ bool file_list(struct arena *a, const char *dir, char ***names, size_t *n, struc
 	return true;
 }
 
+bool file_new_folder(struct arena *a, const char *path, struct err *e)
+{
+	char **names;
+	size_t n = 0;
+
+	if (!file_exists(path))
+		return file_mkdirs(path, e);
+	if (!file_is_dir(path))
+		return err_set(e, ERR_USAGE, "'%s' is not a folder", path);
+	return file_list(a, path, &names, &n, e) && (!n || err_set(e, ERR_USAGE, "folder '%s' is not empty; give a new one", path));
+}
+
 const char *file_base(const char *path)
 {
 	const char *slash = strrchr(path, '/');

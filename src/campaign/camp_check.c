@@ -123,6 +123,7 @@ static bool judge(struct arena *a, const struct camp_model *m, const char *dir, 
 	} else {
 		out->result.outcome = ended_as(ran && ran->ran ? ran->status : status);
 	}
+	out->result.time_s = ran ? ran->time_s : 0;
 	out->pass = ran && ran->ran && ran->output && !(outcome_kills(out->result.outcome) & k->criteria);
 	if (out->pass && out->result.outcome != OUTCOME_IDENTICAL) {
 		k->ndrifted++;

@@ -227,18 +227,11 @@ static bool gather_expected(struct writer *w, struct err *e)
 
 static bool make_folder(const char *dir, struct arena *a, struct err *e)
 {
-	char **names;
-	size_t n;
+	char *images = file_join(a, dir, "images");
 
-	if (!file_exists(dir))
-		return file_mkdirs(file_join(a, dir, "images"), e);
-	if (!file_is_dir(dir))
-		return err_set(e, ERR_USAGE, "'%s' is not a folder", dir);
-	if (!file_list(a, dir, &names, &n, e))
-		return false;
-	if (n || file_exists(file_join(a, dir, "images")))
+	if (file_exists(images))
 		return err_set(e, ERR_USAGE, "folder '%s' is not empty; give a new one", dir);
-	return file_mkdirs(file_join(a, dir, "images"), e);
+	return file_new_folder(a, dir, e) && file_mkdirs(images, e);
 }
 
 static bool write_manifest(struct writer *w, struct err *e)

@@ -117,6 +117,8 @@ bool cli_fail_under(const struct cli_args *args, bool *given, double *percent, s
 bool cli_criterion(const struct cli_args *args, int *criterion, struct err *e); /* left alone when not given */
 bool cli_criteria(const struct cli_args *args, unsigned *out, struct err *e); /* a list, as STORE_KILL_*; 0: not given */
 char *cli_criteria_text(struct arena *a, unsigned criteria); /* "label, topk" */
+/* A name from a file, fit for a terminal: see text_clean. NULL: "". */
+const char *cli_shown(struct arena *a, const char *name);
 /* Whether what goes to fd may be coloured: a terminal that is not dumb, and NO_COLOR is not set. */
 bool cli_colour(int fd);
 

@@ -107,8 +107,13 @@ static int parse_option(struct arena *a, const struct cli_command *c, char **arg
 		return 0;
 	}
 	v->text = eq ? eq + 1 : argv[1];
-	if (o->kind == CLI_LIST)
+	if (o->kind == CLI_LIST) {
 		add_list(a, v, v->text);
+		if (strspn(v->text, ",") == strlen(v->text)) { /* --device "$DEVICE" of a script that has none set: not the default */
+			err_set(e, ERR_USAGE, "--%s names nothing; leave it out for the default", o->name);
+			return 0;
+		}
+	}
 	if ((o->kind == CLI_INT || o->kind == CLI_NUMBER) && !parse_number(o, v, e))
 		return 0;
 	return eq ? 1 : 2;

@@ -1,9 +1,10 @@
-/* cli_threshold.c: options of commands that print rates */
+/* cli_threshold.c: options of commands that print rates, and what a terminal can bear */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/str.h"
 #include "cli/cli.h"
 #include "store/store.h"
 
@@ -50,6 +51,14 @@ char *cli_criteria_text(struct arena *a, unsigned criteria)
 		if (criteria >> c & 1)
 			text = arena_printf(a, "%s%s%s", text, *text ? ", " : "", store_criterion_name(c));
 	return text;
+}
+
+const char *cli_shown(struct arena *a, const char *name)
+{
+	char *clean = arena_strdup(a, name ? name : "");
+
+	text_clean(clean);
+	return clean;
 }
 
 bool cli_colour(int fd)

@@ -46,7 +46,7 @@ static void print_text(const struct cli_args *args, const struct camp_check *k)
 	printf("%s%s\n", k->ended ? "; ended: " : "", k->ended ? k->ended : "");
 	for (size_t i = 0; i < n; i++)
 		if (!k->image[i].pass)
-			printf("  %s  %s\n", k->image[i].image->name, describe(args, k, &k->image[i]));
+			printf("  %s  %s\n", cli_shown(args->a, k->image[i].image->name), describe(args, k, &k->image[i]));
 }
 
 static json_t *top_json(int k, const int32_t *label, const float *probability)
@@ -140,6 +140,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 		o.tolerance = cli_get(args, "tolerance")->f;
 	if (cli_get(args, "tolerance")->given && !(o.tolerance >= 0))
 		return err_set(e, ERR_USAGE, "--tolerance takes 0 or more");
+	if (cli_flag(args, "json") && !strcmp(cli_text(args, "junit", ""), "-"))
+		return err_set(e, ERR_USAGE, "--json and --junit cannot both be written to standard output");
 	if (!cli_spares(args, "junit", file_join(args->a, dir, "manifest.json"), e))
 		return false;
 	if (!cli_criteria(args, &o.criteria, e) || !cli_devices(args, &c, e))

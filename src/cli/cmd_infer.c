@@ -37,22 +37,13 @@ static bool write_npy(const struct cli_args *args, const struct camp_input *in, 
 	return file_mkdirs(dir, e) && npy_write(file_join(args->a, dir, arena_printf(args->a, "%s.npy", name)), &t, e);
 }
 
-/* Fit for a terminal, whatever a file is called. */
-static const char *shown(struct arena *a, const char *name)
-{
-	char *clean = arena_strdup(a, name ? name : "");
-
-	text_clean(clean);
-	return clean;
-}
-
 static void print_one(struct arena *a, const struct camp_input *in, const struct pool_image *im, const struct store_answer *x, const float *scores,
                       const struct camp_model *m)
 {
-	printf("%s  (%.2f ms)\n", shown(a, in->name), im->time_s * 1e3);
+	printf("%s  (%.2f ms)\n", cli_shown(a, in->name), im->time_s * 1e3);
 	for (int i = 0; i < x->k; i++) {
 		printf("  %5d  %7.3f %%  %10.4f  %s\n", x->label[i], (double)x->probability[i] * 100, (double)scores[x->label[i]],
-		       shown(a, camp_class_name(m, x->label[i])));
+		       cli_shown(a, camp_class_name(m, x->label[i])));
 	}
 }
 
@@ -139,6 +130,10 @@ static bool infer(const struct cli_args *args, struct pool *pool, const struct b
 
 	if (job.repeat < 0 || job.repeat > 100000 || job.warmup < 0 || job.warmup > 100000)
 		return err_set(e, ERR_USAGE, "--repeat and --warmup take 0 to 100000");
+	if (cli_get(args, "repeat")->given && !job.repeat)
+		return err_set(e, ERR_USAGE, "--repeat takes 1 to 100000");
+	if (cli_flag(args, "launches") && !job.repeat && !job.warmup)
+		return err_set(e, ERR_USAGE, "--launches is of runs that are timed: say how many with --repeat");
 	if (job.warmup && !job.repeat)
 		job.repeat = 1;
 	for (size_t i = 0; i < n; i++)
@@ -172,7 +167,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	if (!cli_model(args, args->positional[0], &m, e) || !cli_devices(args, &c, e))
 		return false;
 	if (c.ndevices != 1)
-		return err_set(e, ERR_USAGE, "infer runs on one device; 'mutatenn compare' compares several");
+		return err_set(e, ERR_USAGE, "infer runs on one device; 'mutatenn diff' compares two");
 	if (cli_int(args, "top", 5) < 1)
 		return err_set(e, ERR_USAGE, "--top takes 1 or more");
 	if (!camp_inputs(args->a, m, args->positional + 1, args->npositional - 1, NULL, &in, &n, e))

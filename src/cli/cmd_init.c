@@ -15,7 +15,7 @@
 
 static const struct cli_option options[] = {{"model", CLI_TEXT, "FILE", "the ONNX model"},
                                             {"images", CLI_TEXT, "PATH", "a folder of pictures or .npy tensors"},
-                                            CLI_OPT_DEVICE,
+                                            {"device", CLI_LIST, "NAME", "device to use; may be repeated (default: asked for on a terminal, else host-gcc and host-clang)"},
                                             CLI_OPT_DEFINITIONS,
                                             {"force", CLI_FLAG, NULL, "write over a file that is there"},
                                             CLI_OPT_QUIET,

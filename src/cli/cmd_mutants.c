@@ -18,7 +18,7 @@ static const struct cli_option options[] = {
         {"sites", CLI_TEXT, "WHICH", "each, all, 3, 1-5 or 'sample 50' (default: each)"},
         {"count", CLI_FLAG, NULL, "only the number of sites of each operator"},
         {"bounds", CLI_FLAG, NULL, "say of loop mutants whether their accesses stay in their buffers: in-range, may-leave, leaves"},
-        {"export", CLI_TEXT, "DIR", "write graph mutants as ONNX files, and DIR/index.csv"},
+        {"export", CLI_TEXT, "DIR", "write graph mutants as ONNX files, and index.csv, to this new folder"},
         CLI_OPT_LEVEL, CLI_OPT_DISABLE, CLI_OPT_ENABLE, CLI_OPT_BATCH, CLI_OPT_SEED, CLI_OPT_DEVICE, CLI_OPT_DEFINITIONS, CLI_OPT_JSON, CLI_OPT_END};
 
 /* The specifications that --operator, --preset and --sites stand for. */
@@ -81,7 +81,7 @@ static bool export_all(const struct cli_args *args, struct camp_program *p, cons
 	const char *dir = cli_text(args, "export", NULL);
 	struct str index = {0};
 	size_t written = 0;
-	bool ok = file_mkdirs(dir, e);
+	bool ok = file_new_folder(args->a, dir, e); /* its index names all that is there */
 
 	str_add(&index, "file,mutant,label,sites\n");
 	for (size_t i = 0; ok && i < n; i++) {
@@ -185,6 +185,18 @@ static bool print_mutants(const struct cli_args *args, struct camp_program *p, c
 	return ok;
 }
 
+/* What would be left out in silence. */
+static bool fits(const struct cli_args *args, struct err *e)
+{
+	static const char *const pairs[][2] = {{"preset", "operator"}, {"count", "preset"}, {"count", "sites"}, {"count", "bounds"}, {"count", "export"},
+					       {"export", "bounds"},   {"export", "json"}};
+
+	for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+		if (cli_get(args, pairs[i][0])->given && cli_get(args, pairs[i][1])->given)
+			return err_set(e, ERR_USAGE, "--%s does not go with --%s", pairs[i][0], pairs[i][1]);
+	return true;
+}
+
 static bool run(const struct cli_args *args, int *status, struct err *e)
 {
 	struct camp_program p;
@@ -194,6 +206,8 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	size_t nspecs, n;
 
 	(void)status;
+	if (!fits(args, e))
+		return false;
 	if (!specs(args, &spec, &nspecs, e) || !cli_model(args, args->positional[0], &m, e) || !cli_program_only(args, m, &p, e))
 		return false;
 	if (cli_flag(args, "count"))

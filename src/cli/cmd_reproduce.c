@@ -40,7 +40,7 @@ static bool run(const struct cli_args *args, int *status, struct err *e)
 	ok = camp_reproduce(args->a, s, &o, &r, e);
 	if (ok) {
 		printf("%s%s on image '%s'%s%s, in '%s': ./build.sh && ./reproduce\n", r.launch ? "launch " : "the whole program", r.launch ? r.launch : "",
-		       r.image, r.ended ? ", ended: " : "", r.ended ? r.ended : "", o.dir);
+		       cli_shown(args->a, r.image), r.ended ? ", ended: " : "", r.ended ? r.ended : "", o.dir);
 		if (!r.as_stored)
 			log_warn("it does not give what the campaign saw: the device or its compiler has changed since");
 	}

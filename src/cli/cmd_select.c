@@ -38,7 +38,7 @@ static const char *plural(uint64_t n)
 static void print_bound(const struct select_cover *c)
 {
 	if (c->kept < c->kills)
-		printf("No %zu images keep more than %llu of them; every kill needs at least %zu.\n", c->n, (unsigned long long)c->most, c->lower);
+		printf("No %zu image%s more than %llu of them; every kill needs at least %zu.\n", c->n, c->n == 1 ? " keeps" : "s keep", (unsigned long long)c->most, c->lower);
 	else if (c->smallest)
 		printf("No smaller set keeps them all.\n");
 	else
@@ -51,7 +51,7 @@ static void print_lonely(const struct cli_args *args, const struct select_result
 		return;
 	printf("\n%llu mutant%s killed by one image alone:\n", (unsigned long long)r->lonely, r->lonely == 1 ? " is" : "s are");
 	for (size_t i = 0; i < r->nkills && i < LISTED; i++)
-		printf("  %s on %s: %s (%s)\n", r->kill[i].mutant, r->kill[i].device, name[r->kill[i].image], cli_criteria_text(args->a, r->kill[i].criteria));
+		printf("  %s on %s: %s (%s)\n", r->kill[i].mutant, r->kill[i].device, cli_shown(args->a, name[r->kill[i].image]), cli_criteria_text(args->a, r->kill[i].criteria));
 	if (r->nkills > LISTED)
 		printf("  ... and more: kills.csv in the set's folder has them all\n");
 }
@@ -77,7 +77,7 @@ static void print_text(const struct cli_args *args, const struct select_result *
 	print_bound(c);
 	printf("%llu image%s redundant.\n\n", (unsigned long long)redundant, redundant == 1 ? " is" : "s are");
 	for (size_t i = 0; i < c->n; i++)
-		printf("  %s%s\n", name[c->image[i]],
+		printf("  %s%s\n", cli_shown(args->a, name[c->image[i]]),
 		       r->alone[c->image[i]] ? arena_printf(args->a, "  (%llu kill%s of its own)", (unsigned long long)r->alone[c->image[i]],
 		                                            plural(r->alone[c->image[i]]))
 		                             : "");

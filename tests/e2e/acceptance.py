@@ -172,6 +172,7 @@ def junit_has_a_test_for_each_image(tmp):
     run("check", s["set"], "--device", "host-gcc", "--junit", tmp / "pass.xml", "--quiet")
     suite = xml.etree.ElementTree.parse(tmp / "pass.xml").getroot().find("testsuite")
     assert suite.get("failures") == "0" and [t.get("name") for t in suite] == s["selection"]["images"]
+    assert all(float(t.get("time")) > 0 for t in suite), [t.attrib for t in suite]
     (tmp / "d.yaml").write_text("device-definitions:\n  - {name: fast, cc: gcc, cflags: [-O3, -ffast-math]}\n")
     out = run("check", s["set"], "--device", "fast", "--devices-file", tmp / "d.yaml", "--tolerance", "0", "--junit", "-", status=3).stdout
     suite = xml.etree.ElementTree.fromstring(out).find("testsuite")

@@ -322,6 +322,12 @@ def names_do_not_steer_the_terminal(tmp):
     shutil.copy(PICTURE, os.fsencode(tmp) + b"/\xff.png")
     r = start(["infer", MODEL, os.fsencode(tmp) + b"/\xff.png", "--json"])
     assert r.returncode == 0 and len(json.loads(r.stdout)["inputs"]) == 1, r.stderr
+    (tmp / "in").mkdir()
+    shutil.copy(PICTURE, tmp / "in/\x1b[31mred\xff.png")
+    assert start(["run", "--model", MODEL, "--images", tmp / "in", "--mutations", "input.*", "--store", tmp / "s.db"]).returncode == 0
+    for args in [["select", tmp / "s.db"], ["report", tmp / "s.db", "--all"], ["select", tmp / "s.db", "--max", 1, "--out", tmp / "set"]]:
+        r = start(args)
+        assert r.returncode == 0 and b"\x1b" not in r.stdout + r.stderr, r.stdout
 
 
 # ---- pictures and tensors ----
@@ -432,9 +438,33 @@ def misuse(tmp):
                        (["infer", MODEL, PICTURE, "--threads", 9999999], "--threads"), (["infer", MODEL, PICTURE, "--top", 0], "--top"),
                        (["infer", MODEL, PICTURE, "--repeat", 99999999999999], "--repeat"), (["infer", MODEL, PICTURE, "--device", "nope"], "nope"),
                        (["infer", MODEL, PICTURE, "--output", "nope"], "'logits'"), (["run", "--model", MODEL, "--images", IMAGES, "--batch", 4294967297], "batch"),
-                       (["infer", MODEL, PICTURE, "--preprocess", "resize=-1"], "resize"), (["show", MODEL, "no/such/mutant/x"], "no")]:
+                       (["infer", MODEL, PICTURE, "--preprocess", "resize=-1"], "resize"), (["show", MODEL, "no/such/mutant/x"], "no"),
+                       (["infer", MODEL, PICTURE, "--repeat", 0], "--repeat"), (["infer", MODEL, PICTURE, "--launches"], "--repeat"),
+                       (["infer", MODEL, PICTURE, "--device", "host-gcc,host-clang"], "diff"), (["check", tmp, "--junit", "-", "--json"], "--junit")]:
         fails(*args, says=says, status=2, cwd=tmp)
         assert not listing(tmp)
+
+
+@test
+def what_would_be_ignored_is_refused(tmp):
+    """lists that name nothing, as of a variable that is not set, are not the default; options that do not go together"""
+    nothing = [["infer", MODEL, PICTURE, "--device", ""], ["check", tmp, "--device="], ["run", "--model", MODEL, "--images", IMAGES, "--mutations", ","],
+               ["mutants", MODEL, "--operator", ""], ["select", tmp / "s.db", "--criterion", ""]]
+    pairs = [["--preset", "quick", "--operator", "loop.*"], ["--count", "--sites", "1"], ["--count", "--preset", "quick"], ["--count", "--bounds"],
+             ["--export", tmp / "ex", "--json"]]
+    for args, says in [(a, "names nothing") for a in nothing] + [(["mutants", MODEL, *p], "does not go with") for p in pairs]:
+        fails(*args, says=says, status=2, cwd=tmp)
+        assert not listing(tmp)
+
+
+@test
+def exports_are_not_mixed(tmp):
+    """an index names every model of its folder"""
+    args = ["mutants", MODEL, "--operator", "graph.replace.*", "--sites", "1", "--export", tmp / "ex"]
+    assert start(args).returncode == 0
+    before = listing(tmp)
+    fails(*args, says="not empty", status=2)
+    assert listing(tmp) == before
 
 
 # ---- devices ----

@@ -118,13 +118,13 @@ def judge(a, tally, who, ident, outcome, stored, got, other=None):
 
 def campaign(a, model, level, inputs, tmp, tally, run, mutants):
     """One campaign and its exported mutants; what ran, by id, with the hash of its code."""
-    store = tmp / "s.db"
+    store, ex = tmp / "s.db", pathlib.Path(tempfile.mkdtemp(dir=tmp))
     must(a, "run", "--model", model, "--images", tmp / "in", "--opt-level", level, "--store", store, *run)
-    must(a, "mutants", model, "--opt-level", level, "--export", tmp / "ex", *mutants)
+    must(a, "mutants", model, "--opt-level", level, "--export", ex, *mutants)
     con = sqlite3.connect(store)
     original = [floats(b) for b, in con.execute("SELECT logits FROM baselines ORDER BY image")]
-    for r in csv.DictReader(open(tmp / "ex/index.csv")):
-        ident, file = r["mutant"], tmp / "ex" / r["file"]
+    for r in csv.DictReader(open(ex / "index.csv")):
+        ident, file = r["mutant"], ex / r["file"]
         outcome, = con.execute("SELECT outcome FROM verdicts WHERE id = ?", (ident,)).fetchone()
         kept = {i: floats(b) for i, b in con.execute("SELECT image, logits FROM logits JOIN mutants USING (mutant) WHERE id = ?", (ident,))}
         stored = [kept.get(i, o) for i, o in enumerate(original)]
