@@ -1,4 +1,4 @@
-/* test_device_opencl.c: what the code of a kernel is on PoCL, built alone and together with others
+/* test_device_opencl.c: PoCL: what the code of a kernel is, built alone and together with others; refusals
  *
  * Skipped where PoCL is absent.
  */
@@ -69,6 +69,56 @@ TEST(device_opencl, what_pocl_makes_the_same_object_of_is_the_same_code)
 	ops->close(d);
 	snprintf(remove, sizeof remove, "rm -rf '%s'", cache);
 	cr_expect_eq(system(remove), 0);
+	arena_free(a);
+}
+
+static void expect_refused(struct err *e, const char *part)
+{
+	cr_expect(strstr(err_text(e), part), "'%s' is not in '%s'", part, err_text(e));
+	err_free(e);
+}
+
+TEST(device_opencl, refusals_say_why_and_the_device_goes_on)
+{
+	static const float two[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+	struct artefact art = {0}, bad = {.data = (uint8_t *)"no program at all, but long", .size = 27};
+	struct device *d = open_device("");
+	struct arena *a = arena_new(NULL);
+	struct device_memory *in = NULL, *out = NULL, *huge = NULL, *arg[2];
+	struct device_launch l = {.arg = arg, .nargs = 2, .groups = 1, .group = 1};
+	struct kernel *none;
+	float got[8] = {0};
+	double seconds;
+	struct err e = {0};
+
+	test_leaks_of_others(true);
+	cr_expect(!ops->compile(d, a, HEAD "{\n\tout0[0] = nobody;\n}\n", false, &art, &e));
+	cr_expect(strstr(art.log, "undeclared identifier 'nobody'"), "%s", art.log);
+	expect_refused(&e, "the driver refused the kernel: the program does not build (-11): ");
+	cr_expect(!ops->load(d, &bad, &none, &e));
+	expect_refused(&e, "clCreateProgramWithBinary");
+	cr_expect(!ops->memory_new(d, (size_t)1 << 50, 4096, &huge, &e));
+	expect_refused(&e, "allocating a tensor: out of device memory");
+	cr_assert(ops->memory_new(d, sizeof two, 64, &in, &e) && ops->memory_new(d, sizeof two, 64, &out, &e), "%s", err_text(&e));
+	cr_assert(ops->memory_write(d, in, 0, two, sizeof two, &e), "%s", err_text(&e));
+	cr_assert(ops->compile(d, a, KERNEL, false, &art, &e) && ops->load(d, &art, &l.kernel, &e), "%s", err_text(&e));
+	arg[0] = in;
+	arg[1] = out;
+	l.group = ops->caps(d)->max_group + 1;
+	cr_expect(!ops->launch(d, &l, &e));
+	expect_refused(&e, "over the device's limit");
+	l.group = 2; /* the kernel says 1 */
+	cr_expect(!ops->launch(d, &l, &e));
+	expect_refused(&e, "a work-group of that size is over the limit");
+	l.group = 1;
+	cr_assert(ops->launch(d, &l, &e) && ops->finish(d, &seconds, 1, &e), "%s", err_text(&e));
+	cr_assert(ops->memory_read(d, out, 0, got, sizeof got, &e), "%s", err_text(&e));
+	test_leaks_of_others(false);
+	for (int i = 0; i < 8; i++)
+		cr_expect_eq(got[i], 2 * two[i]);
+	ops->memory_free(d, in);
+	ops->memory_free(d, out);
+	ops->close(d);
 	arena_free(a);
 }
 
