@@ -133,15 +133,29 @@ static uint64_t jobs_of(const struct camp *c, size_t n)
 }
 
 /* A classifier that is hardly ever right was hardly given what it was trained on, and then its verdicts are of little worth. */
+static bool all_finite(const float *score, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		if (!isfinite(score[i]))
+			return false;
+	return true;
+}
+
 static bool doubt_inputs(struct camp *c, struct err *e)
 {
-	size_t d = 0;
+	size_t d = 0, unbounded = 0;
 	struct store_summary sum;
 
 	while (d < c->ndevices && c->device[d].dead)
 		d++;
 	if (d == c->ndevices)
 		return true;
+	for (size_t i = 0; i < c->ninputs; i++)
+		unbounded += !all_finite(c->device[d].logits[i], c->model->classes);
+	if (unbounded)
+		log_warn("the original gives scores that are NaN or Inf on %zu of %zu images: what these show of a mutant is little; are the model's weights, "
+			 "preprocessing and images right?",
+			 unbounded, c->ninputs);
 	if (!store_summarise(c->store, NULL, c->device[d].name, &sum, e))
 		return false;
 	if (sum.labelled >= DOUBT_LABELLED && sum.right * 4 < sum.labelled)

@@ -1,4 +1,5 @@
 /* cmd_infer.c: classify inputs on one device */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,12 +38,18 @@ static bool write_npy(const struct cli_args *args, const struct camp_input *in, 
 	return file_mkdirs(dir, e) && npy_write(file_join(args->a, dir, arena_printf(args->a, "%s.npy", name)), &t, e);
 }
 
+/* The sign of a NaN is an accident. */
+static double number(double x)
+{
+	return isnan(x) ? (double)NAN : x;
+}
+
 static void print_one(struct arena *a, const struct camp_input *in, const struct pool_image *im, const struct store_answer *x, const float *scores,
                       const struct camp_model *m)
 {
 	printf("%s  (%.2f ms)\n", cli_shown(a, in->name), im->time_s * 1e3);
 	for (int i = 0; i < x->k; i++) {
-		printf("  %5d  %7.3f %%  %10.4f  %s\n", x->label[i], (double)x->probability[i] * 100, (double)scores[x->label[i]],
+		printf("  %5d  %7.3f %%  %10.4f  %s\n", x->label[i], number(x->probability[i] * 100), number(scores[x->label[i]]),
 		       cli_shown(a, camp_class_name(m, x->label[i])));
 	}
 }
@@ -104,6 +111,11 @@ static bool show_results(const struct cli_args *args, const struct camp_model *m
 		struct store_answer x;
 
 		camp_answer(args->a, m, scores, m->classes, (int)k, &x);
+		for (int64_t c = 0; c < m->classes; c++)
+			if (!isfinite(scores[c])) {
+				log_warn("'%s': scores are NaN or Inf: what is listed first is no answer", in[i].name);
+				break;
+			}
 		if (!write_npy(args, &in[i], m, r->image[i].output, taken, e))
 			return json_decref(list), false;
 		if (cli_flag(args, "json"))

@@ -127,6 +127,8 @@ static bool recognise(struct store *s, int64_t *version, struct err *e)
 		return false;
 	if (!application && !*version && !tables && s->mode == STORE_WRITE)
 		return true;
+	if (!application && !*version && !tables)
+		return err_set(e, ERR_STORE, "'%s' is not a store: nothing is in it, or it was copied without its journal '%s-wal'", s->path, s->path);
 	if (application != STORE_APPLICATION)
 		return err_set(e, ERR_STORE, "'%s' is not a store", s->path);
 	if (*version > STORE_VERSION)

@@ -351,6 +351,22 @@ def pictures_that_cannot_be_decoded(tmp):
 
 
 @test
+def scores_that_are_no_numbers(tmp):
+    """an original whose scores are NaN is no answer, and a campaign on it is warned of"""
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }"
+    header += b" " * (63 - (10 + len(header)) % 64) + b"\n"
+    (tmp / "nan.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\x00\x00\xc0\xff" * (3 * 64 * 64))
+    r = start(["infer", MODEL, tmp / "nan.npy"])
+    assert r.returncode == 0 and b"NaN" in r.stderr and b"nan %" in r.stdout and b"-nan" not in r.stdout, (r.stdout, r.stderr)
+    r = start(["infer", MODEL, PICTURE])
+    assert r.returncode == 0 and b"NaN" not in r.stderr, r.stderr
+    shutil.copy(PICTURE, tmp)
+    for sample, says in [(tmp, b"on 1 of 2 images"), (PICTURE, None)]:
+        r = start(["run", "--model", MODEL, "--images", sample, "--mutations", "input.flip", "--store", tmp / f"{sample.name}.db"])
+        assert r.returncode == 0 and (says in r.stderr if says else b"NaN" not in r.stderr), r.stderr
+
+
+@test
 def inputs_of_one_name(tmp):
     """scores of inputs of the same name do not overwrite each other"""
     for name in ["p/a.png", "p/a.jpg", "q/a.png"]:
