@@ -75,6 +75,14 @@ static bool counts(struct store *s, const char *mutant, bool *out, struct err *e
 	return ok;
 }
 
+/* Where the outcomes do not say it. */
+static const char *how(struct arena *a, const struct store_pair *p)
+{
+	if (p->outcome[0] != p->outcome[1])
+		return "";
+	return arena_printf(a, ", with another first label on %lld image%s", (long long)p->labels_differ, p->labels_differ == 1 ? "" : "s");
+}
+
 static bool disagreements(struct store *s, struct survey *v, struct err *e)
 {
 	struct store_iter *it = store_unlike(s);
@@ -91,8 +99,8 @@ static bool disagreements(struct store *s, struct survey *v, struct err *e)
 		if (!ok || !counted)
 			continue;
 		if (v->disagree < NAMED)
-			v->differ[v->disagree] = arena_printf(v->a, "%s: %s on %s, %s on %s", p.mutant, outcome_name(p.outcome[0]), p.device[0],
-							      outcome_name(p.outcome[1]), p.device[1]);
+			v->differ[v->disagree] = arena_printf(v->a, "%s: %s on %s, %s on %s%s", p.mutant, outcome_name(p.outcome[0]), p.device[0],
+							      outcome_name(p.outcome[1]), p.device[1], how(v->a, &p));
 		v->disagree++;
 	}
 	str_free(&last);

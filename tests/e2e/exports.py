@@ -248,6 +248,8 @@ def disagreements_are_shown(folder, tmp):
     assert {r["properties"]["mutant"] for r in got if r["ruleId"] == "device-disagreement"} == before | {rows[0][0], rows[1][0]}
     disagree = lambda: int(re.search(r"devices disagree +(\d+)", run("report", store).stdout.decode())[1])
     assert disagree() == len(before) + 2
+    table = " ".join(run("report", store).stdout.decode().split())
+    assert re.search(f"{re.escape(rows[1][0])}: misclassified on [^ ]+, misclassified on [^ ]+, with another first label on 1 image ", table), table[:1000]
     run("suppress", store, rows[0][0], "--reason", "known")
     assert disagree() == len(before) + 1, "a suppressed mutant is none that devices disagree on"
     model = [r for r in got if r["ruleId"] == "model-disagreement"]
