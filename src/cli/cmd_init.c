@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "campaign/campaign.h"
 #include "cli/cli.h"
@@ -45,6 +46,18 @@ static bool ask(struct arena *a, const char *question, const char *offer, const 
 	line[strcspn(line, "\n")] = 0;
 	*out = *line ? arena_strdup(a, line) : offer;
 	return *out || err_set(e, ERR_USAGE, "no answer; nothing was written");
+}
+
+/* Again until it is there: who mistypes the first answer must not be told so after the last. */
+static bool ask_path(struct arena *a, const char *question, const char *offer, bool folder, const char **out, struct err *e)
+{
+	for (;;) {
+		if (!ask(a, question, offer, out, e))
+			return false;
+		if (file_exists(*out) && (folder || !file_is_dir(*out)))
+			return true;
+		log_line(LOG_WARN, file_exists(*out) ? "'%s' is a folder" : "there is no '%s'", *out);
+	}
 }
 
 /* The only file here that ends so; NULL when there are several. */
@@ -114,9 +127,9 @@ static bool collect(const struct cli_args *args, struct answers *out, struct str
 	out->images = cli_text(args, "images", NULL);
 	if (!terminal && (!out->model || !out->images))
 		return err_set(e, ERR_USAGE, "there is no terminal to ask on: give --model and --images, and --device if not host-gcc and host-clang");
-	if (!out->model && !ask(args->a, "Model (an ONNX file)", only_file(args->a, ".onnx"), &out->model, e))
+	if (!out->model && !ask_path(args->a, "Model (an ONNX file)", only_file(args->a, ".onnx"), false, &out->model, e))
 		return false;
-	if (!out->images && !ask(args->a, "Pictures (a folder)", file_is_dir("images") ? "images" : NULL, &out->images, e))
+	if (!out->images && !ask_path(args->a, "Pictures (a folder)", file_is_dir("images") ? "images" : NULL, true, &out->images, e))
 		return false;
 	if (!working_devices(args->a, known, &offer, e))
 		return false;

@@ -1,5 +1,6 @@
 /* cmd_status.c: how far a campaign is, from another terminal: what its store says and nothing else */
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -155,7 +156,7 @@ static void head(const struct look *l, const char *path, struct str *t)
 	str_addf(t, "\001b%s: %s, %lld mutants, %lld images, %zu device%s (%s)\n", *l->model ? l->model : "campaign", l->state, (long long)l->mutants,
 		 (long long)l->images, l->p.ndevices, l->p.ndevices == 1 ? "" : "s", path);
 	if (l->written && l->s.known)
-		str_addf(t, "\001dwritten by process %.0f on %s, %.0f s ago\n", l->s.pid, l->s.host, difftime(time(NULL), (time_t)l->s.updated));
+		str_addf(t, "\001dwritten by process %.0f on %s, %.0f s ago\n", l->s.pid, l->s.host, fmax(0, difftime(time(NULL), (time_t)l->s.updated)) /* clocks are set back */);
 	else if (!l->written && missing(l))
 		str_add(t, "\001ynobody writes it; the command that began the campaign goes on with it\n");
 }

@@ -268,6 +268,19 @@ def watch_ends_with_the_campaign(tmp):
 
 
 @test
+def init_asks_again(tmp):
+    """a model or a folder that is not there is asked for again at once"""
+    t = Terminal(["init", tmp / "c.yaml"], stdout=True)
+    for answer, wanted in [("nope.onnx", r"no 'nope.onnx'\nModel"), (SOURCE / "demo", r"is a folder\nModel"), (SOURCE / "demo/model.onnx", "Pictures"),
+                           ("nowhere", r"no 'nowhere'\nPictures"), (SOURCE / "demo/images", "Devices .*: $"), ("host-gcc", "run .*c.yaml")]:
+        t.read("(Model|Pictures|Devices) [^:]*: $")
+        os.write(t.fd, f"{answer}\n".encode())
+        t.read(wanted)
+    t.end()
+    assert "devices: [host-gcc]" in (tmp / "c.yaml").read_text()
+
+
+@test
 def hostile_facts_are_survived(tmp):
     """what a damaged store says of the campaign's progress is an error or is shown, never more"""
     store = tmp / "s.db"
