@@ -39,6 +39,7 @@ static struct trailer trailer_of(struct hash key, const uint8_t *data, size_t si
 bool cache_open(struct arena *a, const char *wanted, struct cachedir *out, struct err *e)
 {
 	const char *limit = getenv("MUTATENN_KERNEL_CACHE");
+	struct err why = {0};
 	char *dir = NULL;
 
 	*out = (struct cachedir){.suffix = ".so", .limit = DEFAULT_LIMIT};
@@ -46,8 +47,12 @@ bool cache_open(struct arena *a, const char *wanted, struct cachedir *out, struc
 		out->limit = 0;
 	else if (limit && !str_parse_bytes(limit, &out->limit))
 		return err_set(e, ERR_USAGE, "MUTATENN_KERNEL_CACHE is '%s', which is no size: a number of bytes, or with K, M, G or T like 512M", limit);
-	if (!wanted && !file_cache_dir(a, "kernels", &dir, e))
-		return false;
+	/* a board without a place to write does without */
+	if (!wanted && out->limit && !file_cache_dir(a, "kernels", &dir, &why)) {
+		log_warn("kernels are not kept: %s", err_text(&why));
+		err_free(&why);
+		dir = NULL;
+	}
 	if (wanted && *wanted && !file_mkdirs(dir = arena_strdup(a, wanted), e))
 		return false;
 	out->dir = out->limit ? dir : NULL;

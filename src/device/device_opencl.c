@@ -14,6 +14,7 @@
 #include "device/device_opencl.h"
 
 #define TOGETHER 16 /* kernels in a program: more gain little */
+#define NO_PLATFORM (-1001) /* cl_khr_icd's CL_PLATFORM_NOT_FOUND_KHR */
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------- */
 
@@ -38,7 +39,7 @@ const char *cl_code_name(cl_int code)
 	    {CL_INVALID_WORK_GROUP_SIZE, "a work-group of that size is over the limit"},
 	    {CL_INVALID_GLOBAL_WORK_SIZE, "so many work-items are over the limit"},
 	    {CL_INVALID_BUFFER_SIZE, "the buffer is larger than the device allows"},
-	    {-1001, "no OpenCL driver (ICD) is installed"},
+	    {NO_PLATFORM, "no OpenCL driver (ICD) is installed"},
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -91,6 +92,26 @@ static uint64_t device_number(struct device *d, cl_device_id id, cl_device_info 
 	return v;
 }
 
+static bool no_platform(struct device *d, cl_int code, struct err *e)
+{
+	size_t installed;
+	const char *broken = cl_broken_drivers(d->arena, &installed);
+
+	if (code && code != NO_PLATFORM)
+		return cl_fail(e, "clGetPlatformIDs", code);
+	if (*broken)
+		return err_set(e, ERR_DEVICE, "no OpenCL driver (ICD) works: %s", broken);
+	return err_set(e, ERR_DEVICE, "%s; Debian package 'pocl-opencl-icd' has one for processors",
+		       installed ? "the OpenCL drivers (ICDs) that are installed find no hardware of theirs" : cl_code_name(NO_PLATFORM));
+}
+
+static const char *but_broken(struct device *d)
+{
+	const char *broken = cl_broken_drivers(d->arena, &(size_t){0});
+
+	return *broken ? arena_printf(d->arena, "; %s", broken) : "";
+}
+
 static bool find_device(struct device *d, const char *select, struct err *e)
 {
 	cl_platform_id platform[16];
@@ -99,8 +120,7 @@ static bool find_device(struct device *d, const char *select, struct err *e)
 	struct str seen = {0};
 
 	if (code || !np)
-		return err_set(e, ERR_DEVICE, "%s; Debian package 'pocl-opencl-icd' has one for processors",
-			       cl_code_name(code ? code : -1001));
+		return no_platform(d, code, e);
 	for (unsigned p = 0; p < np && p < 16 && !d->id; p++) {
 		cl_device_id id[16];
 
@@ -118,9 +138,9 @@ static bool find_device(struct device *d, const char *select, struct err *e)
 	if (!d->id && !seen.n)
 		err_set(e, ERR_DEVICE, "the OpenCL drivers have no device");
 	else if (!d->id && *select == '!')
-		err_set(e, ERR_DEVICE, "no OpenCL device beside %s", str_text(&seen));
+		err_set(e, ERR_DEVICE, "no OpenCL device beside %s%s", str_text(&seen), but_broken(d));
 	else if (!d->id)
-		err_set(e, ERR_DEVICE, "no OpenCL device is called '%s'; there is %s", select, str_text(&seen));
+		err_set(e, ERR_DEVICE, "no OpenCL device is called '%s'; there is %s%s", select, str_text(&seen), but_broken(d));
 	str_free(&seen);
 	return d->id != NULL;
 }

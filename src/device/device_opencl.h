@@ -68,6 +68,9 @@ struct device {
 const char *cl_code_name(cl_int code);
 bool cl_fail(struct err *e, const char *call, cl_int code); /* returns false */
 
+/* device_opencl_icd.c: which of the installed drivers cannot be loaded, and why; "": all can. */
+const char *cl_broken_drivers(struct arena *a, size_t *installed);
+
 /* ---- device_opencl_compile.c: the slots of struct device_ops that make kernels ------------------------------------ */
 
 bool cl_runs_object(void); /* PoCL runs the object in its binary as it is */

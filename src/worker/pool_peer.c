@@ -160,7 +160,8 @@ static void ended_early(const struct peer *p, int status, struct str *out)
 void peer_obituary(struct peer *p, int status, struct str *out)
 {
 	if (WIFSIGNALED(status))
-		str_addf(out, "the worker was killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+		str_addf(out, "the worker was killed by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
+			 p->state == PEER_STARTING && !p->dev->custom ? " while it opened its device" : "");
 	else if (!p->magic)
 		ended_early(p, WEXITSTATUS(status), out);
 	else if (WEXITSTATUS(status) == 255 && is_ssh(p))
@@ -214,7 +215,7 @@ void peer_polled(struct peer *p, short to, short from, short err)
 		return;
 	}
 	if (*err_text(&e)) {
-		str_addf(&text, "the worker talks nonsense: %s", err_text(&e));
+		str_addf(&text, "%s%s", e.code == ERR_IO ? "" : "the worker talks nonsense: ", err_text(&e));
 	} else {
 		status = last_status(p);
 		if (status == PEER_STUCK)

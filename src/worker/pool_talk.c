@@ -94,7 +94,7 @@ static bool on_ready(struct peer *p, const Wire__Ready *m, struct err *e)
 	if (m->big_endian)
 		return err_set(e, ERR_DEVICE, "this worker is big-endian, which is not supported yet");
 	if (*m->error) /* a device that worked may have trouble for a moment */
-		return err_set(e, d->known ? ERR_PARSE : ERR_DEVICE, "%s", m->error);
+		return err_set(e, d->known ? ERR_IO : ERR_DEVICE, "%s", m->error);
 	if (!take_caps(p, m, e))
 		return false;
 	p->state = PEER_READY;

@@ -501,7 +501,38 @@ def devices_that_do_not_work(tmp):
     r = start(["devices"], env=empty)
     assert r.returncode in (0, 1) and b"not installed" in r.stdout + r.stderr
     fails("infer", MODEL, PICTURE, says="/dev/null/w", env={**ENV, "MUTATENN_WORKER": "/dev/null/w"})
-    fails("infer", MODEL, PICTURE, says=["cannot make"], env={**ENV, "XDG_CACHE_HOME": "/proc/nowhere"})
+    for extra in {}, {"MUTATENN_KERNEL_CACHE": "0"}:
+        r = start(["infer", MODEL, PICTURE], env={**ENV, "XDG_CACHE_HOME": "/proc/nowhere", **extra})
+        assert r.returncode == 0 and b"disc" in r.stdout, (r.returncode, r.stdout, r.stderr)  # nowhere to keep kernels: nothing is kept
+
+
+def icd(folder, *files):
+    """The environment in which OpenCL's loader finds these drivers: (name, what the file says)"""
+    folder.mkdir()
+    for name, text in files:
+        (folder / name).write_text(text)
+    return {**ENV, "OCL_ICD_VENDORS": str(folder)}
+
+
+@test
+def opencl_drivers_that_do_not_work(tmp):
+    """none, one that is no library, one that is not there, one that dies when it is loaded: each is told, none takes the program down"""
+    if b"no OpenCL loader" in start(["devices"]).stdout:
+        return "OpenCL's loader is absent (Debian: ocl-icd-libopencl1)"
+    (tmp / "garbage.so").write_bytes(random.Random(1).randbytes(5000))
+    (tmp / "dies.c").write_text("__attribute__((constructor)) static void f(void) { __builtin_trap(); }")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp / "dies.so", tmp / "dies.c"], check=True)
+    for folder, files, says in [
+            ("none", [], "no OpenCL driver (ICD) is installed"),
+            ("garbage", [("g.icd", f"{tmp}/garbage.so\n")], f"the driver that '{tmp}/garbage/g.icd' names cannot be loaded: {tmp}/garbage.so: "),
+            ("absent", [("a.icd", "libnowhere.so.7"), ("readme", "x")], "libnowhere.so.7: cannot open shared object file"),
+            ("dies", [("d.icd", f"{tmp}/dies.so\n")], "(Illegal instruction) while it opened its device")]:
+        env = icd(tmp / folder, *files)
+        found = {d["name"]: d for d in json.loads(start(["devices", "--json"], env=env).stdout)["devices"]}
+        for name in "pocl", "opencl":
+            assert not found[name]["available"] and says in found[name]["reason"], (folder, found[name])
+        assert found["host-gcc"]["available"], found["host-gcc"]
+        fails("infer", MODEL, PICTURE, "--device", "pocl", says=[says], env=env)
 
 
 # ---- places to write ----

@@ -137,10 +137,37 @@ def check(tmp):
         print("skipped: no OpenCL worker to kill, PoCL is absent", flush=True)
 
 
+def driver_disappears(tmp):
+    """PoCL's driver is taken away in the middle, and the workers that have it loaded are killed."""
+    icd, store, file, start = tmp / "icd", tmp / "gone.db", tmp / "gone.yaml", time.time()
+    icd.mkdir()
+    shutil.copy("/etc/OpenCL/vendors/pocl.icd", icd)
+    file.write_text(json.dumps({"model": str(MODEL), "images": str(some_images(tmp / "two", 2)), "devices": ["host-gcc", "gone"], "store": str(store),
+                                "device-definitions": [{"name": "gone", "backend": "opencl", "env": [f"OCL_ICD_VENDORS={icd}"]}],
+                                "mutations": [{"operator": "loop.cond.*", "sites": "sample 20"}]}))
+    p = subprocess.Popen([BIN, "run", file], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while p.poll() is None and not has_results(store):
+        time.sleep(.05)
+    (icd / "pocl.icd").unlink()
+    while p.poll() is None:
+        for worker in with_library(children(p.pid), "libpocl"):
+            os.kill(worker, signal.SIGKILL)
+        time.sleep(.3)
+    err = p.communicate()[1]
+    assert p.returncode == 1 and "device 'gone' is set aside: device 'gone': no OpenCL driver (ICD) is installed" in err and "nonsense" not in err, err
+    rows = table(store)
+    assert all(r["host-gcc"][0] not in ("tool-error", "not-run") for r in rows.values()), rows
+    assert [r for r in rows.values() if r["gone"][0] == "tool-error"], rows
+    assert "lost: device 'gone': no OpenCL driver" in " ".join(run("report", store).stdout.split())
+    print(f"ok    a driver that disappears sets its device aside, the other one goes on ({time.time() - start:.1f} s)", flush=True)
+
+
 def main():
     tmp = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-e2e-devices-"))
     try:
         check(tmp)
+        if "pocl" in present():
+            driver_disappears(tmp)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
