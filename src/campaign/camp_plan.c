@@ -333,7 +333,7 @@ static bool record_opened(struct camp *c, size_t d, struct err *e)
 	c->device[d].row = (struct store_device){.name = c->device[d].name,
 						 .backend = caps ? arena_strdup(c->a, caps->backend) : "",
 						 .identity = caps ? identity(c, d) : "",
-						 .describe = caps ? arena_strdup(c->a, caps->describe) : ""};
+						 .describe = caps ? camp_describe(c->a, c->config, c->device[d].name, caps) : ""};
 	return camp_record_device(c, d, error, e);
 }
 

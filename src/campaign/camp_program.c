@@ -17,14 +17,21 @@ static bool is_pass(const char *name)
 }
 
 /* Of the definition; the built-in devices' is f32. */
-static enum dtype precision_of(const struct config_campaign *c, size_t d)
+static enum dtype precision_of(const struct config_campaign *c, const char *device)
 {
-	const struct config_device *def = config_device_find(c, c->devices[d]);
+	const struct config_device *def = config_device_find(c, device);
 	enum dtype t = DT_F32;
 
 	if (def && def->precision)
 		dtype_parse(def->precision, &t);
 	return t;
+}
+
+const char *camp_describe(struct arena *a, const struct config_campaign *c, const char *device, const struct device_caps *caps)
+{
+	enum dtype t = precision_of(c, device);
+
+	return arena_printf(a, "%s%s%s", caps->describe, t == DT_F32 ? "" : ", ", t == DT_F32 ? "" : dtype_name(t));
 }
 
 struct fill camp_fill(const struct config_campaign *c)
@@ -79,7 +86,7 @@ bool camp_targets(const struct pool *p, const struct config_campaign *c, struct 
 					      .lanes = portable ? 1 : lanes[caps->cls],
 					      .max_group = portable ? 0 : max_group,
 					      .local_memory = portable ? 0 : local,
-					      .precision = precision_of(c, d),
+					      .precision = precision_of(c, c->devices[d]),
 					      .dialect = caps->dialect,
 					      .fill = camp_fill(c)};
 		if (!(caps->types >> out[d].precision & 1))

@@ -93,6 +93,8 @@ struct camp_target {
 	const char *dialect;
 	struct fill fill;                 /* of local buffers */
 };
+/* What a device is, for people, with the type of the network's tensors on it where that is not f32. */
+const char *camp_describe(struct arena *a, const struct config_campaign *c, const char *device, const struct device_caps *caps);
 #define CAMP_LOCAL_MEMORY (48 << 10) /* of more, kernels make no use */
 #define CAMP_TARGET_HOST ((struct camp_target){.cls = DEVICE_CPU, .lanes = 16, .precision = DT_F32, .dialect = "c"})
 

@@ -147,14 +147,19 @@ static bool find_device(struct device *d, const char *select, struct err *e)
 
 /* ---- opening ---------------------------------------------------------------------------------------------------------- */
 
-static const char *build_options(struct device *d, const struct device_options *o)
+static const char *build_options(struct device *d, const char *flags)
+{
+	bool divides = device_number(d, d->id, CL_DEVICE_SINGLE_FP_CONFIG) & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
+
+	return arena_printf(d->arena, "-cl-std=CL1.2 -w%s%s", divides ? " -cl-fp32-correctly-rounded-divide-sqrt" : "", flags);
+}
+
+/* The user's. */
+static const char *flags_text(struct device *d, const struct device_options *o)
 {
 	struct str s = {0};
 	const char *out;
 
-	str_add(&s, "-cl-std=CL1.2 -w");
-	if (device_number(d, d->id, CL_DEVICE_SINGLE_FP_CONFIG) & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT)
-		str_add(&s, " -cl-fp32-correctly-rounded-divide-sqrt");
 	for (size_t i = 0; o->cflags && i < o->ncflags; i++)
 		str_addf(&s, " %s", o->cflags[i]);
 	out = arena_strdup(d->arena, str_text(&s));
@@ -162,7 +167,7 @@ static const char *build_options(struct device *d, const struct device_options *
 	return out;
 }
 
-static void describe(struct device *d)
+static void describe(struct device *d, const char *flags)
 {
 	cl_platform_id platform = NULL;
 	uint64_t type = device_number(d, d->id, CL_DEVICE_TYPE),
@@ -179,7 +184,7 @@ static void describe(struct device *d)
 	d->caps = (struct device_caps){
 	    .backend = "opencl",
 	    .dialect = cpu ? "opencl-c-cpu" : "opencl-c",
-	    .describe = arena_printf(d->arena, "%s, %s, driver %s", name, maker, driver),
+	    .describe = arena_printf(d->arena, "%s, %s, driver %s%s%s", name, maker, driver, *flags ? "," : "", flags),
 	    .identity = arena_printf(d->arena, "opencl%s %s | %s | %s | %s | %s", !cpu && type & CL_DEVICE_TYPE_CPU ? " as accelerator" : "", version, name, driver,
 				     device_text(d, d->id, CL_DEVICE_VERSION), d->options),
 	    .build = d->options,
@@ -216,8 +221,10 @@ static bool cl_open(const struct device_options *o, struct device **out, struct 
 		setenv("POCL_MAX_PTHREAD_COUNT", number, 1);
 	ok = load_library(d, e) && find_device(d, o->select, e);
 	if (ok) {
-		d->options = build_options(d, o);
-		describe(d);
+		const char *flags = flags_text(d, o);
+
+		d->options = build_options(d, flags);
+		describe(d, flags);
 		d->context = d->clCreateContext(NULL, 1, &d->id, NULL, NULL, &code);
 		ok = !code || cl_fail(e, "clCreateContext", code);
 	}

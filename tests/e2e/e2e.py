@@ -74,6 +74,19 @@ def help_and_version(tmp):
 
 
 @test
+def devices_say_what_they_are(tmp):
+    """the list has every definition, the type of its tensors and the options of its compiler"""
+    names = [f"null{i}" for i in range(60)]
+    own = [{"name": "half", "precision": "f16"}, {"name": "relaxed", "backend": "opencl", "select": "Portable", "cflags": ["-cl-fast-relaxed-math"]}]
+    (tmp / "d.yaml").write_text(json.dumps({"device-definitions": own + [{"name": n, "backend": "null"} for n in names]}))
+    found = {d["name"]: d for d in json.loads(run("devices", "--devices-file", tmp / "d.yaml", "--json").stdout)["devices"]}
+    assert not set(names) - set(found), set(names) - set(found)
+    assert found["half"]["description"] == found["host-gcc"]["description"] + ", f16", found["half"]
+    if found["pocl"]["available"]:
+        assert found["relaxed"]["description"] == found["pocl"]["description"] + ", -cl-fast-relaxed-math", found["relaxed"]
+
+
+@test
 def examples_work(tmp):
     """the examples of every help text do what they are examples of"""
     shutil.copytree(SOURCE / "demo", tmp / "demo", ignore=shutil.ignore_patterns("*.db"))
