@@ -233,8 +233,6 @@ bool peer_flush(struct peer *p); /* as much as it takes; false: it is gone */
 void peer_polled(struct peer *p, short to, short from, short err);
 /* What a worker printed that was not for the pool. Appends. */
 void peer_said(struct peer *p, struct str *out);
-/* What is known about a worker that died: how it ended, what it printed. Appends. */
-void peer_obituary(struct peer *p, int status, struct str *out);
 
 /* pool_blobs.c: what a runner has, is sent and is asked about. A job's blobs lie between two messages: questions go in front. */
 void peer_blob(struct peer *p, struct hash h, const void *data, size_t n, uint64_t seq); /* once per life */

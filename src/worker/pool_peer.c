@@ -157,9 +157,12 @@ static void ended_early(const struct peer *p, int status, struct str *out)
 			 peer_command(p, &n)[0]);
 }
 
-void peer_obituary(struct peer *p, int status, struct str *out)
+/* What is known about a worker that died: how it ended, what it printed. Appends. */
+static void obituary(struct peer *p, int status, bool lingers, struct str *out)
 {
-	if (WIFSIGNALED(status))
+	if (lingers)
+		str_add(out, "the worker closed its connection and did not end");
+	else if (WIFSIGNALED(status))
 		str_addf(out, "the worker was killed by signal %d (%s)%s", WTERMSIG(status), strsignal(WTERMSIG(status)),
 			 p->state == PEER_STARTING && !p->dev->custom ? " while it opened its device" : "");
 	else if (!p->magic)
@@ -172,12 +175,12 @@ void peer_obituary(struct peer *p, int status, struct str *out)
 }
 
 /* The process of a closed wire ends at once or is ended; a connection's end brings the exit status a little later. */
-static int last_status(struct peer *p)
+static int last_status(struct peer *p, bool *lingers)
 {
+	siginfo_t si = {0};
 	int status = 0;
 
-	siginfo_t si = {0};
-
+	*lingers = false;
 	if (p->pid <= 0)
 		return 0;
 	for (int i = 0; i < (p->dev->custom ? 500 : 50) && !si.si_pid; i++) {
@@ -186,6 +189,7 @@ static int last_status(struct peer *p)
 		if (!si.si_pid)
 			usleep(2000);
 	}
+	*lingers = !si.si_pid;
 	if (!peer_kill(p, &status))
 		status = PEER_STUCK;
 	peer_reaped(p);
@@ -197,7 +201,7 @@ void peer_polled(struct peer *p, short to, short from, short err)
 	struct err e = {0};
 	struct str text = {0};
 	int status = PEER_NONSENSE;
-	bool ok = true;
+	bool ok = true, lingers;
 
 	if (err)
 		take_stderr(p);
@@ -217,11 +221,11 @@ void peer_polled(struct peer *p, short to, short from, short err)
 	if (*err_text(&e)) {
 		str_addf(&text, "%s%s", e.code == ERR_IO ? "" : "the worker talks nonsense: ", err_text(&e));
 	} else {
-		status = last_status(p);
+		status = last_status(p, &lingers);
 		if (status == PEER_STUCK)
 			str_add(&text, "a worker process was killed and does not end");
 		else
-			peer_obituary(p, status, &text);
+			obituary(p, status, lingers, &text);
 	}
 	err_free(&e);
 	pool_peer_died(p, status, str_text(&text));

@@ -42,6 +42,7 @@ TEST(pool, what_a_worker_command_prints_instead_of_working_is_shown)
 	expect_error((const char *const[]){"sh", "-c", "echo Permission denied, go away; exit 3"}, 3, "Permission denied, go away");
 	expect_error((const char *const[]){"sh", "-c", "echo lost on the way >&2; exit 3"}, 3, "lost on the way");
 	expect_error((const char *const[]){"true"}, 1, "status 0");
+	expect_error((const char *const[]){"sh", "-c", "exec >&-; sleep 100"}, 3, "closed its connection and did not end");
 }
 
 TEST(pool, small_blobs_have_pads_where_the_worker_hands_them_to_a_device_itself)
