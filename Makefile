@@ -4,7 +4,7 @@ BUILD ?= build
 NINJA ?= ninja
 ONNX_TESTDATA ?= /usr/share/libonnx-testdata/data
 
-.PHONY: all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices record-instructions others sanitize fuzz bench bench-campaign bench-devices docs install clean
+.PHONY: check-gpu bundle all deps deps-cross worker-aarch64 worker-riscv64 demo check check-long check-all check-others check-devices record-instructions others sanitize fuzz bench bench-campaign bench-devices docs install clean
 
 all: $(BUILD)/build.ninja
 	$(NINJA) -C $(BUILD)
@@ -71,6 +71,14 @@ check-devices: all
 	MUTATENN_WORKER=$(abspath $(BUILD))/mutatenn-worker $(BUILD)/tests/diff/conformance $(ONNX_TESTDATA) --c host-gcc || [ $$? = 77 ]
 	MUTATENN_WORKER=$(abspath $(BUILD))/mutatenn-worker $(BUILD)/tests/diff/devices $(ONNX_TESTDATA) demo/model.onnx $(MUTATENN_MODELS) || [ $$? = 77 ]
 
+# All that needs an NVIDIA GPU, and its figures: check-gpu-out/summary.md. More: tools/check-gpu --help
+check-gpu: all
+	tools/check-gpu --build $(BUILD) $(STEPS)
+
+# One folder and a tarball that run on another Linux without our packages: build-bundle/out
+bundle: | deps
+	tools/bundle build-bundle build-bundle/out
+
 docs: all
 	$(BUILD)/mutatenn operators --markdown > docs/operators.md
 	$(BUILD)/mutatenn run --keys > docs/configuration.md
@@ -91,4 +99,4 @@ install: all
 	meson install -C $(BUILD)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-clang $(BUILD)-asan build-aarch64 build-riscv64 demo-out
+	rm -rf build-bundle build-bundle-static check-gpu-out $(BUILD) $(BUILD)-clang $(BUILD)-asan build-aarch64 build-riscv64 demo-out

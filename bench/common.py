@@ -1,10 +1,13 @@
-"""What the benchmarks share: building, calling the program, statistics, the machine, tables."""
+"""What the benchmarks share: building, calling the program, statistics, the machine, tables, tensors."""
+import array
 import json
 import math
 import os
 import pathlib
 import platform
+import random
 import statistics
+import struct
 import subprocess
 import sys
 import time
@@ -81,6 +84,15 @@ def markdown(head, rows, left=1):
     out = ["| " + " | ".join(head) + " |", "|" + "---|" * left + "--:|" * (len(head) - left)]
     out += ["| " + " | ".join(c + [""] * (len(head) - len(c))) + " |" for c in rows]
     return "\n".join(out) + "\n"
+
+
+def write_npy(path, shape, scale):
+    """Random numbers, without numpy."""
+    rng, n = random.Random(1), math.prod(shape)
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)!r}, }}"
+    head += " " * (-(len(head) + 11) % 64) + "\n"
+    values = array.array("f", (rng.gauss(0, scale) for _ in range(n)))
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() + values.tobytes())
 
 
 def progress(text):

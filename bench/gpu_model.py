@@ -5,11 +5,13 @@ Every kernel of the accelerators' schedule is compiled by NVRTC (the test progra
 launch: its grid, what of a multiprocessor a group takes, the instructions of the loop that has most multiply-adds, and how many of them are
 between a load of memory and the use of what it brings (`ahead`). The least time is what
 the issue of that loop's instructions takes on the busiest multiprocessor, or its tensors' way through memory, whichever is more: nothing waits there for
-anything, so a device is slower. It is for comparing schedules, and for holding against measured launches (`mutatenn infer --launches`).
+anything, so a device is slower. It is for comparing schedules, and for holding against launches that
+were measured (`--measured`: what `mutatenn infer --repeat N --launches --json` prints for the same model and batch).
 """
 import argparse
 import collections
 import concurrent.futures
+import json
 import math
 import os
 import pathlib
@@ -28,6 +30,8 @@ def options():
     p.add_argument("--build", type=pathlib.Path, default=ROOT / "build", metavar="DIR")
     p.add_argument("--kept", type=pathlib.Path, metavar="DIR", help="where the kernels go and stay (default: nowhere)")
     p.add_argument("--arch", default="sm_90")
+    p.add_argument("--measured", type=pathlib.Path, metavar="FILE", help="times of the launches, to hold the prediction against")
+    p.add_argument("--json", type=pathlib.Path, metavar="FILE", help="where a summary goes")
     p.add_argument("--units", type=int, default=132, help="multiprocessors (default: an H200's 132)")
     p.add_argument("--clock", type=float, default=1.98, metavar="GHZ", help="(default: 1.98, an H200's 67 TFLOP/s)")
     p.add_argument("--bandwidth", type=float, default=4.8, metavar="TB/S", help="(default: 4.8)")
@@ -129,6 +133,33 @@ def row(o, k, groups, items, name, tensors, taps):
         f'{k["all"]["STG"]}/{k["all"]["STG elements"]}', f"{macs / 1e9:.2f}", f"{least / max(least / balance / share, memory):.2f}", f"{max(least / balance / share, memory):.0f}"]
 
 
+def held_against(rows, file):
+    """Launches, the longest first, and the sums: what was predicted, what was measured."""
+    report = json.loads(file.read_text())
+    times = collections.defaultdict(list)
+    for launch in report["inputs"][0]["launches"]:
+        times[launch["name"]].append(1e3 * launch["time_ms"])
+    out, missing = [], []
+    for name, busy, memory, macs, cells in rows:
+        if not times[name]:
+            missing.append(name)
+            continue
+        us, least = times[name].pop(0), max(busy, memory)
+        out.append({"launch": name, "measured_us": us, "least_us": least, "of_bound": least / us if us else None, "gmac": macs / 1e9, "products": cells is not None,
+                    "tflops": 2 * macs / us / 1e6 if us else None})
+    return sorted(out, key=lambda r: -r["measured_us"]), {
+        "predicted_ms": sum(r["least_us"] for r in out) / 1e3, "launches_ms": sum(r["measured_us"] for r in out) / 1e3, "run_ms": report["inputs"][0]["time_ms"],
+        "without_products_ms": sum(r["measured_us"] for r in out if not r["products"]) / 1e3, "not_found": missing}
+
+
+def show_measured(rows, sums):
+    print("\n| launch | GMAC | measured us | least us | of that bound | TFLOP/s |\n|---|--:|--:|--:|--:|--:|")
+    for r in rows:
+        print(f"| {r['launch']} | {r['gmac']:.2f} | {r['measured_us']:.1f} | {r['least_us']:.1f} | {r['of_bound'] or 0:.2f} | {r['tflops'] or 0:.1f} |")
+    print(f"\nmeasured: {sums['launches_ms']:.3f} ms in launches ({sums['without_products_ms']:.3f} of them without products), {sums['run_ms']:.3f} ms a run; predicted: "
+          f"{sums['predicted_ms']:.3f} ms at least" + (f"; not measured: {', '.join(sums['not_found'])}" if sums["not_found"] else ""))
+
+
 def main():
     o = options()
     head = ["launch", "groups", "items", "registers", "spills", "shared", "held", "a unit", "balance", "warps", "loop", "FFMA", "LDS", "LDG", "STS", "BAR", "ahead", "share", "STG",
@@ -138,7 +169,8 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         folder = o.kept or pathlib.Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [row(o, *r) for r in read(o, folder)]
+        launches = list(read(o, folder))
+        rows = [row(o, *r) for r in launches]
     seen = collections.Counter(tuple(map(str, r[3][1:])) for r in rows if r[3])
     for busy, memory, n, cells in rows:
         total += max(busy, memory)
@@ -151,6 +183,13 @@ def main():
     peak = o.units * 128 * o.clock * 1e9
     print(f"\n{total / 1e3:.2f} ms at least, {other / 1e3:.2f} of them in launches without products; {macs / 1e9:.1f} GMAC are {macs / peak * 1e3:.2f} ms at the peak: at most "
           f"{macs / peak * 1e6 / total:.2f} of it. LDS, LDG, STS, STG: instructions/elements; STG of the whole kernel, the rest of the loop with most FFMA.")
+    summary = {"least_ms": total / 1e3, "at_peak_ms": macs / peak * 1e3, "of_peak": macs / peak * 1e6 / total}
+    if o.measured:
+        table, sums = held_against([(r[3], *cells) for r, cells in zip(launches, rows)], o.measured)
+        show_measured(table, sums)
+        summary |= sums | {"measured_of_peak": macs / peak * 1e3 / sums["run_ms"] if sums["run_ms"] else None, "launches": table}
+    if o.json:
+        o.json.write_text(json.dumps(summary, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
  * loaded or allocated, so that a process that only compiles never has one. An error in a kernel (an illegal address, say) ends
  * the context for good: what follows fails too, and whoever asked replaces the process.
  */
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -277,13 +278,23 @@ static bool cuda_build(struct device *d, struct arena *a, const char *source, bo
 	return true;
 }
 
+/* NVIDIA's object files have the table of their segments behind everything else. */
+static bool has_segments(const struct artefact *art)
+{
+	Elf64_Ehdr h;
+
+	memcpy(&h, art->data, sizeof h);
+	return h.e_phoff <= art->size && (uint64_t)h.e_phnum * h.e_phentsize <= art->size - h.e_phoff;
+}
+
 /* The driver takes no size, so what it reads must end by itself: an object file whose parts lie inside it, or text. */
 static bool is_whole(const struct artefact *art)
 {
 	struct hash unused;
 
-	return art->size > 4 &&
-	       (!memcmp(art->data, "\177ELF", 4) ? elf_hash(art->data, art->size, NULL, &unused) : !art->data[art->size - 1]);
+	if (art->size <= 4 || memcmp(art->data, "\177ELF", 4) != 0)
+		return art->size > 4 && !art->data[art->size - 1];
+	return elf_hash(art->data, art->size, NULL, &unused) && has_segments(art);
 }
 
 static bool cuda_load(struct device *d, const struct artefact *art, struct kernel **out, struct err *e)

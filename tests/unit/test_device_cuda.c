@@ -1,5 +1,6 @@
 /* test_device_cuda.c: the cuda device - what is missing, in words; what NVRTC makes of kernels, which needs no GPU; and, where
  * there is one, memory with pads, launches, times, and an illegal address */
+#include <elf.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,6 +384,30 @@ TEST(device_cuda_gpu, what_is_no_kernel_is_refused)
 		cr_expect(!device_cuda.load(d, &cut, &k, NULL));
 		free(cut.data);
 	}
+	arena_free(a);
+	device_cuda.close(d);
+}
+
+/* As NVIDIA's compiler has it; the driver, which takes no size, would read on. */
+TEST(device_cuda_gpu, an_object_whose_segments_are_listed_at_its_end_is_whole_with_all_of_them_only)
+{
+	struct device *d = gpu();
+	struct arena *a = arena_new(NULL);
+	struct artefact whole = compile(d, a, AXPY, false), moved;
+	Elf64_Ehdr *h;
+	struct kernel *k;
+	size_t table;
+	struct err e = {0};
+
+	moved = (struct artefact){.data = arena_zalloc(a, whole.size + 4096), .size = whole.size};
+	h = (Elf64_Ehdr *)memcpy(moved.data, whole.data, whole.size);
+	table = (size_t)h->e_phnum * h->e_phentsize;
+	memcpy(moved.data + whole.size, whole.data + h->e_phoff, table);
+	h->e_phoff = whole.size;
+	moved.size = whole.size + table - 1;
+	cr_expect(!device_cuda.load(d, &moved, &k, &e));
+	cr_expect_str_eq(err_text(&e), "loading a kernel: neither machine code nor PTX");
+	err_free(&e);
 	arena_free(a);
 	device_cuda.close(d);
 }
