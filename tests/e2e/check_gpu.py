@@ -40,6 +40,20 @@ def main():
         status, steps, _ = check_gpu(folder / "broken", "unit")
         assert status == 0 and steps["unit"]["state"] == "passed" and steps["machine"]["state"] == "passed", "a second call adds to the first"
 
+        # the compiler library where pip put it: whoever sees it there has a device
+        pip, fake = folder / "dist-packages/nvidia/cu13/lib", folder / "fake"
+        pip.mkdir(parents=True)
+        fake.mkdir()
+        (pip / "libnvrtc.so.13").touch()
+        (fake / "mutatenn").write_text("""#!/bin/sh
+case $LD_LIBRARY_PATH$OF_ANOTHER_CARD in *nvidia/cu13/lib) is=true;; *) is=false;; esac
+echo "{\\"devices\\": [{\\"name\\": \\"cuda\\", \\"available\\": $is, \\"reason\\": \\"'libnvrtc.so' is not there\\", \\"description\\": \\"a card\\"}]}"
+""")
+        (fake / "mutatenn").chmod(0o755)
+        for path, another, want in ("", "", 77), (str(folder / "dist-packages"), "", 0), (str(folder / "dist-packages"), "yes", 77):
+            status, steps, _ = check_gpu(folder / "pip", "machine", "--build", fake, PYTHONPATH=path, OF_ANOTHER_CARD=another)
+            assert status == want, (path, steps)
+
         status, steps, _ = check_gpu(folder / "none", "machine", "unit", "costs", CUDA_TEST_NO_DEVICE="1")
         assert status == 77 and "sees no GPU" in steps["unit"]["text"] and steps["unit"]["state"] == steps["costs"]["state"] == "skipped", steps
         status, steps, _ = check_gpu(folder / "late", "machine", "unit", "--time", "1")
