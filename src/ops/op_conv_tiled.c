@@ -13,6 +13,7 @@
 #define PIXELS 8   /* at most */
 #define LANES 32
 #define MANY ((int64_t)1 << 16) /* work-items that keep the largest device busy */
+#define ENOUGH 256              /* and a processor: the lanes of its cores' vectors */
 
 struct tile {
 	const struct op_conv *v;
@@ -46,13 +47,14 @@ bool op_conv_fits_tiles(const struct op_lower *c, const struct op_conv *v)
 static void measure(struct op_lower *c, struct tile *t)
 {
 	const struct op_conv *v = t->v;
-	int64_t row;
+	int64_t row, busy;
 
 	t->channels = v->out_channels < CHANNELS ? v->out_channels : CHANNELS;
 	t->blocks = (v->out_channels + t->channels - 1) / t->channels;
 	t->images = c->node->in[0]->dim[0];
 	t->total = t->images * v->w.out[0] * v->w.out[1];
-	t->pixels = t->total / PIXELS * t->blocks * v->groups >= MANY ? PIXELS : PIXELS / 2;
+	busy = c->target->local_memory ? MANY : ENOUGH; /* whose groups share nothing is a processor */
+	t->pixels = t->total / PIXELS * t->blocks * v->groups >= busy ? PIXELS : PIXELS / 2;
 	t->pixels = t->total < t->pixels ? t->total : t->pixels;
 	row = LANES * t->pixels;
 	t->chunks = (t->total + row - 1) / row;

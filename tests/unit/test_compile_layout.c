@@ -501,3 +501,37 @@ TEST(compile_layout, every_order_and_part_of_groups_gives_the_numbers_of_plain_n
 		arena_free(a);
 	}
 }
+
+/* Where groups share nothing each work-item has a tile of its own: a large one where that leaves enough work-items for a processor. */
+TEST(compile_layout, tiles_of_processors_are_large_and_give_the_numbers_of_plain_nests)
+{
+	static const struct tiled {
+		struct grouped conv;
+		uint32_t group;
+		uint64_t memory;
+	} tiled[] = {
+	    {{1, 8, 20, 20, 64, {3, 3}, 1, 1, 1, "acc: f32[8, 8]"}, 256, 0},
+	    {{1, 16, 13, 13, 100, {1, 1}, 1, 0, 1, "acc: f32[8, 8]"}, 256, 0}, /* a tail of pixels and one of channels */
+	    {{1, 8, 20, 20, 24, {3, 3}, 1, 1, 1, "acc: f32[4, 8]"}, 256, 0},
+	    {{1, 8, 20, 20, 64, {3, 3}, 1, 1, 1, "acc: f32[4, 8]"}, 32, 48 << 10}, /* accelerators have room for more */
+	};
+
+	for (size_t i = 0; i < sizeof tiled / sizeof *tiled; i++) {
+		struct arena *a = arena_new(NULL);
+		struct net n = of_grouped(a, &tiled[i].conv);
+		struct tensor *in = tensor_new(a, DT_F32, 4, n.g->inputs.v[0]->dim), **plain, **have;
+		struct comp_options o = {.opt_level = 3, .cls = DEVICE_GPU, .lanes = 1, .max_group = tiled[i].group, .local_memory = tiled[i].memory};
+		struct comp_program *p;
+		struct str text = {0};
+
+		fill(&n, in, -1, 1);
+		plain = outputs(&n, &(struct comp_options){.opt_level = 0, .lanes = 1}, in, &p);
+		have = outputs(&n, &o, in, &p);
+		cr_expect_lt(test_worst(have[0], plain[0]), 1e-4, "%d: %g", (int)i, test_worst(have[0], plain[0]));
+		for (uint32_t k = 0; k < p->nkernels; k++)
+			lir_print(&text, p->kernel[k].func);
+		cr_expect(strstr(str_text(&text), tiled[i].conv.has), "%d: no '%s' in\n%.3000s", (int)i, tiled[i].conv.has, str_text(&text));
+		str_free(&text);
+		arena_free(a);
+	}
+}
