@@ -79,7 +79,7 @@ void cli_man(const struct cli_command *c);       /* roff; NULL: mutatenn(1) itse
 #define CLI_OPT_PREPROCESS                                                                                             \
 	{"preprocess", CLI_TEXT, "SPEC", "a preset, or resize=256,crop=224,mean=R:G:B,std=R:G:B,... (default: the model's side-car)"}
 #define CLI_OPT_OUTPUT {"output", CLI_TEXT, "NAME", "the model's output that holds the scores"}
-#define CLI_OPT_DIALECT {"dialect", CLI_TEXT, "NAME", "source in c, opencl-c, opencl-c-cpu, cuda-c or glsl, whatever devices there are"}
+#define CLI_OPT_DIALECT {"dialect", CLI_TEXT, "NAME", "source in c, opencl-c, opencl-c-cpu, cuda-c, glsl or glsl-cpu, whatever devices there are"}
 #define CLI_OPT_FAIL_UNDER {"fail-under", CLI_NUMBER, "PERCENT", "exit status 3 when fewer mutants are killed"}
 #define CLI_OPT_CRITERION {"criterion", CLI_TEXT, "NAME", "what counts as killed: label (default), topk or numeric"}
 #define CLI_OPT_DEFINITIONS {"devices-file", CLI_TEXT, "FILE", "YAML file with device-definitions"}

@@ -149,7 +149,7 @@ bool cli_asks_devices(const struct cli_args *args, struct camp_target *t, bool *
 		t->cls = DEVICE_GPU;
 		t->lanes = 1;
 		t->max_group = LIR_MAX_GROUP;
-		t->local_memory = CAMP_LOCAL_MEMORY;
+		t->local_memory = strcmp(name, "glsl-cpu") ? CAMP_LOCAL_MEMORY : 0;
 	}
 	return true;
 }

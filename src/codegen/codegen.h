@@ -22,7 +22,8 @@ struct codegen_shape {
 };
 
 /* The dialects of this build, NULL-terminated. "c"; "opencl-c", one work-item per iteration of the parallel loops;
- * "opencl-c-cpu", for processors: one per iteration of the outermost, in groups of one; "cuda-c"; "glsl". */
+ * "opencl-c-cpu", for processors: one per iteration of the outermost, in groups of one; "cuda-c"; "glsl"; "glsl-cpu",
+ * for devices that are processors. */
 extern const char *const codegen_dialects[];
 
 /* Appends the source of f, which verifies, in the dialect. Deterministic; linear in the size of the expanded code,

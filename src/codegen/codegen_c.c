@@ -45,9 +45,10 @@ static void value(struct cg *g, const struct lir_expr *x, int prec)
 /* The element's address's "array[place]", through the access type. */
 static void element(struct cg *g, const struct lir_stmt *s)
 {
-	c_element(g, s->buffer, s->access);
+	const char *end = c_element(g, s->buffer, s->access);
+
 	cg_place(g, s->buffer, s->index, s->nindex, P_ADD);
-	c_element_end(g);
+	str_add(&g->body, end);
 }
 
 static void scatter(struct cg *g, const struct lir_stmt *s, int lanes, int64_t step)
@@ -234,4 +235,6 @@ const struct cg_dialect cg_dialect_opencl = {
     .name = "opencl-c", .long_suffix = "L", .group = 64, .collapses = true, C_LIKE(CG_OPENCL)};
 const struct cg_dialect cg_dialect_opencl_cpu = {.name = "opencl-c-cpu", .long_suffix = "L", .group = 1, C_LIKE(CG_OPENCL)};
 const struct cg_dialect cg_dialect_glsl = {.name = "glsl", .long_suffix = "L", .group = 64, .collapses = true, C_LIKE(CG_GLSL)};
+const struct cg_dialect cg_dialect_glsl_cpu = {
+    .name = "glsl-cpu", .long_suffix = "L", .group = 16, .most_groups = 1024, .collapses = true, .texels = true, C_LIKE(CG_GLSL)};
 const struct cg_dialect cg_dialect_cuda = {.name = "cuda-c", .long_suffix = "LL", .group = 128, .collapses = true, C_LIKE(CG_CUDA)};

@@ -353,9 +353,10 @@ static void scalar_load(struct cg *g, const struct lir_expr *x)
 	if (is_bool)
 		text(g, "(");
 	if (!piece(g, x)) {
-		c_element(g, x->buffer, x->buffer->dtype);
+		const char *end = c_element(g, x->buffer, x->buffer->dtype);
+
 		cg_place(g, x->buffer, x->arg, x->nargs, P_ADD);
-		c_element_end(g);
+		text(g, end);
 	}
 	if (is_bool)
 		text(g, " != 0)");

@@ -137,31 +137,32 @@ const char *c_cast_to(struct cg *g, enum dtype t)
 	return g->d->family == CG_GLSL ? c_scalar(g, t) : arena_printf(g->a, "(%s)", c_scalar(g, t));
 }
 
-void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access)
+const char *c_element(struct cg *g, const struct lir_buffer *b, enum dtype access)
 {
-	const char *name = g->buffer_name[b->id];
+	const char *name = g->buffer_name[b->id], *narrow = g->narrow ? "" : "int(", *end = g->narrow ? "]" : ")]"; /* GLSL's indices have 32 bits */
 
 	if (g->d->family == CG_GLSL && b->scope == LIR_GLOBAL) {
 		size_t pad = BUNDLE_PAD * dtype_size(b->dtype) / dtype_size(access);
 
-		str_addf(&g->body, "%s.v[%s%zu + ", access == b->dtype ? name : c_glsl_narrow(g, b, access),
-			 g->narrow ? "" : "int(", pad);
+		if (c_glsl_is_texels(g, b)) {
+			str_addf(&g->body, "imageLoad(%s, %s%zu + ", name, narrow, pad);
+			return g->narrow ? ").x" : ")).x";
+		}
+		str_addf(&g->body, "%s.v[%s%zu + ", access == b->dtype ? name : c_glsl_narrow(g, b, access), narrow, pad);
 	} else if (g->d->family == CG_GLSL) {
 		if (access != b->dtype)
 			cg_fail(g, "GLSL cannot write elements of another type into local memory");
-		str_addf(&g->body, "%s_mem_[%s%d + ", name, g->narrow ? "" : "int(", C_SLACK);
-	} else if (access != b->dtype) {
-		str_addf(&g->body, "((%s%s *)%s)[", c_space(g, b), c_scalar(g, access), name);
+		str_addf(&g->body, "%s_mem_[%s%d + ", name, narrow, C_SLACK);
 	} else {
-		str_addf(&g->body, "%s[", name);
+		end = "]";
+		if (access != b->dtype)
+			str_addf(&g->body, "((%s%s *)%s)[", c_space(g, b), c_scalar(g, access), name);
+		else
+			str_addf(&g->body, "%s[", name);
 	}
 	if (b->scope == LIR_PRIVATE && !g->groups) /* the work-item's own copy */
 		str_addf(&g->body, "item_ * %lld + ", (long long)(b->elements * (int64_t)(dtype_size(b->dtype) / dtype_size(access))));
-}
-
-void c_element_end(struct cg *g)
-{
-	str_add(&g->body, g->d->family == CG_GLSL && !g->narrow ? ")]" : "]"); /* its indices have 32 bits */
+	return end;
 }
 
 static void open_host(struct cg *g, struct str *out, uint32_t nin)

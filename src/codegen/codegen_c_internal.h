@@ -34,10 +34,9 @@ void c_item(struct cg *g, struct str *out);                             /* and t
 bool c_is_reserved(const char *name);
 const char *c_inline(const struct cg *g);                     /* what stands before a helper function */
 const char *c_cast_to(struct cg *g, enum dtype t);            /* "(f32)" or "f32": a parenthesis follows */
-/* The element's text from the buffer's name to before its number, which is a sum's part, and what follows it. access: as it is read
- * or written. */
-void c_element(struct cg *g, const struct lir_buffer *b, enum dtype access);
-void c_element_end(struct cg *g);
+/* The element's text from the buffer's name to before its number, which is a sum's part; what follows it is returned. access: as it is
+ * read or written. */
+const char *c_element(struct cg *g, const struct lir_buffer *b, enum dtype access);
 
 /* codegen_glsl.c: where GLSL differs more. */
 const char *c_glsl_scalar(struct cg *g, enum dtype t);
@@ -47,6 +46,7 @@ const char *c_glsl_bits(enum dtype from, enum dtype to);      /* function that r
 struct c_shape c_glsl_call(struct cg *g, enum lir_call c, enum dtype t);
 void c_glsl_half(struct cg *g, enum dtype from, enum dtype to); /* "f16_of_f32" and its like */
 void c_glsl_open(struct cg *g, struct str *out);
+bool c_glsl_is_texels(const struct cg *g, const struct lir_buffer *b); /* the buffer is an image */
 const char *c_glsl_narrow(struct cg *g, const struct lir_buffer *b, enum dtype access); /* name of the buffer seen as elements of another type */
 
 /* codegen_c_ops.c. Types and helper functions are put in front of the text when they are first asked for. */

@@ -2,6 +2,10 @@
  *
  * Float results are `precise`, so that nothing is fused or reordered. There are no pointers: every buffer is an array whose front
  * pad comes first, and one that is also written as elements of another type is declared once more at the same place.
+ *
+ * "glsl-cpu" is for drivers that run a shader on a processor, where work-items are a vector's lanes. Reading an array is there a loop over
+ * the lanes, each with its own test of the place; an element of an image comes by the processor's own gathering, lanes outside
+ * masked. So inputs of f32 are images of one row. Starting a group costs as much as some of its work, so there are few of them.
  */
 #include <string.h>
 
@@ -144,6 +148,11 @@ void c_glsl_half(struct cg *g, enum dtype from, enum dtype to)
 
 /* ---- the shader ------------------------------------------------------------------------------------------------------------- */
 
+bool c_glsl_is_texels(const struct cg *g, const struct lir_buffer *b)
+{
+	return g->d->texels && b->id < g->f->nparams - g->f->nout && b->dtype == DT_F32;
+}
+
 /* Asked for while the body is written; declared with the others. */
 const char *c_glsl_narrow(struct cg *g, const struct lir_buffer *b, enum dtype access)
 {
@@ -166,10 +175,13 @@ void c_glsl_open(struct cg *g, struct str *out)
 		 g->shape.group);
 	str_addn(out, str_text(&g->pre), g->pre.n);
 	for (uint32_t i = 0; i < g->f->nparams; i++)
-		str_addf(out, "layout(std430, set = 0, binding = %u) %sbuffer B%u { %s%s v[]; } %s;\n", i,
-			 i < nin ? "readonly " : "", i,
-			 g->f->param[i]->dtype == DT_F32 || g->f->param[i]->dtype == DT_F64 ? "precise " : "",
-			 c_scalar(g, g->f->param[i]->dtype), g->buffer_name[i]);
+		if (c_glsl_is_texels(g, g->f->param[i]))
+			str_addf(out, "layout(r32f, set = 0, binding = %u) readonly uniform imageBuffer %s;\n", i, g->buffer_name[i]);
+		else
+			str_addf(out, "layout(std430, set = 0, binding = %u) %sbuffer B%u { %s%s v[]; } %s;\n", i,
+				 i < nin ? "readonly " : "", i,
+				 g->f->param[i]->dtype == DT_F32 || g->f->param[i]->dtype == DT_F64 ? "precise " : "",
+				 c_scalar(g, g->f->param[i]->dtype), g->buffer_name[i]);
 	if (g->groups)
 		c_shared(g, out, g->f->body);
 	str_add(out, "\nvoid main()\n{\n");

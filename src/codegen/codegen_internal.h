@@ -42,7 +42,9 @@ struct cg_dialect {
 	enum cg_family family;
 	const char *long_suffix; /* of an integer literal of 64 bits */
 	uint32_t group; /* work-items in a group; 0: the dialect has no groups */
+	uint32_t most_groups; /* of a launch: what is left they take in turns; 0: no such limit */
 	bool collapses; /* the loops of a parallel chain become one */
+	bool texels; /* GLSL: inputs of f32 are images */
 	/* The entry point's head, written after the body is known, before it in the text; and what comes last. */
 	void (*open)(struct cg *g, struct str *out);
 	void (*close)(struct cg *g, struct str *out);
@@ -61,7 +63,7 @@ struct cg_dialect {
 	bool (*is_reserved)(const char *name);                    /* must not be the name of a variable */
 };
 
-extern const struct cg_dialect cg_dialect_c, cg_dialect_opencl, cg_dialect_opencl_cpu, cg_dialect_cuda, cg_dialect_glsl;
+extern const struct cg_dialect cg_dialect_c, cg_dialect_opencl, cg_dialect_opencl_cpu, cg_dialect_cuda, cg_dialect_glsl, cg_dialect_glsl_cpu;
 
 struct cg {
 	const struct cg_dialect *d;

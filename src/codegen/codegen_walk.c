@@ -115,10 +115,10 @@ static uint32_t find_chain(const struct cg *g, const struct lir_stmt **chain)
 	return n;
 }
 
-/* As many work-items as iterations, when their number is known. */
+/* As many work-items as iterations, when their number is known and the dialect has no reason for fewer. */
 static void set_shape(struct cg *g, const struct lir_stmt *const *chain, uint32_t n)
 {
-	uint64_t total = 1, groups;
+	uint64_t total = 1, groups, most = g->d->most_groups ? g->d->most_groups : MAX_GROUPS;
 	int64_t extent;
 
 	for (uint32_t i = 0; i < n; i++)
@@ -126,7 +126,7 @@ static void set_shape(struct cg *g, const struct lir_stmt *const *chain, uint32_
 	if (!g->d->group)
 		return;
 	groups = g->groups ? total : (total + g->d->group - 1) / g->d->group;
-	g->shape.groups = groups < MAX_GROUPS ? groups : MAX_GROUPS;
+	g->shape.groups = groups < most ? groups : most;
 }
 
 /* Each work-item's share of a thread loop; where there are none, a loop over all. */
@@ -314,8 +314,8 @@ static void run(struct cg *g, bool dry)
 	cg_stmt(g, g->f->body, true);
 }
 
-static const struct cg_dialect *const dialects[] = {&cg_dialect_c, &cg_dialect_opencl, &cg_dialect_opencl_cpu, &cg_dialect_cuda, &cg_dialect_glsl};
-const char *const codegen_dialects[] = {"c", "opencl-c", "opencl-c-cpu", "cuda-c", "glsl", NULL};
+static const struct cg_dialect *const dialects[] = {&cg_dialect_c, &cg_dialect_opencl, &cg_dialect_opencl_cpu, &cg_dialect_cuda, &cg_dialect_glsl, &cg_dialect_glsl_cpu};
+const char *const codegen_dialects[] = {"c", "opencl-c", "opencl-c-cpu", "cuda-c", "glsl", "glsl-cpu", NULL};
 
 static const struct cg_dialect *find(const char *name)
 {

@@ -18,6 +18,7 @@ enum opcode {
 	OP_ENTRY_POINT = 15,
 	OP_CAPABILITY = 17,
 	OP_TYPE_VOID = 19,
+	OP_VARIABLE = 59,
 	OP_DECORATE = 71,
 	OP_FNEGATE = 127,
 	OP_FADD = 129,
@@ -36,7 +37,10 @@ enum opcode {
 enum { CAPABILITY_FLOAT64 = 10, CAPABILITY_INT64 = 11, CAPABILITY_INT16 = 22, CAPABILITY_INT8 = 39 };
 enum { CAPABILITY_STORAGE16 = 4433, CAPABILITY_STORAGE8 = 4448, DENORM_PRESERVE = 4464, SIGNED_ZERO_INF_NAN_PRESERVE = 4466 };
 
+/* Decorations, and a class of variables. */
+#define BINDING 33
 #define NO_CONTRACTION 42
+#define UNIFORM_CONSTANT 0
 
 static bool is_name(unsigned op)
 {
@@ -111,6 +115,27 @@ static size_t add_modes(uint32_t *out, unsigned modes, const uint32_t *entry)
 	if (modes & SPIRV_KEEPS_DENORMALS)
 		m += add_mode(out + m, DENORM_PRESERVE, entry);
 	return m;
+}
+
+uint64_t spirv_texels(const uint8_t *data, size_t size)
+{
+	size_t n = size / 4, k;
+	uint32_t id[64] = {0}, w[4]; /* the variable of each binding; no id is 0 */
+	uint64_t out = 0;
+
+	for (size_t i = HEADER; i + 4 <= n; i += k) {
+		memcpy(w, data + 4 * i, sizeof w);
+		k = w[0] >> 16;
+		if (!k || k > n - i)
+			break;
+		if ((w[0] & 0xffff) == OP_DECORATE && k == 4 && w[2] == BINDING && w[3] < 64)
+			id[w[3]] = w[1];
+		if ((w[0] & 0xffff) != OP_VARIABLE || w[3] != UNIFORM_CONSTANT) /* there are no other images, and no samplers */
+			continue;
+		for (unsigned b = 0; b < 64; b++)
+			out |= (uint64_t)(id[b] == w[2]) << b;
+	}
+	return out;
 }
 
 const char *spirv_lacks(const uint8_t *data, size_t size, uint32_t types)

@@ -152,20 +152,33 @@ static uint32_t types_of(const struct features *f)
 	return t;
 }
 
+static bool reads_texels(struct device *d)
+{
+	VkFormatProperties p = {0};
+
+	d->GetPhysicalDeviceFormatProperties(d->physical, VK_FORMAT_R32_SFLOAT, &p);
+	return (p.bufferFeatures & VK_FORMAT_FEATURE_STORAGE_TEXEL_BUFFER_BIT) && d->limits.maxTexelBufferElements >= d->limits.maxStorageBufferRange / 4;
+}
+
 static void describe(struct device *d, const struct features *f)
 {
 	VkPhysicalDeviceFloatControlsProperties floats = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES};
 	VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES, .pNext = &floats};
 	VkPhysicalDeviceProperties2 p = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &driver};
 	uint32_t v;
+	bool cpu;
 
 	d->GetPhysicalDeviceProperties2(d->physical, &p);
 	v = p.properties.apiVersion;
+	cpu = p.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
 	d->limits = p.properties.limits;
 	d->modes = (floats.shaderSignedZeroInfNanPreserveFloat32 ? SPIRV_KEEPS_SPECIAL : 0) |
 		   (floats.shaderDenormPreserveFloat32 ? SPIRV_KEEPS_DENORMALS : 0);
 	d->caps.backend = "vulkan";
-	d->caps.dialect = "glsl";
+	if (cpu && getenv("MUTATENN_SHARE_ON_CPU")) /* for tests: like an accelerator */
+		cpu = false;
+	d->texels = cpu && reads_texels(d);
+	d->caps.dialect = d->texels ? "glsl-cpu" : "glsl";
 	d->caps.describe =
 	    arena_printf(d->arena, "%s, %s %s, Vulkan %u.%u.%u", p.properties.deviceName, driver.driverName, driver.driverInfo,
 			 VK_API_VERSION_MAJOR(v), VK_API_VERSION_MINOR(v), VK_API_VERSION_PATCH(v));
@@ -181,8 +194,7 @@ static void describe(struct device *d, const struct features *f)
 	d->caps.types = types_of(f);
 	if (p.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU)
 		d->caps.memory = 0;
-	/* There a group's memory is memory like any other, and each barrier a change of its work-items' contexts. */
-	if (p.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU && !getenv("MUTATENN_SHARE_ON_CPU"))
+	if (cpu) /* there a group's memory is memory like any other, and each barrier a change of its work-items' contexts */
 		d->caps.local_memory = 0;
 }
 
@@ -220,9 +232,10 @@ static bool make_queue(struct device *d, struct err *e)
 	VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
 	VkQueryPoolCreateInfo queries = {VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP,
 					 .queryCount = 2 * VULKAN_LAUNCHES};
-	VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, VULKAN_LAUNCHES * VULKAN_MAX_BINDINGS};
+	VkDescriptorPoolSize size[] = {{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, VULKAN_LAUNCHES * VULKAN_MAX_BINDINGS},
+				       {VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER, VULKAN_LAUNCHES * VULKAN_MAX_BINDINGS}};
 	VkDescriptorPoolCreateInfo descriptors = {VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = VULKAN_LAUNCHES,
-						  .poolSizeCount = 1, .pPoolSizes = &size};
+						  .poolSizeCount = d->texels ? 2 : 1, .pPoolSizes = size};
 	VkResult r = d->CreateCommandPool(d->device, &pool, NULL, &d->pool);
 
 	commands.commandPool = d->pool;
@@ -342,6 +355,7 @@ static bool vk_load(struct device *d, const struct artefact *art, struct kernel 
 		free(k);
 		return vulkan_fail(e, "vkCreateShaderModule", r);
 	}
+	k->texels = spirv_texels(art->data, art->size);
 	k->next = d->kernels;
 	*out = d->kernels = k;
 	return true;
@@ -358,6 +372,8 @@ static void vk_unload(struct device *d, struct kernel *k)
 	vulkan_flush(d, NULL);
 	*at = k->next;
 	d->DestroyPipeline(d->device, k->pipeline, NULL);
+	d->DestroyPipelineLayout(d->device, k->layout, NULL);
+	d->DestroyDescriptorSetLayout(d->device, k->set, NULL);
 	d->DestroyShaderModule(d->device, k->module, NULL);
 	free(k);
 }
@@ -365,23 +381,36 @@ static void vk_unload(struct device *d, struct kernel *k)
 /* ---- running --------------------------------------------------------------------------------------------------------------------
  */
 
-static bool make_layout(struct device *d, uint32_t n, struct err *e)
+static VkDescriptorType type_of(const struct kernel *k, uint32_t binding)
+{
+	return k->texels >> binding & 1 ? VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
+}
+
+static bool make_layout(struct device *d, struct kernel *k, uint32_t n, struct err *e)
 {
 	VkDescriptorSetLayoutBinding binding[VULKAN_MAX_BINDINGS] = {{0}};
 	VkDescriptorSetLayoutCreateInfo set = {VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, .bindingCount = n,
 					       .pBindings = binding};
-	VkPipelineLayoutCreateInfo pipeline = {VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1,
-					       .pSetLayouts = &d->layout[n].set};
+	VkPipelineLayoutCreateInfo layout = {VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO, .setLayoutCount = 1, .pSetLayouts = &k->set};
 	VkResult r;
 
 	for (uint32_t i = 0; i < n; i++)
 		binding[i] = (VkDescriptorSetLayoutBinding){.binding = i,
-							    .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+							    .descriptorType = type_of(k, i),
 							    .descriptorCount = 1,
 							    .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
-	r = d->CreateDescriptorSetLayout(d->device, &set, NULL, &d->layout[n].set);
-	r = r ? r : d->CreatePipelineLayout(d->device, &pipeline, NULL, &d->layout[n].pipeline);
+	r = d->CreateDescriptorSetLayout(d->device, &set, NULL, &k->set);
+	r = r ? r : d->CreatePipelineLayout(d->device, &layout, NULL, &k->layout);
 	return !r || vulkan_fail(e, "preparing a kernel's arguments", r);
+}
+
+static uint32_t most_bindings(const struct device *d, bool texels)
+{
+	uint32_t n = d->limits.maxPerStageDescriptorStorageBuffers;
+
+	if (texels && d->limits.maxPerStageDescriptorStorageImages < n)
+		n = d->limits.maxPerStageDescriptorStorageImages;
+	return n < VULKAN_MAX_BINDINGS ? n : VULKAN_MAX_BINDINGS;
 }
 
 static bool make_pipeline(struct device *d, struct kernel *k, uint32_t n, struct err *e)
@@ -389,18 +418,16 @@ static bool make_pipeline(struct device *d, struct kernel *k, uint32_t n, struct
 	VkComputePipelineCreateInfo info = {VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
 					    .stage = {VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
 						      .stage = VK_SHADER_STAGE_COMPUTE_BIT, .module = k->module, .pName = "main"}};
+	uint32_t most = most_bindings(d, k->texels);
 	VkResult r;
 
 	if (k->pipeline)
 		return k->bindings == n || err_set(e, ERR_DEVICE, "a kernel of %u buffers was given %u", k->bindings, n);
-	if (n > VULKAN_MAX_BINDINGS || n > d->limits.maxPerStageDescriptorStorageBuffers)
-		return err_set(e, ERR_DEVICE, "a kernel with %u buffers is over the device's limit of %u", n,
-			       d->limits.maxPerStageDescriptorStorageBuffers < VULKAN_MAX_BINDINGS
-				   ? d->limits.maxPerStageDescriptorStorageBuffers
-				   : VULKAN_MAX_BINDINGS);
-	if (!d->layout[n].pipeline && !make_layout(d, n, e))
+	if (n > most)
+		return err_set(e, ERR_DEVICE, "a kernel with %u buffers is over the device's limit of %u", n, most);
+	if (!k->layout && !make_layout(d, k, n, e))
 		return false;
-	info.layout = d->layout[n].pipeline;
+	info.layout = k->layout;
 	k->bindings = n;
 	r = d->CreateComputePipelines(d->device, VK_NULL_HANDLE, 1, &info, NULL, &k->pipeline);
 	return !r || vulkan_fail(e, "the driver refused the kernel", r);
@@ -409,22 +436,26 @@ static bool make_pipeline(struct device *d, struct kernel *k, uint32_t n, struct
 static bool bind(struct device *d, const struct device_launch *l, VkDescriptorSet *out, struct err *e)
 {
 	VkDescriptorSetAllocateInfo info = {VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, .descriptorPool = d->descriptors,
-					    .descriptorSetCount = 1, .pSetLayouts = &d->layout[l->nargs].set};
+					    .descriptorSetCount = 1, .pSetLayouts = &l->kernel->set};
 	VkDescriptorBufferInfo buffer[VULKAN_MAX_BINDINGS];
 	VkWriteDescriptorSet write[VULKAN_MAX_BINDINGS];
-	VkResult r = d->AllocateDescriptorSets(d->device, &info, out);
+	VkResult r;
 
-	if (r)
-		return vulkan_fail(e, "vkAllocateDescriptorSets", r);
 	for (uint32_t i = 0; i < l->nargs; i++) {
+		if (type_of(l->kernel, i) == VK_DESCRIPTOR_TYPE_STORAGE_TEXEL_BUFFER && !vulkan_memory_view(d, l->arg[i], e))
+			return false;
 		buffer[i] = (VkDescriptorBufferInfo){l->arg[i]->buffer, 0, VK_WHOLE_SIZE};
 		write[i] = (VkWriteDescriptorSet){VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-						  .dstSet = *out,
 						  .dstBinding = i,
 						  .descriptorCount = 1,
-						  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-						  .pBufferInfo = &buffer[i]};
+						  .descriptorType = type_of(l->kernel, i),
+						  .pBufferInfo = &buffer[i],
+						  .pTexelBufferView = &l->arg[i]->view};
 	}
+	if ((r = d->AllocateDescriptorSets(d->device, &info, out)))
+		return vulkan_fail(e, "vkAllocateDescriptorSets", r);
+	for (uint32_t i = 0; i < l->nargs; i++)
+		write[i].dstSet = *out;
 	d->UpdateDescriptorSets(d->device, l->nargs, write, 0, NULL);
 	return true;
 }
@@ -442,7 +473,7 @@ static bool vk_launch(struct device *d, const struct device_launch *l, struct er
 	if (!make_pipeline(d, l->kernel, l->nargs, e) || !bind(d, l, &set, e) || !vulkan_record(d, e))
 		return false;
 	d->CmdBindPipeline(d->commands, VK_PIPELINE_BIND_POINT_COMPUTE, l->kernel->pipeline);
-	d->CmdBindDescriptorSets(d->commands, VK_PIPELINE_BIND_POINT_COMPUTE, d->layout[l->nargs].pipeline, 0, 1, &set, 0, NULL);
+	d->CmdBindDescriptorSets(d->commands, VK_PIPELINE_BIND_POINT_COMPUTE, l->kernel->layout, 0, 1, &set, 0, NULL);
 	if (d->timestamps)
 		d->CmdWriteTimestamp(d->commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, d->queries, 2 * d->launches);
 	d->CmdDispatch(d->commands, x, y < MAX_ROW ? y : MAX_ROW, 1);
@@ -470,10 +501,6 @@ static void close_device(struct device *d)
 	while (d->kernels)
 		vk_unload(d, d->kernels);
 	vulkan_memory_free(d, d->staging);
-	for (uint32_t n = 0; n <= VULKAN_MAX_BINDINGS; n++) {
-		d->DestroyPipelineLayout(d->device, d->layout[n].pipeline, NULL);
-		d->DestroyDescriptorSetLayout(d->device, d->layout[n].set, NULL);
-	}
 	d->DestroyDescriptorPool(d->device, d->descriptors, NULL);
 	d->DestroyQueryPool(d->device, d->queries, NULL);
 	d->DestroyFence(d->device, d->fence, NULL);

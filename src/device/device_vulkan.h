@@ -13,6 +13,7 @@
 	X(GetPhysicalDeviceProperties2)                                                                                            \
 	X(GetPhysicalDeviceFeatures2)                                                                                              \
 	X(GetPhysicalDeviceMemoryProperties)                                                                                       \
+	X(GetPhysicalDeviceFormatProperties)                                                                                       \
 	X(GetPhysicalDeviceQueueFamilyProperties)                                                                                  \
 	X(CreateDevice)                                                                                                            \
 	X(GetDeviceProcAddr)
@@ -25,6 +26,8 @@
 	X(MapMemory)                                                                                                               \
 	X(CreateBuffer)                                                                                                            \
 	X(DestroyBuffer)                                                                                                           \
+	X(CreateBufferView)                                                                                                        \
+	X(DestroyBufferView)                                                                                                       \
 	X(GetBufferMemoryRequirements)                                                                                             \
 	X(BindBufferMemory)                                                                                                        \
 	X(CreateCommandPool)                                                                                                       \
@@ -65,22 +68,22 @@
 #define VULKAN_MAX_BINDINGS 64
 #define VULKAN_LAUNCHES 256 /* in one command buffer */
 
-struct vulkan_layout { /* of kernels with so many buffers */
-	VkDescriptorSetLayout set;
-	VkPipelineLayout pipeline;
-};
-
 struct vulkan_block; /* device memory that several tensors share */
 
 struct kernel {
 	struct kernel *next;
 	VkShaderModule module;
-	VkPipeline pipeline; /* made when it is first launched: only then the number of its buffers is known */
+	uint64_t texels; /* bindings that are images, a bit each */
+	/* Made when it is first launched: only then the number of its buffers is known. */
+	VkDescriptorSetLayout set;
+	VkPipelineLayout layout;
+	VkPipeline pipeline;
 	uint32_t bindings;
 };
 
 struct device_memory {
 	VkBuffer buffer;
+	VkBufferView view; /* as an image of f32, once a kernel asked for it */
 	struct vulkan_block *block;
 	uint8_t *mapped; /* start of the buffer; NULL: the host cannot see it */
 	size_t pad, size;
@@ -101,6 +104,7 @@ struct device {
 	VkPhysicalDeviceMemoryProperties memory;
 	uint32_t family, memory_type;
 	bool timestamps;
+	bool texels; /* buffers can be images of f32, and gain by it */
 	unsigned modes; /* SPIRV_ */
 	VkDevice device;
 	VkQueue queue;
@@ -109,7 +113,6 @@ struct device {
 	VkFence fence;
 	VkQueryPool queries;
 	VkDescriptorPool descriptors;
-	struct vulkan_layout layout[VULKAN_MAX_BINDINGS + 1];
 	struct vulkan_block *blocks;
 	struct device_memory *staging;
 	bool recording;
@@ -129,6 +132,7 @@ bool vulkan_flush(struct device *d, struct err *e);  /* everything is done */
 /* device_vulkan_memory.c */
 bool vulkan_memory_new(struct device *d, size_t bytes, size_t pad, struct device_memory **out, struct err *e);
 void vulkan_memory_free(struct device *d, struct device_memory *m);
+bool vulkan_memory_view(struct device *d, struct device_memory *m, struct err *e); /* m->view is there */
 bool vulkan_memory_fill(struct device *d, struct device_memory *m, int64_t at, size_t n, uint32_t pattern, struct err *e);
 bool vulkan_memory_write(struct device *d, struct device_memory *m, int64_t at, const void *from, size_t n, struct err *e);
 bool vulkan_memory_read(struct device *d, struct device_memory *m, int64_t at, void *to, size_t n, struct err *e);
@@ -138,5 +142,7 @@ bool vulkan_memory_read(struct device *d, struct device_memory *m, int64_t at, v
 #define SPIRV_KEEPS_SPECIAL 1u /* zeros' signs, Inf and NaN */
 #define SPIRV_KEEPS_DENORMALS 2u
 bool spirv_exact(struct arena *a, const uint8_t *data, size_t size, unsigned modes, uint8_t **out, size_t *out_size);
+/* The bindings that are images, a bit each. */
+uint64_t spirv_texels(const uint8_t *data, size_t size);
 /* An element type that the shader computes with and that is not among those, 1u << DT_x each; NULL: none. */
 const char *spirv_lacks(const uint8_t *data, size_t size, uint32_t types);

@@ -92,6 +92,8 @@ void vulkan_memory_free(struct device *d, struct device_memory *m)
 	if (!m)
 		return;
 	vulkan_flush(d, NULL); /* it may be in a command */
+	if (m->view)
+		d->DestroyBufferView(d->device, m->view, NULL);
 	if (m->buffer)
 		d->DestroyBuffer(d->device, m->buffer, NULL);
 	if (m->block)
@@ -104,7 +106,8 @@ static bool memory_new(struct device *d, size_t bytes, size_t pad, uint32_t type
 	struct device_memory *m = calloc(1, sizeof *m);
 	VkBufferCreateInfo info = {VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = (pad + bytes + pad + 3) / 4 * 4 + (bytes ? 0 : 4),
 				   .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
-					    VK_BUFFER_USAGE_TRANSFER_DST_BIT};
+					    VK_BUFFER_USAGE_TRANSFER_DST_BIT |
+					    (d->texels ? VK_BUFFER_USAGE_STORAGE_TEXEL_BUFFER_BIT : 0)};
 	VkResult r;
 
 	if (!m)
@@ -128,6 +131,20 @@ bool vulkan_memory_new(struct device *d, size_t bytes, size_t pad, struct device
 		return err_set(e, ERR_DEVICE, "a tensor of %zu MiB is over the device's limit of %u MiB", bytes >> 20,
 			       d->limits.maxStorageBufferRange >> 20);
 	return memory_new(d, bytes, pad, d->memory_type, out, e);
+}
+
+bool vulkan_memory_view(struct device *d, struct device_memory *m, struct err *e)
+{
+	VkBufferViewCreateInfo info = {VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO, .buffer = m->buffer, .format = VK_FORMAT_R32_SFLOAT,
+				       .range = VK_WHOLE_SIZE};
+	VkResult r;
+
+	if (m->view)
+		return true;
+	if (!d->texels || m->size / 4 > d->limits.maxTexelBufferElements)
+		return err_set(e, ERR_DEVICE, "a tensor of %zu MiB cannot be an image on this device", m->size >> 20);
+	r = d->CreateBufferView(d->device, &info, NULL, &m->view);
+	return !r || vulkan_fail(e, "vkCreateBufferView", r);
 }
 
 bool vulkan_memory_fill(struct device *d, struct device_memory *m, int64_t at, size_t n, uint32_t pattern, struct err *e)

@@ -53,6 +53,12 @@ static void expect_untouched(const struct device_ops *ops, struct device *d, str
 bool group_run(const struct device_ops *ops, struct device *d, struct arena *a, const struct lir_func *f, void *const *buffer,
 	       uint64_t divide, double *seconds, struct err *e)
 {
+	return group_run_as(ops->caps(d)->dialect, ops, d, a, f, buffer, divide, seconds, e);
+}
+
+bool group_run_as(const char *dialect, const struct device_ops *ops, struct device *d, struct arena *a, const struct lir_func *f,
+		  void *const *buffer, uint64_t divide, double *seconds, struct err *e)
+{
 	struct device_memory **memory = ARENA_ARRAY(a, struct device_memory *, f->nparams);
 	struct device_launch l = {.arg = memory, .nargs = f->nparams};
 	struct codegen_shape shape;
@@ -62,7 +68,7 @@ bool group_run(const struct device_ops *ops, struct device *d, struct arena *a, 
 	bool ok;
 
 	memset(memory, 0, f->nparams * sizeof *memory);
-	ok = codegen_emit(ops->caps(d)->dialect, f, &source, &shape, e) &&
+	ok = codegen_emit(dialect, f, &source, &shape, e) &&
 	     ops->compile(d, a, str_text(&source), f->contract, &art, e) && ops->load(d, &art, &l.kernel, e);
 	l.groups = shape.groups > divide ? shape.groups / divide : 1;
 	l.group = shape.group;

@@ -13,3 +13,6 @@ struct lir_func;
  * else: into an input or beside a tensor. False when the device says no. divide: as many times fewer groups than asked for. */
 bool group_run(const struct device_ops *ops, struct device *d, struct arena *a, const struct lir_func *f, void *const *buffer,
 	       uint64_t divide, double *seconds, struct err *e);
+/* The same in another dialect than the device's own. */
+bool group_run_as(const char *dialect, const struct device_ops *ops, struct device *d, struct arena *a, const struct lir_func *f,
+		  void *const *buffer, uint64_t divide, double *seconds, struct err *e);

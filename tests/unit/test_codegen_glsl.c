@@ -8,17 +8,22 @@
 #include "loop/loop.h"
 #include "test_support.h"
 
-static bool try_emit(struct arena *a, const char *text, const char **out, struct codegen_shape *shape, struct err *e)
+static bool try_emit_as(const char *dialect, struct arena *a, const char *text, const char **out, struct codegen_shape *shape, struct err *e)
 {
 	struct lir_func *f = NULL;
 	struct str s = {0};
 	bool ok;
 
 	cr_assert(lir_parse(a, "t.lir", text, strlen(text), &f, e), "%s", err_text(e));
-	ok = codegen_emit("glsl", f, &s, shape, e);
+	ok = codegen_emit(dialect, f, &s, shape, e);
 	*out = arena_strdup(a, str_text(&s));
 	str_free(&s);
 	return ok;
+}
+
+static bool try_emit(struct arena *a, const char *text, const char **out, struct codegen_shape *shape, struct err *e)
+{
+	return try_emit_as("glsl", a, text, out, shape, e);
 }
 
 static const char *emit(struct arena *a, const char *text, struct codegen_shape *shape)
@@ -118,6 +123,39 @@ TEST(codegen_glsl, numbers_that_do_not_fit_an_int_are_counted_in_64_bits)
 
 	expect_part(s, "in0.v[int(4096 + ");
 	expect_part(s, "4294967296L");
+	arena_free(a);
+}
+
+TEST(codegen_glsl, processors_read_inputs_of_f32_as_images_in_few_groups)
+{
+	struct arena *a = arena_new(NULL);
+	struct codegen_shape shape;
+	struct err e = {0};
+	const char *s;
+
+	cr_assert(try_emit_as("glsl-cpu", a,
+			      "func f(x: f32[40000], n: i32[40000], h: f16[40000], out y: f32[40000], out z: f32[40000]) {\n"
+			      "  for i in 0..40000 parallel {\n"
+			      "    y[i] = x[i + 3] + cast(f32, n[i]) + cast(f32, h[i])\n"
+			      "    z[i] = y[i]\n"
+			      "  }\n"
+			      "}\n",
+			      &s, &shape, &e),
+		  "%s", err_text(&e));
+	expect_part(s, "layout(r32f, set = 0, binding = 0) readonly uniform imageBuffer in0;\n");
+	expect_part(s, "layout(std430, set = 0, binding = 1) readonly buffer B1 { i32 v[]; } in1;\n");
+	expect_part(s, "layout(std430, set = 0, binding = 2) readonly buffer B2 { f16 v[]; } in2;\n");
+	expect_part(s, "layout(std430, set = 0, binding = 3) buffer B3 { precise f32 v[]; } out0;\n");
+	expect_part(s, "out0.v[4096 + i] = imageLoad(in0, 4096 + i + 3).x + f32(in1.v[4096 + i])");
+	expect_part(s, "out1.v[4096 + i] = out0.v[4096 + i];\n");
+	cr_expect_eq(shape.group, 16u);
+	cr_expect_eq(shape.groups, 1024u);
+	cr_assert(try_emit_as("glsl-cpu", a,
+			      "func f(x: f32[8], n: i64[8], out y: f32[8]) {\n  for i in 0..8 parallel {\n    y[i] = x[n[i]]\n  }\n}\n", &s,
+			      &shape, &e),
+		  "%s", err_text(&e));
+	expect_part(s, "imageLoad(in0, int(4096 + in1.v[int(4096 + i)])).x");
+	cr_expect_eq(shape.groups, 1u);
 	arena_free(a);
 }
 

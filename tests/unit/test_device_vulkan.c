@@ -72,7 +72,7 @@ static double number(const struct lir_buffer *b, void *data, int64_t i)
 	return tensor_get_f64(&t, i);
 }
 
-static void expect_same(struct device *d, const struct lir_func *f, uint64_t divide, const char *what)
+static void expect_same_as(const char *dialect, struct device *d, const struct lir_func *f, uint64_t divide, const char *what)
 {
 	struct arena *a = arena_new(NULL);
 	void **want = expected(a, f, true), **have = fuzz_buffers(a, f);
@@ -83,15 +83,25 @@ static void expect_same(struct device *d, const struct lir_func *f, uint64_t div
 
 	if (getenv("MUTATENN_FUZZ_SHOW")) {
 		lir_print(&source, f);
-		codegen_emit("glsl", f, &source, &shape, &e);
+		codegen_emit(dialect, f, &source, &shape, &e);
 	}
-	cr_assert(group_run(ops, d, a, f, have, divide, NULL, &e), "%s: %s", what, err_text(&e));
+	cr_assert(group_run_as(dialect, ops, d, a, f, have, divide, NULL, &e), "%s, %s: %s", what, dialect, err_text(&e));
 	for (uint32_t i = f->nparams - f->nout; i < f->nparams; i++)
-		cr_expect(fuzz_equal(f->param[i], want[i], have[i], &where), "%s: '%s'[%lld] is %.17g and should be %.17g\n%s",
-			  what, f->param[i]->name, (long long)where, number(f->param[i], have[i], where),
+		cr_expect(fuzz_equal(f->param[i], want[i], have[i], &where), "%s, %s: '%s'[%lld] is %.17g and should be %.17g\n%s",
+			  what, dialect, f->param[i]->name, (long long)where, number(f->param[i], have[i], where),
 			  number(f->param[i], want[i], where), str_text(&source));
 	str_free(&source);
 	arena_free(a);
+}
+
+/* As accelerators have it, and in the device's own dialect, if that is another. */
+static void expect_same(struct device *d, const struct lir_func *f, uint64_t divide, const char *what)
+{
+	const char *own = ops->caps(d)->dialect;
+
+	expect_same_as("glsl", d, f, divide, what);
+	if (strcmp(own, "glsl"))
+		expect_same_as(own, d, f, divide, what);
 }
 
 TEST(device_vulkan, random_functions_compute_what_the_interpreter_computes)
@@ -179,6 +189,49 @@ TEST(device_vulkan, local_arrays_with_places_found_on_the_device)
 			     "    s[i] = sum[]\n"
 			     "  }\n"
 			     "}\n");
+}
+
+TEST(device_vulkan, more_iterations_than_work_items_take_turns)
+{
+	expect_text("turns", "func turns(x: f32[40000], n: i32[40000], out y: f32[40000]) {\n"
+			     "  for i in 0..40000 parallel {\n"
+			     "    y[i] = x[39999 - i] + cast(f32, n[i])\n"
+			     "  }\n"
+			     "}\n");
+}
+
+static void reads_far(const char *dialect, struct device *d)
+{
+	struct arena *a = arena_new(NULL);
+	float x[64], y[64];
+	void *buffer[] = {x, y};
+	struct err e = {0};
+
+	for (int i = 0; i < 64; i++)
+		x[i] = (float)i + 0.5f;
+	cr_assert(group_run_as(dialect, ops, d, a,
+			       parse(a, "func far(x: f32[64], out y: f32[64]) {\n"
+					"  for i in 0..64 parallel {\n"
+					"    y[i] = x[select(i % 2 == 0, i, select(i % 4 == 1, i * 4000000, 0 - i * 4000000))]\n"
+					"  }\n"
+					"}\n"),
+			       buffer, 1, NULL, &e),
+		  "%s: %s", dialect, err_text(&e));
+	for (int i = 0; i < 64; i++)
+		cr_expect_eq(y[i], i % 2 ? 0 : x[i], "%s: y[%d] is %g", dialect, i, y[i]);
+	arena_free(a);
+}
+
+/* A mutant that reads anywhere must not take the device's process with it, and its other lanes read what they should. */
+TEST(device_vulkan, a_processor_reads_zeros_far_outside)
+{
+	struct device *d = open_device();
+
+	if (strcmp(ops->caps(d)->dialect, "glsl-cpu"))
+		cr_skip_test("an accelerator");
+	reads_far("glsl", d);
+	reads_far("glsl-cpu", d);
+	ops->close(d);
 }
 
 TEST(device_vulkan, one_work_item_does_what_is_not_parallel)

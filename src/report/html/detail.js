@@ -11,7 +11,7 @@ function diffText(parent, text) {
 	}
 }
 
-const DIALECTS = { c: "C", "opencl-c": "OpenCL C", "opencl-c-cpu": "OpenCL C (processors)", "cuda-c": "CUDA C", cuda: "CUDA C", glsl: "GLSL" };
+const DIALECTS = { c: "C", "opencl-c": "OpenCL C", "opencl-c-cpu": "OpenCL C (processors)", "cuda-c": "CUDA C", cuda: "CUDA C", glsl: "GLSL", "glsl-cpu": "GLSL (processors)" };
 
 function changes(box, row, x) {
 	if (!x.diff && !x.source.length) return;
