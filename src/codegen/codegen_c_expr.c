@@ -168,12 +168,43 @@ static void apply(struct cg *g, const char *name, const struct lir_expr *x)
 	shaped(g, (struct c_shape){arena_printf(g->a, "%s(", name), ", ", ")", P_PRIMARY, P_ANY, P_ANY}, x, P_ANY);
 }
 
+static bool has_load(const struct lir_expr *x)
+{
+	if (x->kind == LIR_LOAD)
+		return true;
+	for (uint32_t i = 0; i < x->nargs; i++)
+		if (has_load(x->arg[i]))
+			return true;
+	return false;
+}
+
+/* An element of an image, which may be read wherever it lies. */
+static bool is_texel(const struct cg *g, const struct lir_expr *x)
+{
+	if (x->kind != LIR_LOAD || x->buffer->scope != LIR_GLOBAL || !c_glsl_is_texels(g, x->buffer))
+		return false;
+	for (uint32_t i = 0; i < x->nargs; i++)
+		if (has_load(x->arg[i]))
+			return false;
+	return true;
+}
+
 static void ternary(struct cg *g, const struct lir_expr *x, int prec)
 {
 	int64_t v;
 
 	if (cg_const(g, x->arg[0], &v)) {
 		c_expr(g, x->arg[v ? 1 : 2], prec);
+		return;
+	}
+	if (is_texel(g, x->arg[1]) && (x->arg[2]->kind == LIR_FLOAT || is_texel(g, x->arg[2]))) { /* without a branch */
+		text(g, "mix(");
+		c_expr(g, x->arg[2], P_TERNARY);
+		text(g, ", ");
+		c_expr(g, x->arg[1], P_TERNARY);
+		text(g, ", ");
+		c_expr(g, x->arg[0], P_TERNARY);
+		text(g, ")");
 		return;
 	}
 	open_paren(g, P_TERNARY, prec);

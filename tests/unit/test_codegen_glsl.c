@@ -155,6 +155,13 @@ TEST(codegen_glsl, processors_read_inputs_of_f32_as_images_in_few_groups)
 			      &shape, &e),
 		  "%s", err_text(&e));
 	expect_part(s, "imageLoad(in0, int(4096 + in1.v[int(4096 + i)])).x");
+	cr_assert(try_emit_as("glsl-cpu", a,
+			      "func f(x: f32[8], n: i32[8], out y: f32[8], out z: f32[8]) {\n  for i in 0..8 parallel {\n"
+			      "    y[i] = select(i > 0, x[i - 1], 0.0)\n    z[i] = select(i > 0, x[cast(i64, n[i - 1])], 0.0)\n  }\n}\n",
+			      &s, &shape, &e),
+		  "%s", err_text(&e));
+	expect_part(s, " = mix(0.0f, imageLoad(in0, int(4096 + i - 1)).x, i > 0);\n");
+	expect_part(s, "i > 0 ? imageLoad(in0, "); /* an array in the place is not read for nothing */
 	cr_expect_eq(shape.groups, 1u);
 	arena_free(a);
 }
