@@ -16,7 +16,6 @@
 #include "base/str.h"
 #include "device/device_internal.h"
 
-#define MAX_LOG ((size_t)64 << 10)
 #define ENTRY "mutatenn_kernel"
 #define MAX_MACROS ((size_t)1 << 20)
 
@@ -47,6 +46,7 @@ struct device {
 	struct device_caps caps;
 	struct hash toolchain;
 	struct hash compiler; /* of its file */
+	struct driver driver[2]; /* contracted? */
 	struct threads *threads;
 	struct kernel *kernels;
 };
@@ -113,6 +113,7 @@ static const char *package(struct arena *a, const char *cc)
 static bool ask_compiler(struct device *d, struct str *dump, bool *refused, struct err *e)
 {
 	const char **argv = ARENA_ARRAY(d->arena, const char *, d->nflags + 8);
+	const char *const *command = argv;
 	size_t n = 0;
 	int status;
 
@@ -125,7 +126,7 @@ static bool ask_compiler(struct device *d, struct str *dump, bool *refused, stru
 	argv[n++] = "-x";
 	argv[n++] = "c";
 	argv[n] = "-";
-	if (!spawn_run(argv, "", NULL, &d->limits, MAX_MACROS, dump, &status, e)) {
+	if (!spawn_run(&command, 1, "", NULL, &d->limits, MAX_MACROS, dump, &status, e)) {
 		if (e && e->code == ERR_USAGE)
 			return err_set(e, ERR_DEVICE, "the compiler '%s' is not installed (Debian package '%s')", d->cc,
 				       package(d->arena, d->cc));
@@ -154,7 +155,7 @@ static size_t all_flags(const struct device *d, bool contract, const char **argv
 	return n;
 }
 
-#define MOST_FLAGS(d) ((d)->nflags + sizeof fixed_flags / sizeof *fixed_flags + 9)
+#define MOST_FLAGS(d) ((d)->nflags + sizeof fixed_flags / sizeof *fixed_flags + 4)
 
 /* The same for a shell. */
 static const char *build_line(const struct device *d)
@@ -178,6 +179,14 @@ static const char *build_line(const struct device *d)
 	text = arena_strdup(d->arena, str_text(&s));
 	str_free(&s);
 	return text;
+}
+
+static void open_driver(struct device *d, bool contract)
+{
+	const char **argv = ARENA_ARRAY(d->arena, const char *, MOST_FLAGS(d));
+
+	all_flags(d, contract, argv);
+	d->driver[contract] = (struct driver){.arena = d->arena, .argv = argv, .limits = d->limits};
 }
 
 static void describe(struct device *d, const char *dump, int threads)
@@ -249,16 +258,11 @@ static bool is_fast(const char *flag)
 /* Which file the compiler is. An update of the same version, or another script of that name, says the same macros and may make other code. */
 static struct hash compiler_file(struct arena *a, const char *cc)
 {
-	const char *path = getenv("PATH"), *end;
+	const char *path = driver_find(a, cc);
 	struct hasher *h = hasher_new();
 	struct stat st;
-	bool found = strchr(cc, '/') && !stat(cc, &st);
 
-	for (; path && !strchr(cc, '/') && !found; path = *end ? end + 1 : NULL) {
-		end = strchrnul(path, ':');
-		found = !stat(file_join(a, arena_strndup(a, path, (size_t)(end - path)), cc), &st) && S_ISREG(st.st_mode) && st.st_mode & 0111;
-	}
-	if (found) {
+	if (path && !stat(path, &st)) {
 		hash_put_u64(h, (uint64_t)st.st_size);
 		hash_put_u64(h, (uint64_t)st.st_mtim.tv_sec);
 		hash_put_u64(h, (uint64_t)st.st_mtim.tv_nsec);
@@ -295,6 +299,8 @@ static bool open_compiler(struct device *d, const struct device_options *o, stru
 	err_free(&why);
 	if (ok) {
 		describe(d, str_text(&dump), o->threads > 0 ? o->threads : threads_usable());
+		open_driver(d, false);
+		open_driver(d, true);
 		machine = d->caps.machine;
 		if (o->role == DEVICE_WHOLE && *machine && strcmp(machine, target_here()) != 0)
 			ok = err_set(e, ERR_DEVICE,
@@ -357,64 +363,6 @@ static struct hash cache_key(const struct device *d, const char *source, bool co
 	return hasher_end(h);
 }
 
-static const char **command(struct device *d, struct arena *a, bool contract, const char *output)
-{
-	const char **argv = ARENA_ARRAY(a, const char *, MOST_FLAGS(d));
-	size_t n = all_flags(d, contract, argv);
-
-	argv[n++] = "-o";
-	argv[n++] = output;
-	argv[n++] = "-x";
-	argv[n++] = "c";
-	argv[n] = "-";
-	return argv;
-}
-
-/* What the compiler says when the machine, not the text, is to blame. */
-static enum err_code blame(const char *log)
-{
-	static const char *const ours[] = {"No space left on device", "Disk quota exceeded",  "Resource temporarily unavailable",
-					   "Too many open files",     "error trying to exec", "unable to execute command"};
-
-	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-		if (strstr(log, ours[i]))
-			return ERR_IO;
-	return ERR_DEVICE;
-}
-
-static bool compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
-{
-	struct arena *scratch = arena_new(NULL);
-	char *dir;
-	struct str log = {0};
-	struct bytes raw;
-	const char *object;
-	int status = 0;
-	bool ok;
-
-	if (!temp_make(scratch, &dir, e)) {
-		arena_free(scratch);
-		return false;
-	}
-	object = file_join(scratch, dir, "kernel.so");
-	ok = spawn_run(command(d, scratch, contract, object), source, dir, &d->limits, MAX_LOG, &log, &status, e);
-	out->log = arena_strdup(a, str_text(&log));
-	if (ok && WIFSIGNALED(status))
-		ok = err_set(e, ERR_DEVICE, "'%s' died of signal %d", d->cc, WTERMSIG(status));
-	else if (ok && WEXITSTATUS(status))
-		ok =
-		    err_set(e, blame(out->log), "'%s' refused the kernel: %.200s", d->cc, *out->log ? out->log : "no reason given");
-	ok = ok && file_read(scratch, object, 0, &raw, e);
-	if (ok) {
-		out->size = raw.n;
-		out->data = arena_memdup(a, raw.p, raw.n);
-	}
-	temp_remove(dir);
-	str_free(&log);
-	arena_free(scratch);
-	return ok;
-}
-
 static bool cpu_compile(struct device *d, struct arena *a, const char *source, bool contract, struct artefact *out, struct err *e)
 {
 	struct hash key;
@@ -428,7 +376,7 @@ static bool cpu_compile(struct device *d, struct arena *a, const char *source, b
 		out->log = arena_strdup(a, "");
 		return true;
 	}
-	if (!compile(d, a, source, contract, out, e))
+	if (!driver_compile(&d->driver[contract], a, source, out, e))
 		return false;
 	if (!elf_hash(out->data, out->size, NULL, &out->code))
 		return err_set(e, ERR_DEVICE, "'%s' did not write a shared object", d->cc);

@@ -13,13 +13,31 @@ bool device_is_selected(const char *select, unsigned p, unsigned n, const char *
 struct spawn_limits {
 	double seconds;  /* wall time; processor time is limited likewise */
 	uint64_t memory; /* bytes of data; 0: no limit */
+	const char *name; /* of the whole, in messages; NULL: the first command's */
 };
 
-/* Runs argv (looked up in PATH, never a shell), its own process group, `input` on fd 0, the first `keep` bytes of what it
+/* Runs n commands (looked up in PATH, never a shell), each once the one before has ended with 0; together a process group, `input` on fd 0, the first `keep` bytes of what it
  * writes to fd 1 and 2 appended to output. temp is its TMPDIR or NULL. status is waitpid's. ERR_TIMEOUT: killed with its whole
- * group, as with ERR_CANCELLED: device_cancel_fd. ERR_USAGE: there is no such command. */
-bool spawn_run(const char *const *argv, const char *input, const char *temp, const struct spawn_limits *l, size_t keep,
+ * group, as with ERR_CANCELLED: device_cancel_fd. ERR_USAGE: there is no such command, of one; of several that is status 127. */
+bool spawn_run(const char *const *const *argv, size_t n, const char *input, const char *temp, const struct spawn_limits *l, size_t keep,
 	       struct str *output, int *status, struct err *e);
+
+/* ---- device_driver.c: a C compiler, as far as possible without its driver ------------------------------------------ */
+
+#define DRIVER_MOST 4
+struct driver {
+	struct arena *arena;
+	const char *const *argv; /* the compiler and its flags, up to the files */
+	struct spawn_limits limits;
+	bool asked;
+	size_t n; /* commands that make what it makes, in order; 0: it is needed */
+	const char *const *command[DRIVER_MOST];
+	const char *dir; /* in them: the folder for what they write */
+};
+/* To a shared object; out->log is always set. */
+bool driver_compile(struct driver *d, struct arena *a, const char *source, struct artefact *out, struct err *e);
+/* The file of a command, by PATH; NULL: there is none. */
+const char *driver_find(struct arena *a, const char *name);
 
 /* ---- device_elf.c ------------------------------------------------------------------------------------------------ */
 
