@@ -58,6 +58,7 @@ static const struct device_caps *fake_caps(const struct device *d)
 						.max_group = 64,
 						.memory = MAX_MEMORY,
 						.machine = "",
+						.first_launch_s = 20, /* limits of a microsecond are limits */
 						.types = ~0u};
 
 	return &caps;
