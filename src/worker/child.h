@@ -51,6 +51,7 @@ struct mem {
 	size_t next;     /* in the region */
 	uint32_t n;      /* chunks */
 	uint64_t forks;  /* so far */
+	bool joins; /* addresses cost nothing: the space between chunks may be mapped, too */
 	bool padded; /* blobs that lie together have pads, too: this process hands them to a device as they are */
 };
 struct chunk;

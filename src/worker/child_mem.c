@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -54,7 +55,10 @@ size_t pad_bytes(enum dtype t)
 
 void mem_open(struct mem *m, const struct slots *s)
 {
+	struct rlimit all;
+
 	*m = (struct mem){.gap = slots_gap(s), .region = s->reserve < RESERVE ? NULL : REGION_AT};
+	m->joins = !SANITIZED && !getrlimit(RLIMIT_AS, &all) && all.rlim_cur == RLIM_INFINITY;
 }
 
 /* Where the region has size bytes with a gap on both sides; NULL: nowhere. Once it was walked through, what was freed is taken again. */
@@ -76,15 +80,38 @@ static uint8_t *free_place(struct mem *m, size_t size)
 	return NULL;
 }
 
+static bool map_at(uint8_t *at, size_t size, int may)
+{
+	return mmap(at, size, may, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == at;
+}
+
+/* Fills the space between the chunk before this place and the place: closed chunks that no child inherits are then one mapping, and a fork costs as if there were one.
+ * A child that inherits both finds nothing between them all the same; what runs in this process would. Large pages have mappings of their own. Returns where that mapping begins. */
+static uint8_t *join(const struct mem *m, const struct chunk *c, uint8_t *at)
+{
+	for (const struct chunk *b = m->chunk; m->joins && !m->padded && c->size < HUGE_PAGE && b; b = b->next) {
+		uint8_t *end = b->map + b->map_size;
+
+		if (b->size >= HUGE_PAGE || end >= at || (size_t)(at - end) > m->gap + HUGE_PAGE)
+			continue;
+		if (!map_at(end, (size_t)(at - end), PROT_READ))
+			return at;
+		madvise(end, (size_t)(at - end), MADV_DONTFORK);
+		return end;
+	}
+	return at;
+}
+
 static bool map_in_region(struct mem *m, struct chunk *c)
 {
 	uint8_t *at = free_place(m, c->size);
 
-	if (!at || mmap(at, c->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) != at)
+	if (!at || !map_at(at, c->size, PROT_READ | PROT_WRITE))
 		return false;
 	m->next = up((size_t)(at + c->size - m->region), HUGE_PAGE);
-	c->base = c->map = at;
-	c->map_size = c->size;
+	c->base = at;
+	c->map = join(m, c, at);
+	c->map_size = (size_t)(at - c->map) + c->size;
 	return true;
 }
 
