@@ -48,11 +48,13 @@ static const char *current(const struct camp *c, uint64_t job)
 static void look_at(struct camp *c, size_t d, struct camp_device_progress *out)
 {
 	const struct camp_device_state *s = &c->device[d];
+	const char *lost = NULL;
 	struct pool_look look;
 
 	*out = (struct camp_device_progress){.name = s->name, .done = s->done, .of = c->nmutants};
-	if (!c->pool || (out->why = pool_device_error(c->pool, d)) || s->dead) {
-		out->phase = !c->pool ? CAMP_DEVICE_WAITING : out->why ? CAMP_DEVICE_LOST : CAMP_DEVICE_SET_ASIDE;
+	if (!c->pool || (lost = pool_device_error(c->pool, d)) || s->dead) {
+		out->phase = !c->pool ? CAMP_DEVICE_WAITING : lost ? CAMP_DEVICE_LOST : CAMP_DEVICE_SET_ASIDE;
+		out->why = lost ? lost : s->aside;
 		return;
 	}
 	pool_look(c->pool, d, &look);

@@ -212,7 +212,7 @@ struct camp_device_progress {
 	uint64_t done, of;                /* mutants */
 	uint32_t kernels, built;          /* of the programs that are waiting for kernels */
 	const char *current;              /* id of the mutant that runs, "the original"; NULL or "": none */
-	const char *why;                  /* it was lost */
+	const char *why;                  /* it was lost or set aside */
 };
 struct camp_progress {
 	uint64_t jobs, done;              /* mutant x device */

@@ -97,6 +97,9 @@ TEST(run, a_device_whose_controls_keep_failing_is_set_aside_without_that_group)
 	static struct store_result r[500];
 	struct arena *a = arena_new(NULL);
 	struct config_campaign c;
+	struct camp_status status;
+	struct store *s = NULL;
+	struct err e = {0};
 	struct camp_summary sum = controlled(a, &c, 1000);
 	size_t n = fake_rows(a, "host-clang", r, 500), kept = fake_count(r, n, OUTCOME_IDENTICAL);
 
@@ -107,6 +110,10 @@ TEST(run, a_device_whose_controls_keep_failing_is_set_aside_without_that_group)
 	cr_expect_eq(fake_count(r, fake_rows(a, "host-gcc", r, 500), OUTCOME_IDENTICAL), fake.mutants[0], "the other device is not touched");
 	cr_expect_str_eq(fake_error(a, "host-clang"), "set aside: its control run failed 3 times: on '0.npy' the original's scores are off by 100",
 			 "reports say why");
+	cr_assert(store_open(fake_store, STORE_READ, &s, &e) && camp_status_read(s, a, &status, &e), "%s", err_text(&e));
+	cr_assert_eq(status.ndevices, 2u);
+	cr_expect(status.device[1].phase == CAMP_DEVICE_SET_ASIDE && strstr(status.device[1].why, "its control run failed 3 times: on '0.npy'"), "so does 'status'");
+	store_close(s);
 	fake.bad_runs = 0;
 	fake_run(&c);
 	cr_expect_str_empty(fake_error(a, "host-clang"));
