@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "image/image.h"
@@ -34,6 +35,23 @@ bool input_is_npy(const char *path)
 	return has_suffix(path, npy);
 }
 
+/* Labels, notes and folders belong beside pictures; pictures that cannot be read are missed. */
+static void tell_left_out(const char *folder, char *const *names, size_t n)
+{
+	static const char *const others[] = {".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jfif", ".ppm", ".pgm", ".tga", ".svg", NULL};
+	const char *first = NULL;
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!has_suffix(names[i], others))
+			continue;
+		first = count++ ? first : names[i];
+	}
+	if (count)
+		log_warn("left out: %zu picture%s of folder '%s', '%s' for one; those that can be read end in .jpg, .jpeg, .png or .webp", count,
+			 count == 1 ? "" : "s", folder, first);
+}
+
 bool inputs_expand(struct arena *a, const char *const *paths, size_t npaths, char ***out, size_t *n, struct err *e)
 {
 	static const char *const suffixes[] = {".jpg", ".jpeg", ".png", ".webp", ".npy", NULL};
@@ -55,6 +73,7 @@ bool inputs_expand(struct arena *a, const char *const *paths, size_t npaths, cha
 			if (has_suffix(names[j], suffixes))
 				vec_push(a, &list, file_join(a, paths[i], names[j]));
 		}
+		tell_left_out(paths[i], names, names_n);
 		if (list.n == before)
 			return err_set(e, ERR_IO, "folder '%s' has no pictures (.jpg, .jpeg, .png, .webp) and no .npy", paths[i]);
 	}

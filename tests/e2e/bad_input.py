@@ -351,6 +351,20 @@ def pictures_that_cannot_be_decoded(tmp):
 
 
 @test
+def pictures_of_other_kinds_are_not_left_out_in_silence(tmp):
+    """those of a folder; what is no picture may lie there"""
+    shutil.copy(PICTURE, tmp)
+    for name in ["notes.txt", "labels.md", ".hidden.gif"]:
+        (tmp / name).touch()
+    r = start(["infer", MODEL, tmp])
+    assert r.returncode == 0 and b"left out" not in r.stderr, r.stderr
+    for name in ["a.gif", "b.TIFF"]:
+        (tmp / name).touch()
+    r = start(["infer", MODEL, tmp])
+    assert r.returncode == 0 and b"left out: 2 pictures" in r.stderr and b"'a.gif'" in r.stderr, r.stderr
+
+
+@test
 def scores_that_are_no_numbers(tmp):
     """an original whose scores are NaN is no answer, and a campaign on it is warned of"""
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }"
