@@ -97,6 +97,22 @@ def check_catalogue(tmp):
     print(f"ok    each of {len(names)} operators has an example", flush=True)
 
 
+def check_numbers(tmp):
+    """What the pages show of the demo is what it gives, where its compiler is theirs."""
+    page = (SOURCE / "docs/tutorial.md").read_text()
+    shown = re.search(r"    host-gcc: (gcc \S+) .*\n((?:      (?:killed by|original right) .*\n)+)", page)
+    report = run(tmp, "run", "demo/campaign.yaml", "--store", "numbers.db").stdout
+    if f"host-gcc: {shown[1]} " not in report:
+        print(f"skipped: the tutorial's numbers are of {shown[1]}", flush=True)
+        return
+    lines = [line.strip() for line in shown[2].splitlines()]
+    lines += [line.strip() for line in re.findall(r"^    \d+ of \d+ images keep .*", (SOURCE / "docs/acceptance.md").read_text(), re.M)]
+    gives = report + run(tmp, "select", "numbers.db").stdout
+    missing = [line for line in lines if line not in gives]
+    assert len(lines) == 5 and not missing, (missing, gives[:2500])
+    print(f"ok    {len(lines)} lines of numbers are the demo's", flush=True)
+
+
 def main():
     tmp = pathlib.Path(tempfile.mkdtemp(prefix="mutatenn-tutorial-"))
     try:
@@ -104,6 +120,7 @@ def main():
         check_tutorial(tmp)
         check_init(tmp)
         check_catalogue(tmp)
+        check_numbers(tmp)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
 
