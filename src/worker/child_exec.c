@@ -292,7 +292,7 @@ enum step exec_timed(struct exec *x, uint32_t warmup, uint32_t repeat, bool keep
 	if ((s = flush(x, n)) != STEP_OK)
 		return s;
 	n = 0;
-	if (!x->gpu && !keep)
+	if (!keep)
 		slots_share(x->arena, x->prog, x->slot);
 	for (uint32_t k = 0; k < x->prog->nlaunches; k++)
 		if (!x->prog->launch[k].constant) {

@@ -46,7 +46,7 @@ struct gpu_exec {
 	struct kernel **kernel;      /* per kernel of the program */
 	bool *own;                   /* per kernel: loaded here */
 	bool *warm;                  /* per kernel: was launched */
-	struct device_memory **slot; /* per buffer that a launch writes; NULL: none yet */
+	struct device_memory **slot; /* per slot that a launch writes; NULL: none yet */
 	bool *there;                 /* per buffer: its slot holds what the worker's view shows */
 	double *seconds; /* of the selected launches */
 	struct device_memory **arg;
@@ -377,15 +377,15 @@ static bool gather(struct exec *x, uint32_t k, bool checked, struct err *e)
 	struct fill fill = trusted ? (struct fill){FILL_NAN, 0} : x->fill;
 
 	for (uint32_t i = 0; i < l->nargs; i++) {
-		uint32_t b = l->arg[i];
+		uint32_t b = l->arg[i], s = x->slot[b];
 
 		if (i >= l->nargs - l->nout) {
-			if ((checked || !g->slot[b]) && !prepare_slot(x, b, trusted, e))
+			if ((checked || !g->slot[s]) && !prepare_slot(x, s, trusted, e))
 				return false;
 			g->there[b] = true;
-			arg[i] = g->slot[b];
+			arg[i] = g->slot[s];
 		} else if (g->there[b]) {
-			arg[i] = g->slot[b];
+			arg[i] = g->slot[s];
 		} else if (!(arg[i] = reside(x->w, x->key[b], x->ptr[b], &p->buffer[b], fill, e))) {
 			return false;
 		}
@@ -484,11 +484,13 @@ enum step gpu_timed(struct exec *x, uint32_t n, uint32_t warmup, uint32_t repeat
 			x->spent[x->sel[i]] += g->seconds[i];
 	}
 	transfer = worker_now();
-	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t o = x->prog->launch[x->sel[i]].nargs - x->prog->launch[x->sel[i]].nout;
-		     o < x->prog->launch[x->sel[i]].nargs; o++)
-			if (!read_slot(x, x->prog->launch[x->sel[i]].arg[o], &e))
+	for (uint32_t i = 0; i < n; i++) {
+		const struct prog_launch *l = &x->prog->launch[x->sel[i]];
+
+		for (uint32_t o = l->nargs - l->nout; o < l->nargs; o++)
+			if (x->slot[l->arg[o]] == l->arg[o] && !read_slot(x, l->arg[o], &e)) /* each slot once */
 				return refused(x, POOL_RUN, x->sel[i], &e);
+	}
 	x->transfer_s += worker_now() - transfer;
 	alarm_in(0);
 	return STEP_OK;
