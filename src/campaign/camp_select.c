@@ -227,11 +227,7 @@ static bool gather_expected(struct writer *w, struct err *e)
 
 static bool make_folder(const char *dir, struct arena *a, struct err *e)
 {
-	char *images = file_join(a, dir, "images");
-
-	if (file_exists(images))
-		return err_set(e, ERR_USAGE, "folder '%s' is not empty; give a new one", dir);
-	return file_new_folder(a, dir, e) && file_mkdirs(images, e);
+	return file_new_folder(a, dir, e) && file_mkdirs(file_join(a, dir, "images"), e);
 }
 
 static bool write_manifest(struct writer *w, struct err *e)

@@ -7,7 +7,7 @@
 #include "cli/cli.h"
 
 static const struct cli_option options[] = {
-        {"out", CLI_TEXT, "DIR", "the folder to write: required"},
+        {"out", CLI_TEXT, "DIR", "the folder to write, a new one: required"},
         {"device", CLI_TEXT, "NAME", "device of the campaign (default: host-gcc)"},
         {"against", CLI_TEXT, "NAME", "another device of the campaign: the same program on both"},
         {"image", CLI_TEXT, "NAME", "of the campaign (default: the first that shows the verdict)"},

@@ -225,8 +225,8 @@ static bool print_plan(const struct cli_args *args, const struct config_campaign
 		return false;
 	for (size_t i = 0; i < p.nmutants; i++)
 		printf("%8llu  %s\n", (unsigned long long)p.mutant[i].sites, p.mutant[i].id);
-	printf("\n%zu mutants (%zu without a site), %zu devices, %zu images: %zu jobs\n", p.nmutants, p.without_site, p.ndevices, p.nimages,
-	       (p.nmutants - p.without_site) * p.ndevices);
+	printf("\n%zu mutant%s (%zu without a site), %zu device%s, %zu image%s: %zu jobs\n", p.nmutants, p.nmutants == 1 ? "" : "s", p.without_site,
+	       p.ndevices, p.ndevices == 1 ? "" : "s", p.nimages, p.nimages == 1 ? "" : "s", (p.nmutants - p.without_site) * p.ndevices);
 	print_cost(args->a, &p, store);
 	return true;
 }

@@ -22,7 +22,7 @@ static bool list(const struct cli_args *args, struct store *s, struct err *e)
 	for (; store_next_suppression(it, &x); n++) {
 		if (!cli_flag(args, "json"))
 			printf("%s: %s\n  %lld mutant%s%s\n", x.glob, x.reason, (long long)x.mutants, x.mutants == 1 ? "" : "s",
-			       x.mutants ? "" : ": it matches nothing any more");
+			       x.mutants ? "" : ": it matches nothing");
 		json_array_append_new(rows, json_pack("{s:o,s:o,s:o,s:I}", "glob", cli_json_text(x.glob), "reason", cli_json_text(x.reason), "source",
 		                                      cli_json_text(x.source), "mutants", (json_int_t)x.mutants));
 	}

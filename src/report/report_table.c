@@ -164,7 +164,7 @@ static bool suppressed_part(const struct report_data *d, struct store *s, struct
 		const struct report_suppression *x = &d->suppression[i];
 
 		str_clear(&line);
-		str_addf(&line, "%s (%lld%s): %s", x->glob, (long long)x->mutants, x->mutants ? "" : ", matches nothing any more", x->reason);
+		str_addf(&line, "%s (%lld%s): %s", x->glob, (long long)x->mutants, x->mutants ? "" : ", matches nothing", x->reason);
 		report_wrap(t, 2, str_text(&line));
 	}
 	it = store_mutants(s, NULL);

@@ -170,6 +170,8 @@ def a_compiler_that_changed_is_told(tmp):
     """what it was made of is not there any more: the program says NOT REPRODUCED"""
     s = shared()
     run("reproduce", s["store"], LOOPS[0], "--out", tmp / "o")
+    r = run("reproduce", s["store"], LOOPS[0], "--out", tmp / "o", status=2)
+    assert "is not empty; give a new one" in r.stderr, r.stderr
     kernel = tmp / "o/kernels/mutant_0.c"
     kernel.write_text(kernel.read_text().replace("void mutatenn_kernel(", "void old(", 1) +
                       "\nvoid mutatenn_kernel(void *const *b, long long p, long long n)\n{\n}\n")

@@ -178,7 +178,7 @@ function suppressed(s) {
 		put(li, "code", null, glob);
 		li.append("span").text(`: ${reason} `);
 		if (n) put(li, "button", "link", `(${many(n, "mutant")})`).attr("type", "button").on("click", () => look({ kind: "suppressed" }));
-		else put(li, "span", "soft", "(matches nothing any more)");
+		else put(li, "span", "soft", "(matches nothing)");
 	}
 }
 
