@@ -229,6 +229,18 @@ bool file_same(struct arena *a, const char *p, const char *q)
 	return !strcmp(file_base(p), file_base(q)) && !strcmp(file_absolute(a, file_dir(a, p)), file_absolute(a, file_dir(a, q)));
 }
 
+bool file_private_dir(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return err_set(e, ERR_IO, "cannot make folder '%s': %s", path, strerror(errno));
+	if (lstat(path, &st))
+		return err_set(e, ERR_IO, "cannot read folder '%s': %s", path, strerror(errno));
+	return (S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH))) ||
+	       err_set(e, ERR_IO, "'%s' may be somebody else's: it must be a folder of this user's that nobody else can write to", path);
+}
+
 bool file_cache_dir(struct arena *a, const char *sub, char **out, struct err *e)
 {
 	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -238,8 +250,8 @@ bool file_cache_dir(struct arena *a, const char *sub, char **out, struct err *e)
 		root = file_join(a, xdg, "mutatenn");
 	else if (home && *home == '/')
 		root = file_join(a, home, ".cache/mutatenn");
-	else
-		root = arena_printf(a, "/tmp/mutatenn-%ld", (long)getuid());
+	else if (!file_private_dir(root = arena_printf(a, "/tmp/mutatenn-%ld", (long)geteuid()), e)) /* what lies there is run */
+		return err_in(e, "neither XDG_CACHE_HOME nor HOME says where the cache is");
 	*out = file_join(a, root, sub);
 	return file_mkdirs(*out, e);
 }

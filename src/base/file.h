@@ -52,5 +52,8 @@ char *file_absolute(struct arena *a, const char *path);                 /* witho
 char *file_dir(struct arena *a, const char *path);                      /* "." when there is none */
 bool file_same(struct arena *a, const char *p, const char *q);          /* both name one place, whether there is a file or not */
 
+/* Made for this user alone when absent; refused when it is a link, another user's, or open to others. */
+bool file_private_dir(const char *path, struct err *e);
+
 /* $XDG_CACHE_HOME/mutatenn or ~/.cache/mutatenn or /tmp/mutatenn-<uid>; made when absent. */
 bool file_cache_dir(struct arena *a, const char *sub, char **out, struct err *e);

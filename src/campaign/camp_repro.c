@@ -349,8 +349,8 @@ static bool check_options(struct repro *r, struct err *e)
 		return err_set(e, ERR_USAGE, "the original is reproduced against another device: give --against");
 	if (o->against && !strcmp(o->against, o->device))
 		return err_set(e, ERR_USAGE, "--device and --against are the same device, '%s'", o->device);
-	if (file_exists(file_join(r->a, o->dir, "tables.h")))
-		return err_set(e, ERR_USAGE, "folder '%s' holds a reproducer already; give a new one", o->dir);
+	if (file_exists(o->dir) && !file_new_folder(r->a, o->dir, e))
+		return false;
 	if (!store_configuration(r->s, r->a, &text, e))
 		return false;
 	text = camp_configured(r->a, text, "fill");

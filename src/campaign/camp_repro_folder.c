@@ -355,8 +355,6 @@ bool repro_write(struct repro *r, struct err *e)
 
 	if (!device)
 		return err_set(e, ERR_UNSUPPORTED, "there is no reproducer for the backend '%s' yet; cpu, opencl and cuda have one", backend);
-	if (!file_new_folder(r->a, r->o->dir, e))
-		return false;
 	r->side[0].run = !strcmp(r->side[0].caps->backend, backend);
 	for (size_t i = 0; i < 2; i++) {
 		choose_part(r, r->side[i].bundle, &p[i]);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -128,6 +129,38 @@ TEST(file, a_failed_write_leaves_the_old_file)
 	unlink(path);
 	rmdir(dir);
 	err_free(&e);
+	arena_free(a);
+}
+
+TEST(file, a_private_folder_is_this_users_alone)
+{
+	struct arena *a = arena_new(NULL);
+	char dir[] = "/tmp/mutatenn-test-XXXXXX";
+	char *own, *open_to_all, *link, *foreign;
+	struct err e = {0};
+	struct stat st;
+
+	cr_assert(mkdtemp(dir));
+	own = file_join(a, dir, "own");
+	cr_assert(file_private_dir(own, &e), "%s", err_text(&e));
+	cr_expect(!stat(own, &st) && (st.st_mode & 0777) == 0700);
+	cr_expect(file_private_dir(own, &e), "a second time");
+	cr_assert(!mkdir(open_to_all = file_join(a, dir, "open"), 0700) && !chmod(open_to_all, 0770));
+	cr_expect(!file_private_dir(open_to_all, &e));
+	cr_expect(strstr(err_text(&e), "may be somebody else's"), "%s", err_text(&e));
+	err_free(&e);
+	cr_assert(!symlink(own, link = file_join(a, dir, "link")));
+	cr_expect(!file_private_dir(link, NULL), "a link may lead anywhere");
+	cr_assert(!mkdir(foreign = file_join(a, dir, "foreign"), 0700));
+	if (!geteuid()) {
+		cr_assert(!chown(foreign, 65534, 65534));
+		cr_expect(!file_private_dir(foreign, NULL));
+	}
+	unlink(link);
+	rmdir(own);
+	rmdir(open_to_all);
+	rmdir(foreign);
+	cr_expect(!rmdir(dir));
 	arena_free(a);
 }
 
