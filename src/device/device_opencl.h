@@ -65,6 +65,8 @@ struct device {
 	VEC(cl_event) events; /* of the launches since the last finish */
 };
 
+/* device_opencl_error.c */
+#define NO_PLATFORM (-1001) /* cl_khr_icd's CL_PLATFORM_NOT_FOUND_KHR */
 const char *cl_code_name(cl_int code);
 bool cl_fail(struct err *e, const char *call, cl_int code); /* returns false */
 

@@ -82,6 +82,11 @@ const struct tensor *op_known(const struct gir_value *v)
 	return v->data ? v->data : v->known;
 }
 
+const struct tensor *op_infer_known(void *user, struct gir_value *v)
+{
+	return op_known(v);
+}
+
 enum dtype op_acc_type(enum dtype t)
 {
 	if (t == DT_BOOL)

@@ -37,6 +37,7 @@ bool op_check_element_indices(struct op_infer *c, int axis, struct err *e);
 
 /* The value that shape inference found to be constant; NULL otherwise. */
 const struct tensor *op_known(const struct gir_value *v);
+const struct tensor *op_infer_known(void *user, struct gir_value *v); /* for inference again while lowering; user: not used */
 
 /* ---- expressions ---- */
 
