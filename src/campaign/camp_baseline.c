@@ -132,7 +132,6 @@ static uint64_t jobs_of(const struct camp *c, size_t n)
 	return jobs;
 }
 
-/* A classifier that is hardly ever right was hardly given what it was trained on, and then its verdicts are of little worth. */
 static bool all_finite(const float *score, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++)
@@ -141,6 +140,7 @@ static bool all_finite(const float *score, int64_t n)
 	return true;
 }
 
+/* A classifier that is hardly ever right was hardly given what it was trained on, and then its verdicts are of little worth. */
 static bool doubt_inputs(struct camp *c, struct err *e)
 {
 	size_t d = 0, unbounded = 0;

@@ -13,7 +13,6 @@
 #include "base/map.h"
 #include "device/device.h"
 
-#define MAX_HELD ((size_t)64 << 10)
 #define BIG_ENDIAN_HOST (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 /* ---- building ---------------------------------------------------------------------------------------------- */

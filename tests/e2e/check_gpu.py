@@ -56,6 +56,24 @@ echo "{\\"devices\\": [{\\"name\\": \\"cuda\\", \\"available\\": $is, \\"reason\
 
         status, steps, _ = check_gpu(folder / "none", "machine", "unit", "costs", CUDA_TEST_NO_DEVICE="1")
         assert status == 77 and "sees no GPU" in steps["unit"]["text"] and steps["unit"]["state"] == steps["costs"]["state"] == "skipped", steps
+        # a campaign that is not done in time: what it did is a result, if it did anything
+        for done, state, said in (30, "passed", "30 of 107 results, 7.0 a second, 0 workers replaced; then the time was up"), (23, "FAILED", "no mutant ran"):
+            summary = {"mutants": 107, "with_site": 84, "devices": 1, "of": 107, "done": done, "elapsed_s": 9, "mutants_s": done / 7, "phases": [], "times": {}, "workers": {"lost": 0},
+                       "stopped": True, "lost_devices": 0}
+            (fake / "mutatenn").write_text(f"""#!/bin/sh
+case $1 in
+devices) echo '{{"devices": [{{"name": "cuda", "available": true, "reason": null, "description": "a card"}}]}}';;
+run) echo '{json.dumps(summary)}'; exit 1;;
+report) echo '{{"devices": [], "mutants": []}}';;
+esac
+""")
+            status, steps, _ = check_gpu(folder / f"short-{done}", "campaign-alone", "--build", fake)
+            assert steps["campaign-alone"]["state"] == state and said in steps["campaign-alone"]["text"] and status == (state == "FAILED"), steps
+
+        (fake / "mutatenn").write_text("#!/bin/sh\necho no library of mine >&2\nexit 127\n")
+        r = subprocess.run([SOURCE / "tools/check-gpu", "--build", fake, "--out", folder / "dead"], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 1 and "status 127" in r.stderr and "Traceback" not in r.stderr, r
+
         status, steps, _ = check_gpu(folder / "late", "machine", "unit", "--time", "1")
         assert status == 77 and {s["state"] for s in steps.values()} == {"left out"}, steps
 
