@@ -94,12 +94,18 @@ static const char *argument(struct arena *a, const char **at)
 /* ld in place of collect2, which adds nothing where there are no constructors, and without the plugin for objects that are no objects yet. */
 static bool link_directly(struct driver *d, const char **arg)
 {
-	const char *asking[] = {d->argv[0], "-print-prog-name=ld", NULL}, *const *command = asking;
+	const char **asking = ARENA_ARRAY(d->arena, const char *, MOST_ARGS + 2);
+	const char *const *command = asking;
 	struct str name = {0};
-	size_t n = 1;
+	size_t n = 0;
 	int status = 1;
-	bool ok = spawn_run(&command, 1, "", NULL, &d->limits, MAX_TEXT, &name, &status, NULL) && !status;
+	bool ok;
 
+	for (; d->argv[n] && n < MOST_ARGS; n++) /* -B says where to look */
+		asking[n] = d->argv[n];
+	asking[n] = "-print-prog-name=ld";
+	ok = !d->argv[n] && spawn_run(&command, 1, "", NULL, &d->limits, MAX_TEXT, &name, &status, NULL) && !status;
+	n = 1;
 	arg[0] = arena_strndup(d->arena, str_text(&name), strcspn(str_text(&name), "\n"));
 	str_free(&name);
 	for (size_t i = 1; ok && arg[i]; i++) {

@@ -1,4 +1,5 @@
 /* test_device_driver.c: kernels compiled without the compiler's driver are what it makes; where they may not be, it is used */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -120,6 +121,23 @@ TEST(device_driver, a_script_is_never_passed_by)
 	skip_without(a, "gcc");
 	cr_expect_eq(same_as_driver(a, argv).n, 0u);
 	unlink(cc);
+	rmdir(dir);
+	arena_free(a);
+}
+
+TEST(device_driver, a_linker_of_the_users_is_the_one_that_links)
+{
+	struct arena *a = arena_new(NULL);
+	char *dir, *cc = script(a, "#!/bin/sh\nexec ld \"$@\"\n", &dir), *ld = file_join(a, dir, "ld");
+	const char *argv[] = {"gcc", FLAGS, arena_printf(a, "-B%s", dir), NULL};
+	struct driver d;
+
+	skip_without(a, "gcc");
+	cr_assert(!rename(cc, ld));
+	d = same_as_driver(a, argv);
+	cr_assert_eq(d.n, 3u);
+	cr_expect_str_eq(d.command[2][0], ld);
+	unlink(ld);
 	rmdir(dir);
 	arena_free(a);
 }
