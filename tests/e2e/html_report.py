@@ -10,6 +10,7 @@ import argparse
 import base64
 import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -235,6 +236,22 @@ def filters_and_headings_show_the_right_mutants(w):
     same(w.all("#list button.id")[0].get_attribute("aria-label"), w.query(w.real, "SELECT id FROM mutants ORDER BY lower(id) DESC")[0][0], "sorted the other way")
     w.js("document.querySelector('#outcomes button').click()")
     check(" of " in w.now(), "a number of a chart opens its mutants")
+    w.clean()
+
+
+@test
+def devices_disagree_where_the_table_says_so(w):
+    """NaN on one device and numbers on the other with the same labels: the page counts it as the table does"""
+    told = lambda store: int(re.search(r"devices disagree +(\d+)", run(w.bin, "report", store).stdout)[1])
+    before = told(w.real)
+    one = w.query(w.real, "SELECT a.mutant FROM results a JOIN results b ON b.mutant = a.mutant AND b.device = 2 WHERE a.device = 1 AND a.outcome = 'drifted' AND b.outcome = 'drifted' LIMIT 1")[0][0]
+    store = w.copy(("UPDATE results SET outcome = 'nan' WHERE device = 2 AND mutant = ?", (one,)))
+    same(told(store), before + 1, "in the table")
+    w.open(w.report(store))
+    Select(w.d.find_element(By.ID, "kind")).select_by_value("disagree")
+    check(w.now().split(" of ")[1].startswith(f"{before + 1} ("), f"{w.now()}, wanted {before + 1}")
+    check(w.all(".findings button")[0].text.startswith(f"{before + 1} fault"), w.text(".findings"))
+    check("gives NaN on host-clang" in w.text(".findings"), w.text(".findings"))
     w.clean()
 
 

@@ -44,9 +44,19 @@ class Row {
 	get level() {
 		return this.suppressed ? "suppressed" : this.kills & 1 ? "label" : this.kills ? "numbers" : this.counted ? "nothing" : "unjudged";
 	}
-	/* Labels differ where the originals agree, or one device answers and another does not. */
+	/* Of the p-th pair of devices: labels differ where the originals agree, only one answers, only one's labels kill it, or only one gives NaN. */
+	apart(p) {
+		const v = Number(this.pairs[p]), [a, b] = meta.pairs[p], two = [this.outcome[a].name, this.outcome[b].name];
+		if (v === VERDICT.mutant || v === VERDICT.outcome) return true;
+		if (two.includes("not-run") || two.includes("tool-error")) return false;
+		return ((this.killed[a] ^ this.killed[b]) & 1) !== 0 || (two[0] === "nan") !== (two[1] === "nan");
+	}
+	/* Of that pair: they do not disagree, and yet were judged differently. */
+	unlike(p) {
+		return Number(this.pairs[p]) === VERDICT.judged && !this.apart(p);
+	}
 	get disagrees() {
-		return !this.suppressed && (this.pairs.includes(VERDICT.mutant) || this.pairs.includes(VERDICT.outcome));
+		return !this.suppressed && meta.pairs.some((_, p) => this.apart(p));
 	}
 	get worst() {
 		return this.outcome.reduce((a, o) => Math.max(a, o.kind === COUNTED ? o.i : -1), -1);

@@ -30,8 +30,8 @@ function pairs() {
 		heat(td, n ? k / n : null);
 		tipped(td.attr("tabindex", 0), `${shareTip(k, n, upper ? "images have another first label" : "images have other bits")}` + (far !== null ? `\nlargest difference of a score ${short(far)}` : ""));
 	});
-	matrix(two, "The mutants", "Above the diagonal: mutants whose labels differ where the originals agree, or that only one of the two devices runs to an answer. Below: mutants with the same labels but another verdict (drifted on one, within noise on the other).", (td, p, upper) => {
-		const v = byPair[p], n = d3.sum(v) - v[VERDICT["not-compared"]], k = upper ? v[VERDICT.mutant] + v[VERDICT.outcome] : v[VERDICT.judged];
+	matrix(two, "The mutants", "Above the diagonal: mutants whose labels differ where the originals agree, that only one of the two devices runs to an answer, or that give NaN on one of them only. Below: mutants with the same labels but another verdict (drifted on one, within noise on the other).", (td, p, upper) => {
+		const v = byPair[p], n = d3.sum(v) - v[VERDICT["not-compared"]], k = live.filter((r) => (upper ? r.apart(p) : r.unlike(p))).length;
 		heat(td, n ? k / n : null);
 		if (!n) return void td.text("\u2013");
 		const b = put(td, "button", "plain", `${k}/${n}`).attr("type", "button").on("click", () => look({ kind: upper ? "disagree" : "judged", pair: p }));

@@ -104,7 +104,7 @@ function inWords(r, d) {
 
 /* The pair of devices that differ most plainly on this mutant. */
 function apart(r) {
-	const p = meta.pairs.findIndex((_, i) => [VERDICT.mutant, VERDICT.outcome].includes(Number(r.pairs[i])));
+	const p = meta.pairs.findIndex((_, i) => r.apart(i));
 	const [a, b] = meta.pairs[p];
 	return r.outcome[a] === r.outcome[b] ? `gives other labels on ${devices[a].name} than on ${devices[b].name}` : `${inWords(r, a)}, ${inWords(r, b)}`;
 }

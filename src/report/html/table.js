@@ -9,8 +9,8 @@ const KINDS = {
 	nothing: ["nothing changes", (r) => r.level === "nothing"],
 	unjudged: ["not judged", (r) => r.level === "unjudged"],
 	suppressed: ["suppressed", (r) => r.suppressed !== undefined],
-	disagree: ["devices disagree", (r, f) => (f.pair === null ? r.disagrees : [VERDICT.mutant, VERDICT.outcome].includes(Number(r.pairs[f.pair])))],
-	judged: ["same labels, other verdict", (r, f) => (f.pair === null ? r.pairs.includes(VERDICT.judged) : Number(r.pairs[f.pair]) === VERDICT.judged)],
+	disagree: ["devices disagree", (r, f) => (f.pair === null ? r.disagrees : r.apart(f.pair))],
+	judged: ["same labels, other verdict", (r, f) => (f.pair === null ? meta.pairs.some((_, p) => r.unlike(p)) : r.unlike(f.pair))],
 };
 const NO_FILTER = { text: "", operator: "", kind: "all", outcome: "", device: "", layer: null, pair: null, remark: null };
 const list = { filter: { ...NO_FILTER }, sort: "order", down: false, page: 0, found: rows, open: null, size: PAGE };
