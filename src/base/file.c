@@ -172,16 +172,24 @@ bool file_list(struct arena *a, const char *dir, char ***names, size_t *n, struc
 	return true;
 }
 
-bool file_new_folder(struct arena *a, const char *path, struct err *e)
+bool file_new_folder(const char *path, struct err *e)
 {
-	char **names;
-	size_t n = 0;
+	struct dirent *ent;
+	bool empty = true;
+	DIR *d;
 
+	if (!*path)
+		return err_set(e, ERR_USAGE, "a folder must have a name");
 	if (!file_exists(path))
 		return file_mkdirs(path, e);
 	if (!file_is_dir(path))
 		return err_set(e, ERR_USAGE, "'%s' is not a folder", path);
-	return file_list(a, path, &names, &n, e) && (!n || err_set(e, ERR_USAGE, "folder '%s' is not empty; give a new one", path));
+	if (!(d = opendir(path)))
+		return err_set(e, ERR_IO, "cannot open folder '%s': %s", path, strerror(errno));
+	while (empty && (ent = readdir(d)))
+		empty = !strcmp(ent->d_name, ".") || !strcmp(ent->d_name, "..");
+	closedir(d);
+	return empty || err_set(e, ERR_USAGE, "folder '%s' is not empty; give a new one", path);
 }
 
 const char *file_base(const char *path)

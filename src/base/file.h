@@ -39,8 +39,8 @@ bool file_is_dir(const char *path);
 /* mkdir -p */
 bool file_mkdirs(const char *path, struct err *e);
 
-/* The same, for files that belong together: a folder that is there must have none. */
-bool file_new_folder(struct arena *a, const char *path, struct err *e);
+/* The same, for files that belong together: a folder that is there must be empty. */
+bool file_new_folder(const char *path, struct err *e);
 
 /* Regular files directly in dir, sorted by name (byte order), without "." files; names only. */
 bool file_list(struct arena *a, const char *dir, char ***names, size_t *n, struct err *e);

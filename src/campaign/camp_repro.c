@@ -349,7 +349,7 @@ static bool check_options(struct repro *r, struct err *e)
 		return err_set(e, ERR_USAGE, "the original is reproduced against another device: give --against");
 	if (o->against && !strcmp(o->against, o->device))
 		return err_set(e, ERR_USAGE, "--device and --against are the same device, '%s'", o->device);
-	if (file_exists(o->dir) && !file_new_folder(r->a, o->dir, e))
+	if (file_exists(o->dir) && !file_new_folder(o->dir, e))
 		return false;
 	if (!store_configuration(r->s, r->a, &text, e))
 		return false;

@@ -227,7 +227,7 @@ static bool gather_expected(struct writer *w, struct err *e)
 
 static bool make_folder(const char *dir, struct arena *a, struct err *e)
 {
-	return file_new_folder(a, dir, e) && file_mkdirs(file_join(a, dir, "images"), e);
+	return file_new_folder(dir, e) && file_mkdirs(file_join(a, dir, "images"), e);
 }
 
 static bool write_manifest(struct writer *w, struct err *e)

@@ -81,7 +81,7 @@ static bool export_all(const struct cli_args *args, struct camp_program *p, cons
 	const char *dir = cli_text(args, "export", NULL);
 	struct str index = {0};
 	size_t written = 0;
-	bool ok = file_new_folder(args->a, dir, e); /* its index names all that is there */
+	bool ok = file_new_folder(dir, e); /* its index names all that is there */
 
 	str_add(&index, "file,mutant,label,sites\n");
 	for (size_t i = 0; ok && i < n; i++) {

@@ -310,8 +310,9 @@ def certificates_are_checked(tmp):
 def only_https_is_spoken(tmp):
     """http, file, ftp and nonsense as the place; a manifest without one"""
     c = Case(tmp)
-    for url in ["http://localhost/", "file:///etc/", "ftp://localhost/", "localhost", ""]:
+    for url in ["http://localhost/", "file:///etc/", "ftp://localhost/", "localhost"]:
         c.run("--from", url, status=2, says="only https")
+    c.run("--from", "", status=2, says="names nothing")
     c.run("--from", "https://localhost:1/", status=1, says="localhost:1")
     r = subprocess.run([BIN, "fetch", "net-1", "--manifest", c.manifest], capture_output=True, text=True, env=CLEAN)
     assert r.returncode == 2 and "--from" in r.stderr

@@ -132,6 +132,31 @@ TEST(file, a_failed_write_leaves_the_old_file)
 	arena_free(a);
 }
 
+TEST(file, a_new_folder_is_one_with_nothing_in_it)
+{
+	struct arena *a = arena_new(NULL);
+	char dir[] = "/tmp/mutatenn-test-XXXXXX";
+	struct err e = {0};
+	char *made, *below;
+
+	cr_assert(mkdtemp(dir));
+	made = file_join(a, dir, "made");
+	cr_expect(file_new_folder(made, &e) && file_new_folder(made, &e), "%s", err_text(&e));
+	cr_assert(!mkdir(below = file_join(a, made, "images"), 0700));
+	cr_expect(!file_new_folder(made, &e) && strstr(err_text(&e), "not empty"), "a folder in it counts: %s", err_text(&e));
+	err_free(&e);
+	rmdir(below);
+	cr_assert(file_write(below = file_join(a, made, ".hidden"), "x", 1, &e));
+	cr_expect(!file_new_folder(made, NULL));
+	cr_expect(!file_new_folder(below, &e) && strstr(err_text(&e), "is not a folder"), "%s", err_text(&e));
+	err_free(&e);
+	cr_expect(!file_new_folder("", NULL));
+	unlink(below);
+	rmdir(made);
+	cr_expect(!rmdir(dir));
+	arena_free(a);
+}
+
 TEST(file, a_private_folder_is_this_users_alone)
 {
 	struct arena *a = arena_new(NULL);
