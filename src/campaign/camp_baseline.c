@@ -3,6 +3,7 @@
  * A campaign that goes on judges by the answers and the noise that its store holds; the original must still give them.
  */
 #include <math.h>
+#include <string.h>
 
 #include "campaign/campaign_internal.h"
 
@@ -54,6 +55,27 @@ static bool take_first(struct camp *c, const struct pool_result *r, void *user, 
 
 /* ---- what the store holds of an earlier run ---- */
 
+static const char *program_fact(struct arena *a, const struct camp_device_state *d)
+{
+	return arena_printf(a, "original %s", d->name);
+}
+
+static const char *program_text(const struct camp *c, const struct camp_device_state *d, char hex[static HASH_HEX])
+{
+	return hash_hex(c->variant[d->variant].program.identity, hex);
+}
+
+/* Another build of this program writes other loops, and a mutant's id is then of another place. */
+static bool same_program(struct camp *c, const struct camp_device_state *d, bool *same, struct err *e)
+{
+	char hex[HASH_HEX], *was;
+
+	if (!store_get(c->store, c->a, program_fact(c->a, d), &was, e))
+		return false;
+	*same = !was || !strcmp(was, program_text(c, d, hex));
+	return true;
+}
+
 /* Takes the store's answers and noise in place of the new ones, when the new ones lie within it. */
 static bool freeze(struct camp *c, struct camp_device_state *d, struct err *e)
 {
@@ -62,6 +84,7 @@ static bool freeze(struct camp *c, struct camp_device_state *d, struct err *e)
 	size_t n = (size_t)c->model->classes, found = 0, other = c->ninputs;
 	struct store_iter *it = store_baselines(c->store, d->name);
 	struct store_baseline b;
+	bool same = true;
 
 	while (store_next_baseline(it, &b)) {
 		struct distance x;
@@ -75,9 +98,11 @@ static bool freeze(struct camp *c, struct camp_device_state *d, struct err *e)
 		if (!x.identical && (x.special_differs || !(x.max_abs <= b.noise_max_abs)))
 			other = (size_t)b.image;
 	}
-	if (!store_iter_end(it, e))
+	if (!store_iter_end(it, e) || !same_program(c, d, &same, e))
 		return false;
-	if (other < c->ninputs) {
+	if (!same) {
+		camp_set_aside(c, (size_t)(d - c->device), "the original's kernels are not those that the store was begun with; use the mutatenn of then, or another store");
+	} else if (other < c->ninputs) {
 		camp_set_aside(c, (size_t)(d - c->device),
 			       arena_printf(c->a, "on '%s' the original no longer gives what the store holds; use another store", c->input[other].name));
 	} else if (found == c->ninputs) {
@@ -98,6 +123,8 @@ static bool any_left(const struct camp *c, struct err *e)
 
 static bool put_device(struct camp *c, const struct camp_device_state *d, struct arena *a, struct err *e)
 {
+	char hex[HASH_HEX];
+
 	for (size_t i = 0; i < c->ninputs; i++) {
 		struct store_baseline b = {.device = d->name, .image = (int64_t)i, .noise_max_abs = d->noise[i]};
 
@@ -105,6 +132,8 @@ static bool put_device(struct camp *c, const struct camp_device_state *d, struct
 		if (!store_put_baseline(c->store, &b, e))
 			return false;
 	}
+	if (!store_set(c->store, program_fact(a, d), program_text(c, d, hex), e))
+		return false;
 	return !d->noise_text || store_set(c->store, arena_printf(a, "noise %s", d->name), d->noise_text, e);
 }
 

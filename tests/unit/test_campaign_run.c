@@ -253,6 +253,28 @@ TEST(run, an_original_that_is_not_the_store_s_sets_the_device_aside)
 	fake_leave(a);
 }
 
+TEST(run, an_original_of_other_kernels_than_the_store_s_sets_the_device_aside)
+{
+	struct arena *a = arena_new(NULL);
+	size_t limit = 7, before = 0;
+	struct config_campaign c;
+	struct camp_summary sum;
+	struct store *s = NULL;
+	struct err e = {0};
+
+	fake_enter(a, &c);
+	c.ndevices = 2;
+	cr_assert(camp_run(&c, fake_store, NULL, &(struct camp_hooks){.stop = stop_after, .user = &limit}, &sum, &e), "%s", err_text(&e));
+	before = fake.mutants[1];
+	cr_assert(store_open(fake_store, STORE_WRITE, &s, &e) && store_set(s, "original host-clang", "of another build", &e), "%s", err_text(&e));
+	store_close(s);
+	sum = fake_run(&c);
+	cr_expect_eq(fake.mutants[1], before);
+	cr_expect(sum.nlost == 1 && !strcmp(sum.lost, "host-clang"));
+	cr_expect_str_eq(fake_error(a, "host-clang"), "set aside: the original's kernels are not those that the store was begun with; use the mutatenn of then, or another store");
+	fake_leave(a);
+}
+
 TEST(run, a_device_whose_original_does_not_repeat_itself_is_set_aside)
 {
 	struct arena *a = arena_new(NULL);
