@@ -98,6 +98,9 @@ static bool agree(struct merge *m, struct err *e)
 	       none(m, "SELECT a.name, a.identity, b.identity FROM main.devices a JOIN other.devices b ON a.name = b.name"
 		       " WHERE a.identity <> '' AND b.identity <> '' AND a.identity <> b.identity LIMIT 1",
 		    "device '$0' is '$1' in one and '$2' in the other", e) &&
+	       none(m, "SELECT substr(a.name, 10) FROM main.meta a JOIN other.meta b ON a.name = b.name" /* "original DEVICE" */
+		       " WHERE a.name GLOB 'original *' AND a.value <> b.value LIMIT 1",
+		    "the original's kernels on '$0' are others; different versions of this program made them, perhaps", e) &&
 	       none(m, "SELECT a.id FROM main.mutants a JOIN other.mutants b ON a.id = b.id WHERE a.op <> b.op OR a.target <> b.target LIMIT 1",
 		    "mutant '$0' has another operator or target", e) &&
 	       none(m, "SELECT d.name, i.name FROM other.baselines b JOIN other.devices o ON o.device = b.device JOIN main.devices d ON d.name = o.name"

@@ -271,6 +271,33 @@ Test(store, a_suppression_matches_globs_and_whole_ids_and_comes_and_goes, .init 
 	arena_free(a);
 }
 
+/* The same id of a mutant is another place then. */
+Test(store, stores_whose_original_had_other_kernels_are_not_merged)
+{
+	struct err e = {0};
+	char other[160], both[160];
+
+	enter();
+	for (int i = 0; i < 2; i++) {
+		struct store *s = must_open(STORE_WRITE);
+
+		fill(s);
+		OK(store_set(s, "original gcc", i ? "01" : "02", &e));
+		OK(store_set(s, "last-run-seconds", i ? "1" : "2", &e));
+		store_close(s);
+		if (!i) {
+			snprintf(other, sizeof other, "%s.other", path);
+			cr_assert(!rename(path, other));
+		}
+	}
+	snprintf(both, sizeof both, "%s.both", path);
+	cr_assert(!store_merge((const char *const[]){other, path}, 2, both, &e));
+	cr_expect(strstr(err_text(&e), "the original's kernels on 'gcc' are others"), "%s", err_text(&e));
+	cr_expect_eq(e.code, ERR_USAGE);
+	err_free(&e);
+	leave();
+}
+
 /* Whichever comes first: the images of a run that this tool broke do not lie beneath a result. */
 Test(store, a_merged_result_has_no_images_of_a_failed_run)
 {
