@@ -294,7 +294,7 @@ static bool run_controlled(struct camp *c, struct group *g, struct err *e)
 		c->group++;
 		if (!run_group(c, g, e))
 			return false;
-		if (c->stopped || !c->config->controls || !g->jobs)
+		if (c->stopped || !c->config->controls || (!g->jobs && !c->unconfirmed))
 			return true;
 		if (!camp_control(c, e))
 			return false;
@@ -309,6 +309,7 @@ static bool run_controlled(struct camp *c, struct group *g, struct err *e)
 			again = again || redo[d];
 		}
 		g->redo = redo;
+		c->unconfirmed = c->unconfirmed && c->stopped;
 	}
 	return true;
 }

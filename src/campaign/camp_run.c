@@ -6,14 +6,23 @@
 #define GROUP_WITHOUT_CONTROLS 200
 #define MAX_PASSES 3
 
-/* Every mutant of the plan has its result on every device that works. */
+/* Every mutant of the plan has its result on every device that works, and a control came behind it. */
 static bool nothing_left(struct camp *c, bool *nothing, struct err *e)
 {
 	*nothing = true;
-	for (size_t d = 0; *nothing && d < c->ndevices; d++)
-		for (size_t m = 0; *nothing && !c->device[d].dead && m < c->nmutants; m++)
+	for (size_t d = 0; d < c->ndevices; d++) {
+		bool unconfirmed = false;
+
+		if (c->device[d].dead)
+			continue;
+		for (size_t m = 0; *nothing && m < c->nmutants; m++)
 			if (!store_has_result(c->store, c->mutant[m].id, c->device[d].name, nothing, e))
 				return false;
+		if (c->config->controls > 0 && !store_unconfirmed(c->store, c->device[d].name, &unconfirmed, e))
+			return false;
+		c->unconfirmed = c->unconfirmed || unconfirmed;
+	}
+	*nothing = *nothing && !c->unconfirmed;
 	return true;
 }
 
@@ -125,8 +134,8 @@ static bool summarise(struct camp *c, struct camp_summary *out, struct err *e)
 /* Devices whose results are missing: not there from the start, lost, or set aside. */
 static void count_lost(struct camp *c, struct camp_summary *out)
 {
-	for (size_t d = 0; c->pool && d < c->ndevices; d++) {
-		if (!c->device[d].dead && !pool_device_error(c->pool, d))
+	for (size_t d = 0; d < c->ndevices; d++) {
+		if (!c->device[d].dead && !(c->pool && pool_device_error(c->pool, d)))
 			continue;
 		if (!out->nlost++)
 			snprintf(out->lost, sizeof out->lost, "%s", c->device[d].name);

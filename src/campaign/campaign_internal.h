@@ -141,6 +141,7 @@ struct camp {
 	double started;
 	bool stopped, out_of_time;
 	bool again;                       /* results of groups before this one were withdrawn too */
+	bool unconfirmed;                 /* the store has results of a run that was stopped before their control */
 };
 
 /* The original's program for a device. */

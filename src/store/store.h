@@ -257,6 +257,8 @@ bool store_has_result(struct store *s, const char *mutant, const char *device, b
 bool store_put_twin(struct store *s, const char *from, const char *mutant, const char *device, struct err *e);
 /* The original still gave what it gave: the device's results up to now stand. */
 bool store_confirm(struct store *s, const char *device, struct err *e);
+/* *any: some of the device's results were not confirmed yet. */
+bool store_unconfirmed(struct store *s, const char *device, bool *any, struct err *e);
 /* It did not: those since the last store_confirm are taken back. *n: how many. */
 bool store_withdraw(struct store *s, const char *device, int64_t *n, struct err *e);
 

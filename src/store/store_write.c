@@ -401,6 +401,14 @@ bool store_confirm(struct store *s, const char *device, struct err *e)
 			     e);
 }
 
+bool store_unconfirmed(struct store *s, const char *device, bool *any, struct err *e)
+{
+	int64_t one;
+
+	return store_number(s, e, &one, any, "SELECT 1 FROM results WHERE device = (SELECT device FROM devices WHERE name = ?) AND controlled = 0 LIMIT 1",
+			    "t", device);
+}
+
 bool store_withdraw(struct store *s, const char *device, int64_t *n, struct err *e)
 {
 	bool found;

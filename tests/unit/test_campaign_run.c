@@ -151,6 +151,39 @@ static bool stop_after(void *user)
 	return fake.asked >= *(const size_t *)user;
 }
 
+static bool in_the_control(void *user)
+{
+	return fake.originals[0] >= *(int *)user;
+}
+
+TEST(run, results_whose_control_was_cut_off_are_controlled_when_the_campaign_goes_on)
+{
+	static struct store_result r[500];
+	struct arena *a = arena_new(NULL);
+	struct config_campaign c;
+	struct camp_summary sum;
+	struct err e = {0};
+	int limit = 2; /* the original, then the only group's control */
+	size_t n, mutants;
+
+	fake_enter(a, &c);
+	c.controls = 1000;
+	cr_assert(camp_run(&c, fake_store, NULL, &(struct camp_hooks){.stop = in_the_control, .user = &limit}, &sum, &e), "%s", err_text(&e));
+	n = fake_rows(a, "host-gcc", r, 500);
+	cr_assert(sum.stopped && n > 8);
+	fake.bad_run = fake.originals[0] + 2; /* it is not what it was when it is asked at last */
+	mutants = fake.mutants[0];
+	sum = fake_run(&c);
+	cr_expect_eq(sum.done, sum.jobs);
+	cr_expect_eq(fake.mutants[0], mutants + n, "%zu jobs: what was never confirmed is run again", fake.mutants[0] - mutants);
+	mutants = fake.mutants[0];
+	limit = fake.originals[0];
+	fake_run(&c);
+	cr_expect_eq(fake.originals[0], limit, "and that is all");
+	cr_expect_eq(fake.mutants[0], mutants);
+	fake_leave(a);
+}
+
 TEST(run, a_campaign_that_is_stopped_says_what_it_had_set_aside)
 {
 	struct arena *a = arena_new(NULL);
