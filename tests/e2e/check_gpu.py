@@ -74,6 +74,9 @@ esac
         r = subprocess.run([SOURCE / "tools/check-gpu", "--build", fake, "--out", folder / "dead"], capture_output=True, text=True, timeout=60)
         assert r.returncode == 1 and "status 127" in r.stderr and "Traceback" not in r.stderr, r
 
+        r = subprocess.run([SOURCE / "tools/check-gpu", "--build", BUILD, "--device", "cudda", "--out", folder / "typo"], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 2 and "there is no device 'cudda'" in r.stderr and "cuda" in r.stderr, r
+
         status, steps, _ = check_gpu(folder / "late", "machine", "unit", "--time", "1")
         assert status == 77 and {s["state"] for s in steps.values()} == {"left out"}, steps
 
