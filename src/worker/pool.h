@@ -263,7 +263,7 @@ void kerns_ahead(struct dev *d, const struct bundle *b);
 void kern_free(struct kern *k);
 double job_patience(const struct job *j); /* seconds without a word from the runner until it is given up */
 
-#define BUILD_S 240 /* without a word from a builder: the worker ends a compiler itself long before */
+#define BUILD_S 300 /* without a word from a builder: the worker ends compilers itself before, and its first text may take four of them */
 
 /* pool_build.c */
 void pool_give_kernels(struct dev *d);
