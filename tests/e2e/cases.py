@@ -1,6 +1,7 @@
 """The tests of one script: each in a folder of its own, one after the other, with a line about each."""
 import pathlib
 import shutil
+import signal
 import tempfile
 import time
 import traceback
@@ -16,6 +17,10 @@ def test(f):
 def run_tests(name, wanted=(), *arguments, on_failure=lambda: ""):
     """Calls all tests, or those wanted by name, with the arguments and a new folder. One that returns a text is skipped for that reason.
     Gives the script's exit status: 77 when every test was skipped."""
+    # nohup and a shell's `&` have these ignored, and so would all that a test starts and wants to stop
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for s in signal.SIGHUP, signal.SIGTERM:
+        signal.signal(s, signal.SIG_DFL)
     failed, skipped, done = 0, 0, 0
     for f in TESTS:
         if wanted and f.__name__ not in wanted:
