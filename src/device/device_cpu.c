@@ -46,7 +46,7 @@ struct device {
 	struct device_caps caps;
 	struct hash toolchain;
 	struct hash compiler; /* of its file */
-	struct driver driver[2]; /* contracted? */
+	struct cc cc_for[2]; /* contracted? */
 	struct threads *threads;
 	struct kernel *kernels;
 };
@@ -181,12 +181,12 @@ static const char *build_line(const struct device *d)
 	return text;
 }
 
-static void open_driver(struct device *d, bool contract)
+static void open_cc(struct device *d, bool contract)
 {
 	const char **argv = ARENA_ARRAY(d->arena, const char *, MOST_FLAGS(d));
 
 	all_flags(d, contract, argv);
-	d->driver[contract] = (struct driver){.arena = d->arena, .argv = argv, .limits = d->limits};
+	d->cc_for[contract] = (struct cc){.arena = d->arena, .argv = argv, .limits = d->limits};
 }
 
 static void describe(struct device *d, const char *dump, int threads)
@@ -258,7 +258,7 @@ static bool is_fast(const char *flag)
 /* Which file the compiler is. An update of the same version, or another script of that name, says the same macros and may make other code. */
 static struct hash compiler_file(struct arena *a, const char *cc)
 {
-	const char *path = driver_find(a, cc);
+	const char *path = cc_find(a, cc);
 	struct hasher *h = hasher_new();
 	struct stat st;
 
@@ -299,8 +299,8 @@ static bool open_compiler(struct device *d, const struct device_options *o, stru
 	err_free(&why);
 	if (ok) {
 		describe(d, str_text(&dump), o->threads > 0 ? o->threads : threads_usable());
-		open_driver(d, false);
-		open_driver(d, true);
+		open_cc(d, false);
+		open_cc(d, true);
 		machine = d->caps.machine;
 		if (o->role == DEVICE_WHOLE && *machine && strcmp(machine, target_here()) != 0)
 			ok = err_set(e, ERR_DEVICE,
@@ -376,7 +376,7 @@ static bool cpu_compile(struct device *d, struct arena *a, const char *source, b
 		out->log = arena_strdup(a, "");
 		return true;
 	}
-	if (!driver_compile(&d->driver[contract], a, source, out, e))
+	if (!cc_compile(&d->cc_for[contract], a, source, out, e))
 		return false;
 	if (!elf_hash(out->data, out->size, NULL, &out->code))
 		return err_set(e, ERR_DEVICE, "'%s' did not write a shared object", d->cc);

@@ -22,22 +22,22 @@ struct spawn_limits {
 bool spawn_run(const char *const *const *argv, size_t n, const char *input, const char *temp, const struct spawn_limits *l, size_t keep,
 	       struct str *output, int *status, struct err *e);
 
-/* ---- device_driver.c: a C compiler, as far as possible without its driver ------------------------------------------ */
+/* ---- device_cc.c: a C compiler, as far as possible without its driver ------------------------------------------ */
 
-#define DRIVER_MOST 4
-struct driver {
+#define CC_MOST_COMMANDS 4
+struct cc {
 	struct arena *arena;
 	const char *const *argv; /* the compiler and its flags, up to the files */
 	struct spawn_limits limits;
 	bool asked;
 	size_t n; /* commands that make what it makes, in order; 0: it is needed */
-	const char *const *command[DRIVER_MOST];
+	const char *const *command[CC_MOST_COMMANDS];
 	const char *dir; /* in them: the folder for what they write */
 };
 /* To a shared object; out->log is always set. */
-bool driver_compile(struct driver *d, struct arena *a, const char *source, struct artefact *out, struct err *e);
+bool cc_compile(struct cc *d, struct arena *a, const char *source, struct artefact *out, struct err *e);
 /* The file of a command, by PATH; NULL: there is none. */
-const char *driver_find(struct arena *a, const char *name);
+const char *cc_find(struct arena *a, const char *name);
 
 /* ---- device_elf.c ------------------------------------------------------------------------------------------------ */
 

@@ -1,4 +1,4 @@
-/* device_driver.c: a C compiler - text to shared object, as far as possible without the compiler's driver
+/* device_cc.c: a C compiler - text to shared object, as far as possible without the compiler's driver
  *
  * gcc starts cc1, as, and collect2, which starts ld; clang starts itself and ld. To find out what to start is the same work for each kernel. `-###`
  * says it: the commands, with names of files in TMPDIR, in which another kernel's folder takes that one's place. They are used once they have made of a text the
@@ -33,7 +33,7 @@ static double now(void)
 
 /* ---- what the driver would start ------------------------------------------------------------------------------------- */
 
-const char *driver_find(struct arena *a, const char *name)
+const char *cc_find(struct arena *a, const char *name)
 {
 	const char *path = getenv("PATH"), *end, *at;
 	struct stat st;
@@ -52,7 +52,7 @@ const char *driver_find(struct arena *a, const char *name)
 /* A script or another program of that name may do more than the compiler behind it. */
 static bool is_compiler(struct arena *a, const char *cc)
 {
-	const char *path = driver_find(a, cc), *base;
+	const char *path = cc_find(a, cc), *base;
 	uint8_t magic[4] = {0};
 	FILE *f;
 
@@ -92,7 +92,7 @@ static const char *argument(struct arena *a, const char **at)
 }
 
 /* ld in place of collect2, which adds nothing where there are no constructors, and without the plugin for objects that are no objects yet. */
-static bool link_directly(struct driver *d, const char **arg)
+static bool link_directly(struct cc *d, const char **arg)
 {
 	const char **asking = ARENA_ARRAY(d->arena, const char *, MOST_ARGS + 2);
 	const char *const *command = asking;
@@ -119,24 +119,24 @@ static bool link_directly(struct driver *d, const char **arg)
 	return ok;
 }
 
-static bool take_command(struct driver *d, const char *line)
+static bool take_command(struct cc *d, const char *line)
 {
 	const char **arg = ARENA_ARRAY(d->arena, const char *, MOST_ARGS + 1);
 	size_t n = 0;
 
-	if (d->n == DRIVER_MOST)
+	if (d->n == CC_MOST_COMMANDS)
 		return false;
 	while ((arg[n] = argument(d->arena, &line)))
 		if (++n == MOST_ARGS || !strcmp(arg[n - 1], "|")) /* programs that are to run at the same time */
 			return false;
-	if (!n || (!strcmp(file_base(arg[0]), "collect2") && !link_directly(d, arg)) || !(arg[0] = driver_find(d->arena, arg[0])))
+	if (!n || (!strcmp(file_base(arg[0]), "collect2") && !link_directly(d, arg)) || !(arg[0] = cc_find(d->arena, arg[0])))
 		return false;
 	d->command[d->n++] = arg;
 	return true;
 }
 
 /* What argv, which writes to folder dir, would start. */
-static void ask(struct driver *d, const char *const *argv, const char *dir)
+static void ask(struct cc *d, const char *const *argv, const char *dir)
 {
 	const char **asking = ARENA_ARRAY(d->arena, const char *, MOST_ARGS + 2);
 	const char *const *command = asking;
@@ -158,7 +158,7 @@ static void ask(struct driver *d, const char *const *argv, const char *dir)
 }
 
 /* The commands, for another folder. */
-static const char *const *const *commands(struct arena *a, const struct driver *d, const char *dir)
+static const char *const *const *commands(struct arena *a, const struct cc *d, const char *dir)
 {
 	const char *const **out = ARENA_ARRAY(a, const char *const *, d->n);
 
@@ -180,7 +180,7 @@ static const char *const *const *commands(struct arena *a, const struct driver *
 
 /* ---- compiling ------------------------------------------------------------------------------------------------------ */
 
-static const char *const *whole(struct arena *a, const struct driver *d, const char *dir)
+static const char *const *whole(struct arena *a, const struct cc *d, const char *dir)
 {
 	size_t n = 0;
 	const char **argv;
@@ -210,7 +210,7 @@ static enum err_code blame(const char *log)
 }
 
 /* In a folder of its own. */
-static bool compile_by(struct driver *d, bool commanded, double seconds, struct arena *a, const char *source, struct artefact *out, struct err *e)
+static bool compile_by(struct cc *d, bool commanded, double seconds, struct arena *a, const char *source, struct artefact *out, struct err *e)
 {
 	struct arena *scratch = arena_new(NULL);
 	struct spawn_limits limits = {seconds, d->limits.memory, d->argv[0]};
@@ -248,7 +248,7 @@ static bool compile_by(struct driver *d, bool commanded, double seconds, struct 
 }
 
 /* Do the commands make of this text what the driver made? */
-static void check(struct driver *d, const char *source, const struct artefact *made)
+static void check(struct cc *d, const char *source, const struct artefact *made)
 {
 	struct arena *a = arena_new(NULL);
 	struct artefact own = {0};
@@ -259,7 +259,7 @@ static void check(struct driver *d, const char *source, const struct artefact *m
 	arena_free(a);
 }
 
-bool driver_compile(struct driver *d, struct arena *a, const char *source, struct artefact *out, struct err *e)
+bool cc_compile(struct cc *d, struct arena *a, const char *source, struct artefact *out, struct err *e)
 {
 	double left = d->limits.seconds, began = now();
 	bool asked = d->asked, failed = false, ok;
