@@ -1,4 +1,4 @@
-/* test_device_driver.c: kernels compiled without the compiler's driver are what it makes; where they may not be, it is used */
+/* test_device_cc.c: kernels compiled without the compiler's driver are what it makes; where they may not be, it is used */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,30 +21,30 @@ static const char *const texts[] = {
     "static const int table[] = {3, 1, 2}; static int count;\n" ENTRY "{ ((int *)buffer[0])[part] = table[parts % 3] + count++; }",
 };
 
-static struct driver driver_of(struct arena *a, const char *const *argv)
+static struct cc driver_of(struct arena *a, const char *const *argv)
 {
-	return (struct driver){.arena = a, .argv = argv, .limits = {60, 0, NULL}};
+	return (struct cc){.arena = a, .argv = argv, .limits = {60, 0, NULL}};
 }
 
 static void skip_without(struct arena *a, const char *cc)
 {
-	if (!driver_find(a, cc))
+	if (!cc_find(a, cc))
 		cr_skip_test("no %s here", cc);
 }
 
-static struct artefact made(struct driver *d, struct arena *a, const char *text)
+static struct artefact made(struct cc *d, struct arena *a, const char *text)
 {
 	struct artefact out = {0};
 	struct err e = {0};
 
-	cr_assert(driver_compile(d, a, text, &out, &e), "%s", err_text(&e));
+	cr_assert(cc_compile(d, a, text, &out, &e), "%s", err_text(&e));
 	return out;
 }
 
 /* Whatever it does, the bytes are the driver's. */
-static struct driver same_as_driver(struct arena *a, const char *const *argv)
+static struct cc same_as_driver(struct arena *a, const char *const *argv)
 {
-	struct driver d = driver_of(a, argv), plain = driver_of(a, argv);
+	struct cc d = driver_of(a, argv), plain = driver_of(a, argv);
 
 	plain.asked = true;
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -67,22 +67,22 @@ static void commands_of(const char *cc, size_t n)
 	arena_free(a);
 }
 
-TEST(device_driver, gcc_is_cc1_as_and_ld)
+TEST(device_cc, gcc_is_cc1_as_and_ld)
 {
 	commands_of("gcc", 3);
 }
 
-TEST(device_driver, clang_is_itself_and_ld)
+TEST(device_cc, clang_is_itself_and_ld)
 {
 	commands_of("clang", 2);
 }
 
-TEST(device_driver, a_gcc_for_another_machine_is_cc1_as_and_ld)
+TEST(device_cc, a_gcc_for_another_machine_is_cc1_as_and_ld)
 {
 	commands_of("aarch64-linux-gnu-gcc", 3);
 }
 
-TEST(device_driver, flags_that_need_the_driver_have_it)
+TEST(device_cc, flags_that_need_the_driver_have_it)
 {
 	static const struct {
 		const char *flag;
@@ -112,7 +112,7 @@ static char *script(struct arena *a, const char *text, char **dir)
 	return path;
 }
 
-TEST(device_driver, a_script_is_never_passed_by)
+TEST(device_cc, a_script_is_never_passed_by)
 {
 	struct arena *a = arena_new(NULL);
 	char *dir, *cc = script(a, "#!/bin/sh\nexec gcc \"$@\"\n", &dir);
@@ -125,12 +125,12 @@ TEST(device_driver, a_script_is_never_passed_by)
 	arena_free(a);
 }
 
-TEST(device_driver, a_linker_of_the_users_is_the_one_that_links)
+TEST(device_cc, a_linker_of_the_users_is_the_one_that_links)
 {
 	struct arena *a = arena_new(NULL);
 	char *dir, *cc = script(a, "#!/bin/sh\nexec ld \"$@\"\n", &dir), *ld = file_join(a, dir, "ld");
 	const char *argv[] = {"gcc", FLAGS, arena_printf(a, "-B%s", dir), NULL};
-	struct driver d;
+	struct cc d;
 
 	skip_without(a, "gcc");
 	cr_assert(!rename(cc, ld));
@@ -142,19 +142,19 @@ TEST(device_driver, a_linker_of_the_users_is_the_one_that_links)
 	arena_free(a);
 }
 
-TEST(device_driver, a_refusal_is_told_as_the_driver_tells_it)
+TEST(device_cc, a_refusal_is_told_as_the_driver_tells_it)
 {
 	struct arena *a = arena_new(NULL);
 	const char *argv[] = {"gcc", FLAGS, NULL};
-	struct driver d, plain = driver_of(a, argv);
+	struct cc d, plain = driver_of(a, argv);
 	struct artefact one, two;
 	struct err e[2] = {{0}};
 
 	skip_without(a, "gcc");
 	d = same_as_driver(a, argv);
 	plain.asked = true;
-	cr_expect(!driver_compile(&d, a, "int x = ;", &one, &e[0]));
-	cr_expect(!driver_compile(&plain, a, "int x = ;", &two, &e[1]));
+	cr_expect(!cc_compile(&d, a, "int x = ;", &one, &e[0]));
+	cr_expect(!cc_compile(&plain, a, "int x = ;", &two, &e[1]));
 	cr_expect_eq(e[0].code, ERR_DEVICE);
 	cr_expect_str_eq(err_text(&e[0]), err_text(&e[1]));
 	cr_expect_str_eq(one.log, two.log);
@@ -164,19 +164,19 @@ TEST(device_driver, a_refusal_is_told_as_the_driver_tells_it)
 	arena_free(a);
 }
 
-TEST(device_driver, commands_that_work_no_more_are_left_for_the_driver)
+TEST(device_cc, commands_that_work_no_more_are_left_for_the_driver)
 {
 	struct arena *a = arena_new(NULL);
 	const char *argv[] = {"gcc", FLAGS, NULL}, *gone[] = {"/no/such/cc1", NULL}, *fails[] = {"/bin/false", NULL}, *dies[] = {"/bin/sh", "-c", "kill -9 $$", NULL},
 		   *idle[] = {"/bin/true", NULL};
 	const char *const *bad[] = {gone, fails, dies, idle}; /* the last makes nothing */
 
-	struct driver good;
+	struct cc good;
 
 	skip_without(a, "gcc");
 	good = same_as_driver(a, argv);
 	for (size_t i = 0; i < 3 * sizeof bad / sizeof *bad; i++) {
-		struct driver d = good;
+		struct cc d = good;
 
 		d.command[i % 3] = bad[i / 3];
 		cr_expect(made(&d, a, texts[1]).size > 0);
@@ -185,25 +185,25 @@ TEST(device_driver, commands_that_work_no_more_are_left_for_the_driver)
 	arena_free(a);
 }
 
-TEST(device_driver, commands_that_hang_are_killed_with_what_they_started)
+TEST(device_cc, commands_that_hang_are_killed_with_what_they_started)
 {
 	struct arena *a = arena_new(NULL);
 	char *dir, *hangs = script(a, "#!/bin/sh\nsleep 100 &\necho $! > \"$1\"\nwait\n", &dir), *mark = file_join(a, dir, "pid");
 	const char *argv[] = {"gcc", FLAGS, NULL}, *slow[] = {hangs, mark, NULL};
-	struct driver good;
+	struct cc good;
 	struct bytes raw;
 	pid_t pid;
 
 	skip_without(a, "gcc");
 	good = same_as_driver(a, argv);
 	for (size_t i = 0; i < 3; i++) {
-		struct driver d = good;
+		struct cc d = good;
 		struct artefact out;
 		struct err e = {0};
 
 		d.command[i] = slow;
 		d.limits.seconds = 8; /* the commands before it take a while on a busy machine */
-		cr_expect(!driver_compile(&d, a, texts[0], &out, &e));
+		cr_expect(!cc_compile(&d, a, texts[0], &out, &e));
 		cr_expect_eq(e.code, ERR_TIMEOUT);
 		cr_expect_str_eq(err_text(&e), "'gcc' took longer than 8 s");
 		cr_assert(file_read(a, mark, 0, &raw, &e), "command %zu: %s", i, err_text(&e));

@@ -174,3 +174,20 @@ bool have_compiler(const char *cc)
 	snprintf(cmd, sizeof cmd, "command -v %s >/dev/null 2>&1", cc);
 	return !system(cmd);
 }
+
+void test_slots_are_shared_in_timed_runs_only(struct pool *p, struct arena *a, struct bundle *b)
+{
+	struct pool_job j = {.id = 1, .bundle = b, .input = test_inputs(a, 2), .ninputs = 2};
+
+	for (int kept = 0; kept < 3; kept++) {
+		struct pool_result r;
+
+		j.repeat = kept == 1 ? 0 : 2;
+		j.dump = kept == 2;
+		r = test_run(p, a, j);
+		cr_assert_eq(r.status, POOL_DONE, "%s %s", r.text, r.log ? r.log : "");
+		for (int i = 0; i < 2; i++)
+			cr_expect_eq(*(float *)r.image[i].output->data == 0, kept == 0);
+	}
+	pool_close(p);
+}

@@ -19,4 +19,6 @@ float test_expected(size_t image, int64_t i);
 struct pool *test_pool(const char *cc); /* one device; its cache is a folder of the test's own */
 struct pool *test_pool_of(const char *const *worker, size_t n, int runners);
 struct pool_result test_run(struct pool *p, struct arena *a, struct pool_job job); /* alone */
+/* Only a timed run without dumps may write the output where the first tensor lay: b's output is 0 when it does. Closes the pool. */
+void test_slots_are_shared_in_timed_runs_only(struct pool *p, struct arena *a, struct bundle *b);
 bool have_compiler(const char *cc);
